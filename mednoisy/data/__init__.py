@@ -1,0 +1,1 @@
+"""Cases, datalists, readers and numbered draws."""

@@ -1,0 +1,1 @@
+"""Training: stages, checkpoints, validation, run folders."""

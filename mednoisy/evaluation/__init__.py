@@ -1,0 +1,1 @@
+"""Exact metrics and statistics, without torch or MONAI."""

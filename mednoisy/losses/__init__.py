@@ -1,0 +1,1 @@
+"""Loss functions of logits and labels; a loss knows no method."""

@@ -1,0 +1,79 @@
+"""The contract between a method and the engine that trains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mednoisy.data.batch import Batch
+from mednoisy.data.draws import Draw
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a stage stands.
+
+    Attributes:
+        number: steps of this stage done so far, from 0.
+        length: steps of the whole stage.
+        draw: the method's own randomness in this step (box positions, noise).
+    """
+
+    number: int
+    length: int
+    draw: Draw
+
+
+class Terms(dict[str, tuple[float, Tensor]]):
+    """Named loss terms with their weights: `Terms(dice=(0.5, tensor), agree=(ramp, tensor))`.
+
+    A term of weight 0 is logged and takes no part in the total (so it may be an observation, such as the
+    share of voxels in disagreement).
+    """
+
+    def total(self) -> Tensor:
+        """The weighted sum, a scalar."""
+        return torch.stack([weight * value for weight, value in self.values() if weight != 0]).sum()
+
+
+class Method(nn.Module):
+    """Base of all methods. A method knows no loader, device, file or log.
+
+    Attributes:
+        students: the networks that are trained; the engine gives each an optimiser of its own.
+    """
+
+    students: nn.ModuleDict
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
+        """The loss terms of each student, by its name in `students`.
+
+        The engine runs one backward per student, from `terms.total()` into that student's parameters
+        only, so terms of different students may share parts of a graph without leaking.
+        """
+        raise NotImplementedError
+
+    def after_update(self, step: Step) -> None:
+        """Called once after all students were updated, e.g. to move a momentum teacher."""
+
+    def predictors(self) -> dict[str, nn.Module]:
+        """What is validated, compared and (the first) deployed; each maps images to logits.
+
+        A `MeanEnsemble` of other predictors costs no further forward pass. Call a momentum teacher
+        `teacher`: its predictions on unlabeled cases are scored as pseudo-labels.
+        """
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, Terms]:
+        """`losses`, so that the whole method can be wrapped for several processes."""
+        return self.losses(batch, step)
+
+
+def together(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """The outputs of `network` for each of `inputs` from one pass over them all.
+
+    Exact with instance norm; with batch norm the statistics are those of all inputs together.
+    """
+    return network(torch.cat(inputs)).split([len(x) for x in inputs])

@@ -1,0 +1,1 @@
+"""Networks as published, and others on demand."""

@@ -1,0 +1,1 @@
+"""Mixing and noise: pure functions of tensors and a draw."""

@@ -1,0 +1,1 @@
+"""What turns a prediction into a label."""
