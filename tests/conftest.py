@@ -1,0 +1,40 @@
+"""Where tests find reference figures and real data; torch is held to one thread so that figures do not vary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TESTS = Path(__file__).parent
+SHARED = TESTS.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Path]:
+    """The path of a reference figure, from tests/golden or, for those with patients' images, from ../shared."""
+
+    def find(name: str) -> Path:
+        for folder in (TESTS / "golden", SHARED / "golden"):
+            if (folder / name).exists():
+                return folder / name
+        pytest.skip(f"reference figures {name} are not here: ../shared/golden is absent")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """The path of real data below ../shared/data."""
+
+    def find(name: str) -> Path:
+        path = SHARED / "data" / name
+        if not path.exists():
+            pytest.skip(f"real data {name} are not here: ../shared/data is absent")
+        return path
+
+    return find
