@@ -43,3 +43,15 @@ class Batch:
             unlabeled=unlabeled,
             unlabeled_weak=unlabeled if shared else image(self.unlabeled_weak),
         )
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, for an asynchronous copy (called by torch's loader)."""
+        shared = self.unlabeled_weak is self.unlabeled
+        unlabeled = self.unlabeled.pin_memory()
+        return replace(
+            self,
+            labeled=self.labeled.pin_memory(),
+            labels=self.labels.pin_memory(),
+            unlabeled=unlabeled,
+            unlabeled_weak=unlabeled if shared else self.unlabeled_weak.pin_memory(),
+        )

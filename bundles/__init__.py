@@ -1,0 +1,1 @@
+"""MONAI bundles: what the data are; overlays: how to learn."""

@@ -1,0 +1,156 @@
+"""What preparing any dataset needs: resampling, work done once per case, and a command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import affine_transform
+from tqdm import tqdm
+
+from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti
+from mednoisy.errors import DONE, UserError
+from mednoisy.files import write_text
+
+RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
+REVISION = 1  # raise it when the same source gives other files
+
+
+@dataclass(frozen=True)
+class Job:
+    """One case to prepare.
+
+    Attributes:
+        case: its id.
+        image, label: source files; they may be the same HDF5 file. No label: None.
+        target: the prepared folder; images/ID.nii.gz and labels/ID.nii.gz are written there.
+        codes: the label codes that may occur.
+        spacing_mm: of the result along every axis; None keeps the source's grid.
+        source_spacing_mm: where the source files state no geometry, their true spacing; None trusts them.
+    """
+
+    case: str
+    image: str
+    label: str | None
+    target: str
+    codes: tuple[int, ...]
+    spacing_mm: float | None
+    source_spacing_mm: float | None = None
+
+    def outputs(self) -> dict[str, Path]:
+        """The files written, by `image` and `label`."""
+        parts = ["image"] if self.label is None else ["image", "label"]
+        return {part: Path(self.target, f"{part}s", f"{self.case}.nii.gz") for part in parts}
+
+    def stamp(self) -> str:
+        """16 hexadecimal digits that change with the source files (size and time) and the settings."""
+        files = [Path(path).stat() for path in (self.image, self.label) if path is not None]
+        settings = {key: value for key, value in asdict(self).items() if key != "target"}
+        facts = [REVISION, settings, [(file.st_size, file.st_mtime_ns) for file in files]]
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
+    """The volume on a grid of equal spacing whose first edges are those of the old grid.
+
+    The last voxels may reach beyond the old field of view by half a voxel, where the border is repeated.
+    Images are interpolated linearly. With `labels`, each code's share is, and the largest wins; ties are
+    frequent at even factors and go to the nearest voxel's code. (The nearest voxel everywhere would shift a
+    label by half a fine voxel, the lower code in ties would shrink an atrium by 3 % at a factor of 2.)
+    """
+    step = spacing_mm / np.array(image.spacing)
+    shape = tuple(int(size) for size in np.maximum(np.rint(np.array(image.shape) / step), 1))
+    offset = (step - 1) / 2  # centre of the first new voxel, in old voxels
+
+    def sampled(array: np.ndarray, order: int) -> np.ndarray:
+        return affine_transform(array.astype(np.float32), step, offset, output_shape=shape, order=order, mode="nearest")
+
+    if labels:
+        codes = np.unique(image.array)
+        masks = [image.array == code for code in codes]
+        shares = np.stack([sampled(mask, order=1) + 1e-3 * sampled(mask, order=0) for mask in masks])
+        array = codes[shares.argmax(axis=0)]
+    else:
+        array = sampled(image.array, order=1)
+    axes = len(image.spacing)
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, :axes] @ offset
+    affine[:3, :axes] *= step
+    return Image(array, affine, (spacing_mm,) * axes)
+
+
+def prepare_case(job: Job) -> str:
+    """Read, check, resample and write one case; its id."""
+    parts = {"image": read_image(job.image, "image", case=job.case)}
+    check_image(parts["image"], case=job.case)
+    if job.label is not None:
+        parts["label"] = read_image(job.label, "label", case=job.case)
+        check_pair(parts["image"], parts["label"], job.codes, case=job.case)
+    for part, image in parts.items():
+        if job.source_spacing_mm is not None:
+            affine = np.diag([job.source_spacing_mm] * 3 + [1.0])
+            image = Image(image.array, affine, (job.source_spacing_mm,) * len(image.shape))
+        if job.spacing_mm is not None:
+            image = resample(image, job.spacing_mm, labels=part == "label")
+        array = image.array.astype(np.uint8) if part == "label" else image.array.astype(np.float32)
+        write_nifti(job.outputs()[part], array, image.affine)
+    return job.case
+
+
+def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
+    """Do what is not done yet, with a progress bar; how many cases were.
+
+    A case counts as done when its files are there and the record holds its stamp. While work is under way
+    the folder has no datalist, so that cases of two settings are never listed together.
+    """
+    record_file = target / RECORD
+    record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.is_file() else {}
+    stamps = {job.case: job.stamp() for job in jobs}
+    todo = [
+        job
+        for job in jobs
+        if record.get(job.case) != stamps[job.case] or not all(path.is_file() for path in job.outputs().values())
+    ]
+    if todo:
+        (target / "datalist.json").unlink(missing_ok=True)
+    for case in tqdm(
+        _results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None if todo else True
+    ):
+        record[case] = stamps[case]
+        write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    return len(todo)
+
+
+def run_command(command: Callable[[], str]) -> int:
+    """Print what `command` returns; a fault becomes one line on stderr. The exit code."""
+    try:
+        print(command())
+    except UserError as error:
+        print(f"mednoisy: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        refusal = UserError(
+            "E221", f"{error.filename}: {error.strerror}", "Choose a folder with room that can be written"
+        )
+        print(f"mednoisy: {refusal}", file=sys.stderr)
+        return refusal.exit_code
+    return DONE
+
+
+def _results(jobs: Sequence[Job], workers: int) -> Iterable[str]:
+    if workers == 1 or len(jobs) < 2:
+        yield from map(prepare_case, jobs)
+        return
+    pool: Executor = ProcessPoolExecutor(min(workers, len(jobs)))
+    try:
+        futures: list[Future[str]] = [pool.submit(prepare_case, job) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,5 @@
+"""`python -m mednoisy`."""
+
+from mednoisy.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,223 @@
+"""A bundle, a method and a recipe put together: the `monai.bundle run` command of a run, and its execution."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mednoisy.errors import UserError, did_you_mean
+
+
+def bundles_folder() -> Path:
+    """The folder of the bundles that come with the package."""
+    return Path(str(files("mednoisy.bundles")))
+
+
+def known(kind: str) -> list[str]:
+    """Names of the `bundle`s, `method`s or `recipe`s that come with the package."""
+    folder = bundles_folder()
+    if kind == "bundle":
+        return sorted(path.parent.parent.name for path in folder.glob("*/configs/train.yaml"))
+    return sorted(path.stem for path in (folder / f"{kind}s").glob("*.yaml")) + (["default"] if kind == "recipe" else [])
+
+
+def find(kind: str, name: str) -> Path | None:
+    """The folder of a bundle, or the overlay of a method or recipe; `name` may also be a path.
+
+    Returns:
+        None for the recipe `default`, which is the bundle itself.
+
+    Raises:
+        UserError: E101, with the nearest name.
+    """
+    if kind == "recipe" and name == "default":
+        return None
+    inside = bundles_folder() / (name if kind == "bundle" else f"{kind}s/{name}.yaml")
+    for path in (inside, Path(name)):
+        whole = (path / "configs" / "train.yaml").is_file() if kind == "bundle" else path.is_file()
+        if whole and (path is inside or path.name != str(path) or kind == "bundle"):
+            return path.resolve()
+    raise UserError("E101", f"unknown {kind} {name!r}", did_you_mean(name, known(kind)))
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Config files, later over earlier, and values that replace single entries."""
+
+    config_files: Sequence[Path]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """The same run as a command for the shell."""
+        listed = "[" + ",".join(repr(str(path)) for path in self.config_files) + "]"
+        words = ["python", "-m", "monai.bundle", "run", "--config_file", listed]
+        for key, value in self.overrides.items():
+            words += [f"--{key}", value if isinstance(value, str) else repr(value)]
+        return shlex.join(words)
+
+    def workflow(self) -> Any:
+        """MONAI's workflow of the configs.
+
+        Raises:
+            UserError: E103, an override names no entry of the configs.
+        """
+        import warnings
+
+        from monai.bundle import ConfigWorkflow
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # overlays lie in another folder than the bundle, by design
+            workflow = ConfigWorkflow(
+                config_file=[str(path) for path in self.config_files], logging_file=False, workflow_type="train"
+            )
+        for key, value in self.overrides.items():
+            if key not in workflow.parser:
+                options = [str(name) for name in workflow.parser.get()]
+                raise UserError("E103", f"the configuration has no entry {key!r}", did_you_mean(key, options))
+            workflow.parser[key] = value
+        return workflow
+
+    def run(self, run_id: str = "run") -> Any:
+        """Do what `monai.bundle run` does, and keep the merged configuration in the run folder.
+
+        Raises:
+            UserError: what the user can mend, taken out of the errors that MONAI wraps around it.
+        """
+        import yaml
+
+        try:
+            workflow = self.workflow()
+            merged = workflow.parser.get()
+            workflow.initialize()
+            folder = workflow.parser.get_parsed_content("run_folder")
+            folder.config_text = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)
+            try:
+                workflow.run_id = run_id
+                workflow.run()
+                workflow.finalize()
+            finally:
+                folder.close()
+        except Exception as fault:
+            mendable = user_error_behind(fault)
+            if mendable is None or mendable is fault:
+                raise
+            raise mendable from fault
+        return workflow
+
+
+def compose(
+    bundle: str,
+    method: str | None = None,
+    recipe: str = "default",
+    configs: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> Composition:
+    """The configs of a bundle under a method and a recipe.
+
+    Args:
+        bundle: a name or the folder of a bundle.
+        method: a name or the file of an overlay; None for the bundle's own method.
+        recipe: a name or the file of an overlay.
+        configs: further configs of the bundle, such as `evaluate` or `multi_gpu`.
+        overrides: values of single entries.
+    """
+    root = find("bundle", bundle)
+    assert root is not None
+    chosen = [root / "configs" / "train.yaml"]
+    chosen += [path for path in (find("method", method) if method else None, find("recipe", recipe)) if path]
+    chosen += [root / "configs" / f"{name}.yaml" for name in configs]
+    return Composition(chosen, {"bundle_root": str(root), **(overrides or {})})
+
+
+def checked_path(path: str | Path, option: str) -> str:
+    """An absolute path as a config can hold it.
+
+    Raises:
+        UserError: E104, it has a `#`, which MONAI's configs take for a separator.
+    """
+    absolute = str(Path(path).expanduser().resolve())
+    if "#" in absolute:
+        raise UserError("E104", f"{option} {absolute!r} has a '#', which MONAI's configs cannot hold", "Rename it")
+    return absolute
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`id=value` as key and value; the value is a Python literal where it can be read as one.
+
+    Raises:
+        UserError: E102, there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError("E102", f"--set {text!r} is no id=value", "Write for example --set batch_size=2")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, {"true": True, "false": False, "null": None}.get(value, value)
+
+
+def user_error_behind(fault: BaseException | None) -> UserError | None:
+    """The mendable fault behind what MONAI wraps around it, if there is one."""
+    while fault is not None and not isinstance(fault, UserError):
+        fault = fault.__cause__ or fault.__context__
+    return fault
+
+
+def of_run(folder: Path | str) -> Composition:
+    """The evaluation of a finished run, from the configuration kept in its folder.
+
+    Raises:
+        UserError: E312, the folder holds no run of `mednoisy train`.
+    """
+    import yaml
+
+    config = Path(folder) / "config.yaml"
+    if not config.is_file():
+        raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
+    root = Path(yaml.safe_load(config.read_text(encoding="utf-8"))["bundle_root"])
+    overrides = {"output_dir": checked_path(folder, "run")}
+    return Composition([config.resolve(), root / "configs" / "evaluate.yaml"], overrides)
+
+
+def predict_with_run(folder: Path | str, images: Sequence[Path], output: Path | str) -> list[Path]:
+    """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
+
+    Raises:
+        UserError: as `of_run`, `checkpoint.load` and `predict_files`.
+    """
+    from mednoisy.data.images import case_name
+    from mednoisy.engines import checkpoint
+    from mednoisy.inference.predict import predict_files
+
+    composition = of_run(folder)
+    parser = composition.workflow().parser
+    parser.parse(reset=True)
+    device = parser.get_parsed_content("device")
+    method = parser.get_parsed_content("stages")[-1].method().to(device)
+    checkpoints = Path(folder) / "checkpoints"
+    best = checkpoints / "best_honest.pt"
+    content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
+    method.load_state_dict(content["method"])
+    deployed, network = next(iter(method.predictors().items()))
+    cases = [{"id": case_name(path), "image": str(path)} for path in images]
+    written = predict_files(
+        cases,
+        {deployed: network},
+        parser.get_parsed_content("preprocessing"),
+        parser.get_parsed_content("evaluation#inferer"),
+        output,
+        device,
+    )
+    return [paths[deployed] for paths in written.values()]
+
+
+def prepared_datasets() -> list[str]:
+    """Names of the datasets that `mednoisy.data_prep` can prepare."""
+    folder = Path(str(files("mednoisy.data_prep")))
+    return sorted(path.stem for path in folder.glob("*.py") if "def main(" in path.read_text(encoding="utf-8"))

@@ -1,0 +1,91 @@
+"""Cases whose deterministic preprocessing is done once and kept in RAM."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from mednoisy.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class CachedCases(Dataset):
+    """Preprocessed cases as plain tensors.
+
+    An item is `{"id": str, "image": (C, *spatial) float32, "spacing": tuple}` and, where the case has one,
+    `"label": (*spatial) uint8`. Items are shared, not copied: never change them in place.
+
+    Args:
+        data: cases of a datalist, `{"id", "image", "label"?}`; kept as `data`. `id` may come from the transform.
+        transform: deterministic; gives MetaTensors `image` and perhaps `label`, channels first.
+        workers: threads (reading, unpacking and resampling leave Python's lock); 0 for none.
+
+    Raises:
+        UserError: what a case's file is refused for, also from within MONAI's `Compose`.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Callable[[dict[str, Any]], Mapping[str, Any]],
+        workers: int = 0,
+    ):
+        self.data = [dict(case) for case in data]
+        with ThreadPoolExecutor(max(workers, 1)) as pool:
+            results = pool.map if workers else map
+            done = results(lambda case: _prepared(case, transform), self.data)
+            try:
+                self.items = list(tqdm(done, total=len(self.data), desc="cases", unit="case", disable=None))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        log.info("cached %d cases, %.2f GB of RAM", len(self), self.nbytes / 1e9)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of RAM that the tensors take."""
+        tensors = (value for item in self.items for value in item.values() if isinstance(value, torch.Tensor))
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.items[index]
+
+
+def _prepared(case: dict[str, Any], transform: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
+    try:
+        result = transform(dict(case))
+    except Exception as error:
+        raise _user_error_behind(error) or error from error
+    image = result["image"]
+    if not isinstance(image, MetaTensor):
+        raise ValueError("the transform must keep the image a MetaTensor, which knows the spacing of its voxels")
+    spacing = tuple(float(step) for step in image.pixdim[: image.ndim - 1])
+    item = {"id": str(result.get("id", case.get("id"))), "image": _plain(image, torch.float32), "spacing": spacing}
+    if "label" in result:
+        item["label"] = _plain(result["label"][0], torch.uint8)
+    return item
+
+
+def _plain(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    plain = plain.to(dtype).contiguous()
+    # A view of a larger volume, such as a crop, would keep all of it in RAM.
+    return plain if plain.untyped_storage().nbytes() == plain.nbytes else plain.clone()
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """The fault of the user that led to `error`: MONAI's Compose wraps what a transform raises."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error

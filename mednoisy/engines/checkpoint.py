@@ -1,0 +1,48 @@
+"""Checkpoints that are whole, or not there; loaded without running anyone's code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from zipfile import BadZipFile
+
+import torch
+
+from mednoisy.errors import UserError
+from mednoisy.files import written_aside
+
+
+def save(path: Path, content: dict) -> None:
+    """Write tensors and plain Python types beside `path`, flush them to disk, and rename.
+
+    Raises:
+        UserError: no space is left or the folder cannot be written; the file before it stays.
+    """
+    try:
+        with written_aside(path) as aside:
+            torch.save(content, aside)
+    except (OSError, RuntimeError) as fault:  # torch's zip writer turns a full disk into a RuntimeError
+        raise UserError(
+            "E320",
+            f"cannot write {path}: {str(fault).splitlines()[0]}",
+            "Free some space, then go on with --resume; the last checkpoint is whole",
+            exit_code=1,
+        ) from fault
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict:
+    """Read a checkpoint with `weights_only`.
+
+    Raises:
+        UserError: it is missing or cannot be read.
+    """
+    if not path.is_file():
+        raise UserError("E321", f"checkpoint {path} is missing", "Give the folder of a run that has trained")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, OSError) as fault:
+        raise UserError(
+            "E322",
+            f"checkpoint {path} cannot be read ({type(fault).__name__})",
+            "Use another checkpoint or train again",
+        ) from fault

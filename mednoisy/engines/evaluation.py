@@ -1,0 +1,173 @@
+"""The figures of a run: every checkpoint and predictor on the test cases, on the grid of their files, in mm."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from mednoisy.data.datalist import Datalist
+from mednoisy.data.images import read_image, write_nifti
+from mednoisy.engines import checkpoint
+from mednoisy.engines.run_folder import RunFolder
+from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import MAIN_METRICS, case_metrics, write_metrics
+from mednoisy.evaluation.statistics import summarise
+from mednoisy.files import write_text, written_aside
+from mednoisy.inference.predict import predict_case
+from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.methods.method import Method
+
+LOGGER = logging.getLogger("mednoisy")
+COLUMNS = ("case", "class", *MAIN_METRICS)
+
+
+class Evaluation:
+    """Scores a finished run and writes `predictions/`, `metrics.csv`, `scores.csv` and `summary.json`.
+
+    Checkpoints: `honest`, the best on the validation section (the final one where there is none); `final`;
+    and, where the run kept them, `published`: each predictor's own best on the test cases, distances in
+    voxels, 0 for empty predictions, as the reference code does.
+
+    Args:
+        device: where networks run.
+        run_folder: of the run.
+        method: makes the method of the last stage, with networks whose weights are replaced.
+        datalist: section `test` is scored (`validation` where there are no test cases).
+        preprocessing, inferer: as in `predict_case`, at the stride of the final figures.
+        model_file: where the deployed predictor's weights go, for the bundle's `inference.yaml`.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        run_folder: RunFolder,
+        method: Callable[[], Method],
+        datalist: Datalist,
+        preprocessing: Callable,
+        inferer: SlidingWindow,
+        model_file: Path | str,
+    ):
+        self.device, self.run_folder, self.method = torch.device(device), run_folder, method
+        self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
+        self.model_file = Path(model_file)
+
+    def run(self) -> None:
+        """Score, write and export (on the main process; others return at once).
+
+        Raises:
+            UserError: the run has no checkpoint, or neither test nor validation cases.
+        """
+        if not self.run_folder.main:
+            return
+        cases = self.datalist.cases("test") or self.datalist.cases("validation")
+        if not cases:
+            raise UserError("E410", "the datalist has neither test nor validation cases", "Add some to be scored")
+        method = self.method().to(self.device)
+        deployed = next(iter(method.predictors()))
+        rows: list[dict[str, Any]] = []
+        checkpoints: dict[str, dict[str, Any]] = {}
+        for name, step, predictors in self._checkpoints(method):
+            if name == "final" and step == checkpoints["honest"]["step"]:
+                scored = [row for row in rows if row["checkpoint"] == "honest"]
+            else:
+                scored = self._score(name, cases, predictors, deployed)
+            rows += [{**row, "checkpoint": name} for row in scored]
+            entry = checkpoints.setdefault(name, {"step": step, "predictors": {}})
+            for predictor in dict.fromkeys(row["predictor"] for row in scored):
+                entry["predictors"][predictor] = summarise([row for row in scored if row["predictor"] == predictor])
+            if name == "honest":
+                self._export(predictors[deployed])
+        shown = [row for row in rows if row["checkpoint"] == "honest" and row["predictor"] == deployed]
+        write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
+        write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
+        self._write_summary(checkpoints, deployed, cases, sum(row[m] != row[m] for row in shown for m in MAIN_METRICS))
+
+    def _checkpoints(self, method: Method) -> Iterator[tuple[str, int, dict[str, nn.Module]]]:
+        """Name, step and predictors of each checkpoint, its weights loaded."""
+        folder = self.run_folder.checkpoints
+        last = checkpoint.load(folder / "last.pt", self.device)
+        self._seconds = last["seconds"]
+        names = list(method.predictors())
+        if all((folder / f"best_published_{name}.pt").is_file() for name in names):
+            for name in names:
+                best = checkpoint.load(folder / f"best_published_{name}.pt", self.device)
+                method.load_state_dict(best["method"])
+                yield "published", best["step"], {name: method.predictors()[name]}
+        honest = folder / "best_honest.pt"
+        best = checkpoint.load(honest, self.device) if honest.is_file() else last
+        method.load_state_dict(best["method"])
+        yield "honest", best["step"], method.predictors()
+        method.load_state_dict(last["method"])
+        yield "final", last["step"], method.predictors()
+
+    def _score(self, name: str, cases: list[dict], predictors: dict[str, nn.Module], deployed: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
+            prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
+            reference = read_image(case["label"], "label", case=case["id"])
+            spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
+            for predictor, labels in prediction.labels.items():
+                metrics = case_metrics(labels, reference.array, spacing, self._classes)
+                for code, values in metrics.items():
+                    shown = {metric: values[metric] for metric in MAIN_METRICS}
+                    if name == "published" and not (labels == code).any():
+                        shown = dict.fromkeys(MAIN_METRICS, 0.0)
+                    rows.append({"checkpoint": name, "predictor": predictor, "case": case["id"], "class": code, **shown})
+            if name == "honest":
+                path = self.run_folder.predictions / f"{case['id']}.nii.gz"
+                write_nifti(path, prediction.labels[deployed], prediction.affine)
+        return rows
+
+    @property
+    def _classes(self) -> list[int]:
+        return [code for code in self.datalist.labels if code != 0]
+
+    def _write_summary(self, checkpoints: dict, deployed: str, cases: list[dict], undefined: int) -> None:
+        folder = self.run_folder.path.resolve()
+        summary = {
+            "schema": 1,
+            "run": {
+                **self.run_folder.facts,
+                "test": len(cases),
+                "seconds": round(self._seconds, 1),
+                "protocol": self.datalist.protocol,
+                "spacing": self.datalist.spacing_unit,
+            },
+            "labels": {str(code): name for code, name in self.datalist.labels.items()},
+            "deployed": deployed,
+            "checkpoints": checkpoints,
+            "undefined": undefined,
+            "cases": [
+                {
+                    "id": case["id"],
+                    "image": case["image"],
+                    "reference": case["label"],
+                    "prediction": f"predictions/{case['id']}.nii.gz",
+                }
+                for case in cases
+            ],
+            "versions": {name: version(name) for name in ("monai", "torch", "numpy", "scipy")}
+            | {"python": platform.python_version()},
+        }
+        write_text(folder / "summary.json", json.dumps(summary, indent=1, default=_plain, allow_nan=False) + "\n")
+
+    def _export(self, network: nn.Module) -> None:
+        with written_aside(self.model_file) as aside:
+            torch.save(network.state_dict(), aside)
+        LOGGER.info("deployed predictor written to %s", self.model_file)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} in a summary")

@@ -1,0 +1,60 @@
+"""Stages: a method run for a number of steps; the stages of one run are one resumable whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from mednoisy.engines.schedules import Constant
+from mednoisy.errors import UserError
+from mednoisy.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One method, its data and its optimiser.
+
+    Networks are shared between the methods of a run: a stage starts from what the stage before hands
+    over, its honest best (its last where there is no validation section).
+
+    Attributes:
+        name: names draws and files; unique in a run.
+        method: makes the method; called when the stage begins, so that a momentum teacher is a copy of
+            the handed-over student.
+        share: the stage's part of all steps, relative to the other stages (a recipe's number of steps).
+        optimiser: makes an optimiser of one student's parameters.
+        labeled, unlabeled: crops of each section a step (and process).
+        schedule: (step, length) -> factor on the learning rate.
+        carry_optimisers: continue with the moments of the stage before, where students have the same names.
+    """
+
+    name: str
+    method: Callable[[], Method]
+    share: float
+    optimiser: Callable[[Iterable[Parameter]], Optimizer]
+    labeled: int
+    unlabeled: int = 0
+    schedule: Callable[[int, int], float] = Constant()
+    carry_optimisers: bool = False
+
+
+def split_steps(total: int, shares: Sequence[float]) -> list[int]:
+    """Whole numbers of steps in the ratio of `shares` that add up to `total`, each at least 1.
+
+    Raises:
+        UserError: fewer steps than stages.
+    """
+    if total < len(shares):
+        raise UserError("E110", f"{total} steps for {len(shares)} stages", f"Use --steps {len(shares)} or more")
+    exact = [total * share / sum(shares) for share in shares]
+    steps = [max(1, int(part)) for part in exact]
+    by_need = sorted(range(len(shares)), key=lambda i: exact[i] - steps[i], reverse=True)
+    while sum(steps) != total:
+        for i in by_need if sum(steps) < total else reversed(by_need):
+            change = 1 if sum(steps) < total else -1
+            if sum(steps) != total and steps[i] + change >= 1:
+                steps[i] += change
+    return steps

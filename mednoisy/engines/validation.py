@@ -1,0 +1,163 @@
+"""Choosing checkpoints: one pass over the validation cases scores all predictors together."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch.distributed as dist
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from monai.handlers import ValidationHandler
+from monai.utils import ForwardMode
+from torch import nn
+
+from mednoisy.data.caching import CachedCases
+from mednoisy.engines import checkpoint
+from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.inference.sliding_window import SlidingWindow, decide
+
+LOGGER = logging.getLogger("mednoisy")
+
+
+class Validator(Evaluator):
+    """Mean Dice of every predictor on the preprocessed grid.
+
+    Args:
+        device: where the networks are.
+        dataset: validation cases, of no other section; they choose the honest checkpoint. May be empty.
+        inferer: a sliding window, at a coarse stride.
+        num_classes: with background.
+        test: test cases, scored too where the published way of choosing is wanted (it chooses on them).
+        monitored: a few unlabeled cases with their hidden reference, for the Dice of the pseudo-labels.
+        val_handlers: MONAI or Ignite handlers.
+    """
+
+    def __init__(
+        self,
+        device: Any,
+        dataset: CachedCases,
+        inferer: SlidingWindow,
+        num_classes: int,
+        test: CachedCases | None = None,
+        monitored: CachedCases | None = None,
+        val_handlers: Sequence | None = None,
+    ):
+        sections = {"validation": dataset, "test": test or (), "unlabeled": monitored or ()}
+        rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        cases = [(section, case) for section, held in sections.items() for case in held][rank::ranks]
+        self.inferer, self.num_classes = inferer, num_classes
+        self.predictors: dict[str, nn.Module] = {}
+        self.autocast: Any = nullcontext()
+        super().__init__(
+            device=device,
+            val_data_loader=cases,
+            epoch_length=len(cases),
+            val_handlers=val_handlers,
+            mode=ForwardMode.EVAL,
+            decollate=False,
+        )
+
+    def scores(self, predictors: dict[str, nn.Module], autocast: Any) -> dict[str, dict[str, float]]:
+        """Mean Dice over cases and foreground classes: section -> predictor -> value in [0, 1]."""
+        self.predictors, self.autocast = predictors, autocast
+        self._dice: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        training = {name: predictor.training for name, predictor in predictors.items()}
+        for predictor in predictors.values():
+            predictor.eval()
+        self.run()
+        for name, predictor in predictors.items():
+            predictor.train(training[name])
+        gathered = [{section: dict(held) for section, held in self._dice.items()}]
+        if dist.is_initialized():
+            gathered = [None] * dist.get_world_size()  # type: ignore[list-item]
+            dist.all_gather_object(gathered, {section: dict(held) for section, held in self._dice.items()})
+        merged: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for part in gathered:
+            for section, held in part.items():
+                for name, values in held.items():
+                    merged[section][name] += values
+        return {section: {name: _mean(values) for name, values in held.items()} for section, held in merged.items()}
+
+    def _iteration(self, engine: Engine, batchdata: tuple[str, dict]) -> dict:
+        section, case = batchdata
+        wanted = self.predictors
+        if section == "unlabeled":
+            wanted = {name: predictor for name, predictor in wanted.items() if name == "teacher"} or {
+                name: wanted[name] for name in list(wanted)[:1]
+            }
+        image = case["image"][None].to(engine.state.device)
+        with self.autocast:
+            scores = self.inferer.scores_of_all(image, wanted)
+        reference = case["label"].numpy()
+        for name, score in scores.items():
+            self._dice[section][name] += dice(decide(score)[0].cpu().numpy(), reference, self.num_classes)
+        return {}
+
+
+def dice(prediction: np.ndarray, reference: np.ndarray, num_classes: int) -> list[float]:
+    """Dice of each foreground class of two label maps; NaN where both are empty."""
+    values = []
+    for code in range(1, num_classes):
+        a, b = prediction == code, reference == code
+        both = int(a.sum()) + int(b.sum())
+        values.append(2 * int((a & b).sum()) / both if both else math.nan)
+    return values
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
+
+
+class ValidateStages(ValidationHandler):
+    """Validates every `interval` steps of a stage and at its end, and keeps the best checkpoints.
+
+    `best_<stage>.pt` is best for the deployed predictor, the first of `Method.predictors()`, on the
+    validation section; the last stage's is `best_honest.pt`. With test cases in the validator,
+    `best_published_<predictor>.pt` is each predictor's best on them, as the reference code chooses.
+
+    Args:
+        validator: scores the predictors.
+        interval: steps between two validations.
+    """
+
+    def __init__(self, validator: Validator, interval: int):
+        super().__init__(interval=interval, validator=validator, epoch_level=False)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        assert isinstance(engine, SemiSupervisedTrainer)
+        assert isinstance(self.validator, Validator)
+        planned, step = engine.current, engine.state.iteration
+        assert planned is not None
+        if (step - planned.first) % self.interval and step != planned.last:
+            return
+        last_stage = planned.stage is engine.stages[-1]
+        predictors = engine.method.predictors()
+        scores = self.validator.scores(predictors, engine.autocast())
+        figures = {f"val_dice_{name}": value for name, value in scores.get("validation", {}).items()}
+        figures |= {f"pseudo_label_dice_{name}": value for name, value in scores.get("unlabeled", {}).items()}
+        engine.progress.flush(step, planned.stage.name, engine._learning_rate())
+        engine.progress.add(step, planned.stage.name, figures)
+        LOGGER.info("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        deployed = next(iter(predictors))
+        name = "best_honest" if last_stage else f"best_{planned.stage.name}"
+        self._keep_best(engine, name, scores.get("validation", {}).get(deployed, math.nan))
+        if last_stage:
+            for predictor, value in scores.get("test", {}).items():
+                self._keep_best(engine, f"best_published_{predictor}", value)
+
+    def _keep_best(self, engine: SemiSupervisedTrainer, name: str, value: float) -> None:
+        if math.isnan(value) or value <= engine.best.get(name, -1.0):
+            return
+        engine.best[name] = value
+        if engine.rank == 0:
+            checkpoint.save(engine.run_folder.checkpoints / f"{name}.pt", engine.snapshot() | {"value": value})

@@ -1,0 +1,176 @@
+"""Overlap, distance and volume of segmentations, each defined once, and the tables that hold them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mednoisy.errors import UserError
+from mednoisy.evaluation.surfaces import bounding_box, surface_distances
+from mednoisy.files import write_text
+
+HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "nsd": True}  # of distances and their like, lower is
+MAIN_METRICS = ("dice", "jaccard", "hd95", "asd")  # the columns of published tables
+TEXT_COLUMNS = ("checkpoint", "predictor", "case")
+
+Row = dict[str, "str | int | float"]
+
+
+def case_metrics(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    spacing: Sequence[float],
+    labels: Iterable[int] | None = None,
+    tolerance: float = 1.0,
+) -> dict[int, dict[str, float]]:
+    """Every metric of every class of one case.
+
+    With A and B the voxels of a class in prediction and reference, S the surface (`surfaces.surface`) and d(A→B)
+    the distances from S(A) to the nearest voxel of S(B):
+
+    - `dice` 2|A∩B| / (|A|+|B|) and `jaccard` |A∩B| / |A∪B|;
+    - `hd95`, the 95th percentile (linear interpolation) of d(A→B) and d(B→A) pooled; `hd`, their maximum;
+    - `asd`, the mean of d(A→B), directed from prediction to reference as published tables have it;
+    - `assd`, the mean of both directions pooled; `masd`, the mean of the two directed means;
+    - `nsd`, the share of the voxels of both surfaces that lie within the tolerance of the other surface;
+    - `volume_prediction`, `volume_reference`.
+
+    What is undefined is NaN: with A and B empty all but the volumes, with one of them empty the distances
+    (`dice`, `jaccard` and `nsd` are 0 then).
+
+    Args:
+        prediction, reference: label codes, 0 is background; integer, bool or whole floats; same shape, 2 or 3 axes.
+        spacing: distance of neighbouring voxels along each axis, in mm.
+        labels: codes to score, others are ignored; all that occur in either map if not given.
+        tolerance: of `nsd`, in mm; distances longer by a relative 1e-9 still count, as 3 x 0.1 mm is not 0.3 mm.
+
+    Returns:
+        Class code to metric to value; distances in mm, volumes in ml, or mm² with two axes.
+
+    Raises:
+        ValueError: shapes, axes or spacing that do not fit, or codes that are not whole numbers.
+
+    Source: medpy 0.5.2 gives the same values where it gives any; Maier-Hein et al. 2024 for `masd` and `nsd`.
+    """
+    prediction, reference = np.asarray(prediction), np.asarray(reference)
+    _check(prediction, reference, spacing)
+    box = tuple(_union(a, b) for a, b in zip(bounding_box(prediction != 0), bounding_box(reference != 0), strict=True))
+    prediction, reference = _whole(prediction[box]), _whole(reference[box])
+    codes = sorted(set(labels)) if labels is not None else sorted((_codes(prediction) | _codes(reference)) - {0})
+    return {code: _class_metrics(prediction == code, reference == code, spacing, tolerance) for code in codes}
+
+
+def _class_metrics(
+    prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float], tolerance: float
+) -> dict[str, float]:
+    size_prediction, size_reference = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
+    shared = int(np.count_nonzero(prediction & reference))
+    both = size_prediction + size_reference
+    forth, back = surface_distances(prediction, reference, spacing)
+    pooled = np.concatenate([forth, back])
+    voxel = math.prod(float(step) for step in spacing) / (1000 if prediction.ndim == 3 else 1)
+    values = {
+        "dice": 2 * shared / both if both else math.nan,
+        "jaccard": shared / (both - shared) if both else math.nan,
+        **dict.fromkeys(("hd95", "hd", "asd", "assd", "masd"), math.nan),
+        "nsd": 0.0 if both else math.nan,
+        "volume_prediction": size_prediction * voxel,
+        "volume_reference": size_reference * voxel,
+    }
+    if pooled.size:
+        values |= {
+            "hd95": float(np.percentile(pooled, 95)),
+            "hd": float(pooled.max()),
+            "asd": float(forth.mean()),
+            "assd": float(pooled.mean()),
+            "masd": float((forth.mean() + back.mean()) / 2),
+            "nsd": float(np.count_nonzero(pooled <= tolerance * (1 + 1e-9)) / pooled.size),
+        }
+    return values
+
+
+def write_metrics(path: Path | str, rows: Iterable[Mapping], columns: Sequence[str]) -> None:
+    """Write a table of metrics as CSV, whole or not at all; an undefined (NaN) value is an empty field.
+
+    Args:
+        path: `metrics.csv` of a run (columns case, class, then metrics) or its `scores.csv`, which has checkpoint
+            and predictor before them.
+        rows: each with a value for every column; further entries are left out.
+        columns: names, in order.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if _undefined(row[name]) else row[name] for name in columns])
+    write_text(path, text.getvalue())
+
+
+def read_metrics(path: Path | str) -> list[Row]:
+    """Rows of a table that `write_metrics` wrote: texts, the class as int, values as float, NaN if undefined.
+
+    Raises:
+        UserError: E401 if the file cannot be read, is no such table, or holds a value that is no number.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if not {"case", "class"} <= set(reader.fieldnames or ()):
+                raise ValueError(f"its columns are {', '.join(reader.fieldnames or ()) or 'none'}")
+            return [_typed(row) for row in reader]
+    except (OSError, ValueError, TypeError, csv.Error) as fault:
+        raise UserError("E401", f"{path} is no table of metrics: {fault}", "Evaluate the run again") from fault
+
+
+def _typed(row: Mapping[str, str]) -> Row:
+    typed: Row = {}
+    for name, text in row.items():
+        if name in TEXT_COLUMNS:
+            typed[name] = text
+        elif name == "class":
+            typed[name] = int(text)
+        else:
+            typed[name] = float(text) if text else math.nan
+    return typed
+
+
+def _undefined(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _union(one: slice, other: slice) -> slice:
+    if one.stop == one.start or other.stop == other.start:  # an empty map has no box of its own
+        return one if other.stop == other.start else other
+    return slice(min(one.start, other.start), max(one.stop, other.stop))
+
+
+def _check(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> None:
+    if prediction.shape != reference.shape or prediction.ndim not in (2, 3):
+        raise ValueError(
+            f"prediction is {prediction.shape}, reference is {reference.shape}; they must be equal and have 2 or 3 axes"
+        )
+    if len(spacing) != prediction.ndim or not all(math.isfinite(step) and step > 0 for step in spacing):
+        raise ValueError(f"spacing is {tuple(spacing)}; it must be {prediction.ndim} lengths above 0, in mm")
+
+
+def _whole(labels: np.ndarray) -> np.ndarray:
+    if labels.dtype.kind in "biu":
+        return labels
+    rounded = np.rint(labels)
+    if not np.array_equal(rounded, labels):  # NaN is refused here too
+        raise ValueError("label codes must be whole numbers")
+    return rounded.astype(np.int64)
+
+
+def _codes(labels: np.ndarray) -> set[int]:
+    if labels.dtype == bool:
+        return {1} if labels.any() else set()
+    found: set[int] = set()
+    for plane in labels:  # one plane at a time, so that a sorted copy stays small
+        found.update(int(code) for code in np.unique(plane))
+    return found

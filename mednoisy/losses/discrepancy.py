@@ -1,0 +1,60 @@
+"""What SDCL does where its two students disagree: pull to the label, and raise doubt where a student errs."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mednoisy.losses.segmentation import full_precision, one_hot
+
+_NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
+
+
+def disagreement(logits_a: Tensor, logits_b: Tensor) -> Tensor:
+    """Where the most probable classes of two predictions differ: (B, *S), bool, without gradient."""
+    return logits_a.argmax(dim=1) != logits_b.argmax(dim=1)
+
+
+def squared_gap_to_label(logits: Tensor, labels: Tensor, where: Tensor, weight: Tensor) -> Tensor:
+    """Mean over selected voxels of the weighted squared gap between probabilities and label.
+
+    `sum(where * weight * mean_c (p_c - [c = label])^2) / sum(where)`; weights are in the numerator only.
+
+    Args:
+        logits: (B, K, *S).
+        labels: (B, *S), int64, mixed as the images are.
+        where: (B, *S), bool, usually the students' `disagreement`.
+        weight: (*S) or (B, *S), trust in the label, 1 where it is real.
+
+    Returns:
+        A scalar; 0 with zero gradient if nothing is selected.
+
+    Source: Song and Wang 2024 (SDCL), minimising the discrepancy.
+    """
+    probabilities = F.softmax(full_precision(logits), dim=1)
+    gap = (probabilities - one_hot(labels, probabilities)).square().mean(dim=1)
+    return (gap * where * weight).sum() / (where.sum() + _NO_VOXEL)
+
+
+def doubt_where_wrong(logits: Tensor, labels: Tensor, where: Tensor, weight: Tensor) -> Tensor:
+    """Mean weighted cross-entropy from the uniform distribution, over selected voxels that this student gets wrong.
+
+    `sum(where * wrong * weight * q) / sum(where * wrong)` with `q = -mean_c ln p_c` in nats, at least ln K, and
+    `wrong` where the most probable class is not the label. Minimising it teaches doubt there. The constant ln K
+    of the released code is kept (its gradient is that of KL(uniform || p)); the weighted mean may be below ln K.
+
+    Args:
+        logits: (B, K, *S).
+        labels: (B, *S), int64, mixed as the images are.
+        where: (B, *S), bool, usually the students' `disagreement`.
+        weight: (*S) or (B, *S), trust in the label, 1 where it is real.
+
+    Returns:
+        A scalar in nats; 0 with zero gradient if no selected voxel is wrong.
+
+    Source: Song and Wang 2024 (SDCL), maximising the entropy of errors.
+    """
+    logits = full_precision(logits)
+    doubtful = where & (logits.argmax(dim=1) != labels)
+    doubt = -F.log_softmax(logits, dim=1).mean(dim=1)
+    return (doubt * doubtful * weight).sum() / (doubtful.sum() + _NO_VOXEL)

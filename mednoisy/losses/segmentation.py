@@ -1,0 +1,135 @@
+"""Dice and cross-entropy as the semi-supervised literature defines them, whole or within a region."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DiceKind = Literal["per_sample", "batch_squared", "batch_squared_present", "foreground_squared"]
+_NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """`logits` in float32 at least, since under autocast they arrive in bfloat16."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    """(B, *S) class codes as (B, K, *S) zeros and ones, in the shape and dtype of `like`."""
+    return torch.zeros_like(like).scatter_(1, labels.unsqueeze(1), 1)
+
+
+def dice_loss(logits: Tensor, labels: Tensor, dice: DiceKind = "per_sample", where: Tensor | None = None) -> Tensor:
+    """One minus the soft Dice of one of the published kinds.
+
+    `per_sample` (D1, BCP and SDCL in 3D): for each sample and class `(2 sum py + s)/(sum p + sum y + s)` with
+    s = 1e-5, mean over samples and all classes; a class absent from label and region costs nothing.
+    `batch_squared` (D2): sums over the whole batch, squares in the denominator, mean over all classes; s = 1e-10
+    with `where` (BCP and SDCL in 2D), 1e-5 without (SSL4MIS). An absent class costs nearly 1.
+    `batch_squared_present`: the same over the classes that occur in the region only (not published).
+    `foreground_squared` (D3, UA-MT): `batch_squared` with s = 1e-5 without the background.
+
+    Args:
+        logits: (B, K, *S), any number of spatial axes.
+        labels: (B, *S), int64 codes 0..K-1.
+        dice: the kind.
+        where: (*S) or (B, *S), the region that counts; all voxels by default.
+
+    Returns:
+        A scalar; 0 for an empty region with `per_sample`.
+    """
+    probabilities = F.softmax(full_precision(logits), dim=1)
+    return _dice(probabilities, one_hot(labels, probabilities), dice, where)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, where: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the voxels of a region, in nats; 0 for an empty one.
+
+    Args:
+        logits: (B, K, *S).
+        labels: (B, *S), int64.
+        where: (*S) or (B, *S), the region that counts; all voxels by default.
+    """
+    per_voxel = F.cross_entropy(full_precision(logits), labels, reduction="none")
+    return per_voxel.mean() if where is None else _mean_where(per_voxel, where)
+
+
+def mixed_loss(
+    logits: Tensor,
+    labels: Tensor,
+    outside: Tensor,
+    outside_weight: float,
+    inside_weight: float,
+    dice: DiceKind = "per_sample",
+) -> tuple[Tensor, Tensor]:
+    """Dice and cross-entropy of a mixture, each region's own figure times its weight.
+
+    Both are `outside_weight * L(outside) + inside_weight * L(inside)`; the published loss is half their sum.
+    The weights stand outside the means, so a small region counts as much as a large one.
+
+    Args:
+        logits: (B, K, *S), of the mixed images.
+        labels: (B, *S), int64, mixed as the images are.
+        outside: (*S) or (B, *S), bool, true outside the box.
+        outside_weight: 1 where the labels outside are real, less (published .5) where they are pseudo-labels.
+        inside_weight: the same for the box.
+        dice: kind of Dice, see `dice_loss`.
+
+    Returns:
+        The Dice term and the cross-entropy term, scalars.
+
+    Source: Bai et al. 2023 (BCP), eq. 5 to 7; the released code's constants.
+    """
+    log_probabilities = F.log_softmax(full_precision(logits), dim=1)
+    probabilities = log_probabilities.exp()
+    target = one_hot(labels, probabilities)
+    per_voxel = -log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+    regions = ((outside_weight, outside), (inside_weight, ~outside))
+    dice_terms = [weight * _dice(probabilities, target, dice, where) for weight, where in regions]
+    entropy_terms = [weight * _mean_where(per_voxel, where) for weight, where in regions]
+    return torch.stack(dice_terms).sum(), torch.stack(entropy_terms).sum()
+
+
+def _dice(probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor | None) -> Tensor:
+    if where is not None:
+        # The mask is 0 or 1, its own square, so one product serves linear and squared sums alike.
+        inside = _per_sample(where, probabilities[:, 0]).unsqueeze(1)
+        probabilities, target = probabilities * inside, target * inside
+    if dice == "per_sample":
+        return _dice_per_sample(probabilities, target)
+    if dice == "foreground_squared":
+        return _dice_per_class(probabilities[:, 1:], target[:, 1:], smooth=1e-5).mean()
+    if dice not in get_args(DiceKind):
+        raise ValueError(f"unknown kind of Dice {dice!r}; known: {', '.join(get_args(DiceKind))}")
+    per_class = _dice_per_class(probabilities, target, smooth=1e-5 if where is None else 1e-10)
+    if dice == "batch_squared":
+        return per_class.mean()
+    present = target.transpose(0, 1).flatten(1).any(dim=1)
+    return (per_class * present).sum() / present.sum().clamp(min=1)
+
+
+def _dice_per_sample(probabilities: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
+    intersection = (probabilities * target).flatten(2).sum(2)
+    total = probabilities.flatten(2).sum(2) + target.flatten(2).sum(2)
+    return 1 - ((2 * intersection + smooth) / (total + smooth)).mean()
+
+
+def _dice_per_class(probabilities: Tensor, target: Tensor, smooth: float) -> Tensor:
+    def over_batch(values: Tensor) -> Tensor:
+        return values.flatten(2).sum(dim=(0, 2))
+
+    total = over_batch(probabilities.square()) + over_batch(target)  # a target of 0 and 1 is its own square
+    return 1 - (2 * over_batch(probabilities * target) + smooth) / (total + smooth)
+
+
+def _mean_where(per_voxel: Tensor, where: Tensor) -> Tensor:
+    inside = _per_sample(where, per_voxel)
+    return (per_voxel * inside).sum() / (inside.sum() + _NO_VOXEL)
+
+
+def _per_sample(where: Tensor, like: Tensor) -> Tensor:
+    """The region as (B, *S) numbers in the shape of `like`; one that all samples share is not copied."""
+    return where.to(like.dtype).expand_as(like)

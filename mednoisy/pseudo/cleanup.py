@@ -1,0 +1,87 @@
+"""From a teacher's prediction to a pseudo-label: decide, then keep the largest piece of each class."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cc3d
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Neighbours = Literal[4, 6, 8, 18, 26]
+Connectivity = Neighbours | Literal["full"]
+_KNOWN: dict[int, tuple[Neighbours, ...]] = {2: (4, 8), 3: (6, 18, 26)}  # by number of spatial axes, the last is full
+
+
+def harden(logits: Tensor) -> Tensor:
+    """The class of each voxel: foreground probability >= .5 for two classes, else the most probable.
+
+    A tie of two classes is foreground, as in the released codes of BCP and SDCL.
+
+    Args:
+        logits: (B, K, *S), K >= 2.
+
+    Returns:
+        (B, *S), int64, without gradient.
+    """
+    logits = logits.detach()
+    if logits.shape[1] > 2:
+        return logits.argmax(dim=1)
+    precise = logits if logits.dtype == torch.float64 else logits.float()
+    return (F.softmax(precise, dim=1)[:, 1] >= 0.5).long()
+
+
+def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> Tensor:
+    """For each sample and class but 0, the largest connected component; the rest becomes background.
+
+    Of components of equal size the one met first in C order stays. A missing class stays missing.
+    It works on the CPU; labels on another device travel there and back.
+
+    Args:
+        labels: (B, *S), whole numbers 0..255, two or three spatial axes.
+        connectivity: neighbours of a voxel: 4 or 8 in 2D, 6, 18 or 26 in 3D; "full" means 8 or 26.
+    """
+    axes = labels.ndim - 1
+    if axes not in _KNOWN:
+        raise ValueError(f"labels have {axes} spatial axes; components are found in two or three")
+    neighbours = _KNOWN[axes][-1] if connectivity == "full" else connectivity
+    if neighbours not in _KNOWN[axes]:
+        known = ", ".join(map(str, _KNOWN[axes]))
+        raise ValueError(f"connectivity is {connectivity!r}; in {axes}D it is one of {known} or 'full'")
+    codes = labels.detach().to("cpu", torch.uint8).contiguous().numpy()
+    kept = np.stack([_largest(sample, neighbours) for sample in codes]) if len(codes) else codes
+    return torch.from_numpy(kept).to(labels.device, non_blocking=True).to(labels.dtype)
+
+
+def pseudo_labels(logits: Tensor, connectivity: Connectivity | None = "full") -> Tensor:
+    """Hard labels from a teacher's logits, cleaned up.
+
+    Args:
+        logits: (B, K, *S), K >= 2, two or three spatial axes.
+        connectivity: see `largest_components`; None leaves every component.
+
+    Returns:
+        (B, *S), int64.
+
+    Source: BCP (Bai et al. 2023) and SDCL (Song and Wang 2024): 26 neighbours on the left atrium, 18 on the
+    pancreas, 8 per class and slice on ACDC.
+    """
+    labels = harden(logits)
+    return labels if connectivity is None else largest_components(labels, connectivity)
+
+
+def _largest(codes: np.ndarray, neighbours: Neighbours) -> np.ndarray:
+    """`largest_components` of one sample, (*S) uint8."""
+    components, count = cc3d.connected_components(codes, connectivity=neighbours, return_N=True)
+    flat = components.ravel()
+    sizes = np.bincount(flat, minlength=count + 1)
+    code_of = np.zeros(count + 1, dtype=codes.dtype)
+    code_of[flat] = codes.ravel()
+    keep = np.zeros(count + 1, dtype=codes.dtype)
+    for code in np.unique(code_of[1:]):
+        candidates = np.where(code_of == code, sizes, 0)
+        candidates[0] = 0
+        keep[candidates.argmax()] = code  # components are numbered in C order, so the first of equals wins
+    return keep[components]

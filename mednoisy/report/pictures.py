@@ -1,0 +1,147 @@
+"""Pictures of cases: planes through the largest cross-section, with outlines of reference and prediction."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from nibabel.orientations import apply_orientation, io_orientation
+
+from mednoisy.data.images import read_image
+from mednoisy.report.figures import data_address
+
+REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each other and from grey in any sight
+PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # plane to the axis it cuts, once axes point right, front, up
+LINES_PER_WIDTH = 300  # an outline is 1.6 of these wide
+LEAST_SHARE = 0.6  # of the plane's shorter side that is shown at least
+MARGIN = 0.25  # of the masks' extent, shown around them
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One plane of one case as a data address, and what it shows in words."""
+
+    address: str
+    plane: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Image (if there is one), reference and prediction on one grid whose axes point right, front and up."""
+
+    image: np.ndarray | None
+    reference: np.ndarray
+    prediction: np.ndarray
+    spacing: tuple[float, ...]
+
+
+def load(files: dict[str, Path], case: str) -> Volume:
+    """Read a case's reference and prediction, and its image where it has one.
+
+    Raises:
+        UserError: E2xx, as `read_image`.
+    """
+    reference = read_image(files["reference"], "label", case=case)
+    prediction = read_image(files["prediction"], "label", case=case)
+    image = read_image(files["image"], "image", case=case) if "image" in files else None
+    if len(reference.spacing) == 2:
+        return Volume(image.array if image else None, reference.array, prediction.array, reference.spacing)
+    turn = io_orientation(reference.affine)
+    along = np.argsort(turn[:, 0])
+    return Volume(
+        apply_orientation(image.array, turn) if image else None,
+        apply_orientation(reference.array, turn),
+        apply_orientation(prediction.array, turn),
+        tuple(reference.spacing[axis] for axis in along),
+    )
+
+
+def pictures(
+    volume: Volume, name: str, width_pixels: int, planes: Sequence[str] = ("axial", "coronal", "sagittal")
+) -> list[Picture]:
+    """Planes through the largest cross-section of the reference (of the prediction, if that is empty).
+
+    The right of the patient is on the left of axial and coronal pictures, the front on the left of sagittal ones.
+
+    Args:
+        volume: as `load` gives it; all classes are outlined alike.
+        name: of the case and the run, for the words that stand for the picture.
+        width_pixels: of each picture.
+        planes: which of axial, coronal and sagittal; a picture with two axes has one plane.
+    """
+    shown = volume.reference if volume.reference.any() else volume.prediction
+    if volume.reference.ndim == 2:
+        return [_picture(volume, volume.spacing, "picture", name, width_pixels)]
+    made = []
+    for plane in planes:
+        cut = PLANES[plane]
+        others = tuple(axis for axis in range(3) if axis != cut)
+        areas = (shown != 0).sum(axis=others)
+        number = int(areas.argmax()) if areas.any() else shown.shape[cut] // 2
+        flat = Volume(
+            None if volume.image is None else _upright(volume.image, cut, number),
+            _upright(volume.reference, cut, number),
+            _upright(volume.prediction, cut, number),
+            (volume.spacing[others[1]], volume.spacing[others[0]]),
+        )
+        made.append(_picture(flat, flat.spacing, plane, name, width_pixels))
+    return made
+
+
+def _upright(array: np.ndarray, cut: int, number: int) -> np.ndarray:
+    """The plane as rows from top to bottom: up (or front) at the top, patient's right (or front) at the left."""
+    return np.take(array, number, axis=cut).T[::-1, ::-1]
+
+
+def _picture(flat: Volume, spacing: tuple[float, ...], plane: str, name: str, width_pixels: int) -> Picture:
+    figure = Figure(figsize=(1, 1), dpi=width_pixels, facecolor="black")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    if flat.image is not None:
+        smoothing = "bilinear" if flat.image.ndim == 2 else "antialiased"
+        axes.imshow(_greys(flat.image), cmap="gray", interpolation=smoothing, vmin=0, vmax=1)
+    line = 1.6 / LINES_PER_WIDTH * 72  # points: a figure is one inch wide
+    for mask, colour in ((flat.reference, REFERENCE_COLOUR), (flat.prediction, PREDICTION_COLOUR)):
+        framed = np.pad(mask, 1)  # so that an outline is closed where the mask touches the border
+        rows, columns = (np.arange(size) - 1 for size in framed.shape)
+        for code in np.unique(mask[mask != 0]):
+            axes.contour(columns, rows, framed == code, levels=[0.5], colors=[colour], linewidths=line)
+    (top, bottom), (left, right) = _window(flat.reference, flat.prediction, spacing)
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect=spacing[0] / spacing[1])
+    stream = io.BytesIO()
+    figure.savefig(stream, format="jpeg", pil_kwargs={"quality": 86, "subsampling": 0}, facecolor="black")
+    return Picture(data_address(stream.getvalue(), "image/jpeg"), plane, f"{name}, {plane} plane")
+
+
+def _window(
+    reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, ...]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """First and last row and column of a square (in mm) around both masks; it may reach beyond the plane."""
+    either = (reference != 0) | (prediction != 0)
+    middles, extents = [], []
+    for axis in range(2):
+        occupied = np.flatnonzero(either.any(axis=1 - axis))
+        low, high = (occupied[0], occupied[-1] + 1) if occupied.size else (0, either.shape[axis])
+        middles.append((low + high - 1) / 2)
+        extents.append((high - low) * (1 + 2 * MARGIN) * spacing[axis])
+    least = min(size * step for size, step in zip(either.shape, spacing, strict=True)) * LEAST_SHARE
+    half = max(*extents, least) / 2
+    first, second = (
+        (middle - half / step, middle + half / step) for middle, step in zip(middles, spacing, strict=True)
+    )
+    return first, second
+
+
+def _greys(image: np.ndarray) -> np.ndarray:
+    """Brightness from 0 to 1 between the 1st and 99.5th percentile; colours stay as they are."""
+    if image.ndim == 3:
+        return np.clip(image / (255 if image.dtype == np.uint8 else max(float(image.max()), 1e-9)), 0, 1)
+    low, high = np.percentile(image, (1, 99.5))
+    return np.clip((image.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1)

@@ -1,0 +1,110 @@
+"""What a report needs of a run, read from the run's own files alone.
+
+`summary.json`, schema 1:
+
+- `schema`: 1.
+- `run`: facts in the order shown, such as dataset, method, recipe, labeled, unlabeled, validation, test (counts),
+  seed, steps, seconds, protocol, spacing. `method` is required; `title` overrides the name made from the others.
+- `labels`: class code as text to name.
+- `deployed`: the predictor that `metrics.csv` scores, at the honest checkpoint.
+- `checkpoints`: `honest`, `final`, `published` to `{"step": n, "predictors": {name: figures}}`, figures as
+  `evaluation.statistics.summarise` gives them.
+- `undefined`: how many values of `metrics.csv` are undefined.
+- `cases`: list of `{"id", "image", "reference", "prediction"}`, paths relative to the run's folder or absolute.
+- `versions`: package to version.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import Row, read_metrics
+
+SCHEMA = 1
+TELLING_FACTS = ("recipe", "labeled", "seed", "steps")  # told in a run's name where they tell runs apart
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: `metrics` of what it deploys, `scores` of all checkpoints and predictors, and its facts."""
+
+    folder: Path
+    name: str
+    facts: dict
+    summary: dict
+    metrics: list[Row]
+    scores: list[Row]
+    progress: list[dict[str, str]]
+
+    @property
+    def deployed(self) -> str:
+        """Name of the predictor that is deployed."""
+        return self.summary["deployed"]
+
+    def class_name(self, code: int) -> str:
+        """The name of a label code; the code itself where it has none."""
+        return str(self.summary.get("labels", {}).get(str(code), f"class {code}"))
+
+    def files_of(self, case: str) -> dict[str, Path]:
+        """Paths of image, reference and prediction of a case, as far as the summary lists them."""
+        for entry in self.summary.get("cases", []):
+            if str(entry["id"]) == case:
+                parts = {part: entry[part] for part in ("image", "reference", "prediction") if entry.get(part)}
+                return {
+                    part: self.folder / (path[0] if isinstance(path, list) else path) for part, path in parts.items()
+                }
+        return {}
+
+
+def read_runs(folders: Sequence[Path | str]) -> list[Run]:
+    """The runs in these folders, each under a name of its own.
+
+    Raises:
+        UserError: E402 where a folder holds no finished run, E401 where its tables are damaged.
+    """
+    runs = [_read_run(Path(folder)) for folder in folders]
+    for fact in TELLING_FACTS:
+        runs = [_told_apart(run, fact, [other for other in runs if other.name == run.name]) for run in runs]
+    taken = [run.name for run in runs]
+    runs = [replace(run, name=f"{run.name} ({run.folder.name})") if taken.count(run.name) > 1 else run for run in runs]
+    taken = [run.name for run in runs]
+    return [replace(run, name=f"{run.name} {i}") if taken.count(run.name) > 1 else run for i, run in enumerate(runs, 1)]
+
+
+def _told_apart(run: Run, fact: str, namesakes: list[Run]) -> Run:
+    if len({str(other.facts.get(fact)) for other in namesakes}) < 2 or run.facts.get(fact) is None:
+        return run
+    value = run.facts[fact]
+    return replace(run, name=f"{run.name}, {value if fact == 'recipe' else f'{fact} {value}'}")
+
+
+def _read_run(folder: Path) -> Run:
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["schema"] != SCHEMA:
+            raise ValueError(f"it has schema {summary['schema']}, this program reads {SCHEMA}")
+        facts, _ = summary["run"], summary["deployed"]
+        name = str(facts.get("title") or facts["method"])
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        why = f"{fault} is missing" if isinstance(fault, KeyError) else fault
+        cure = "Give the folder of a finished run, or evaluate it again"
+        raise UserError("E402", f"{folder / 'summary.json'} cannot be used: {why}", cure) from fault
+    metrics = read_metrics(folder / "metrics.csv")
+    scores = read_metrics(folder / "scores.csv") if (folder / "scores.csv").exists() else _scores_of(metrics, summary)
+    return Run(folder, name, facts, summary, metrics, scores, _progress(folder / "progress.csv"))
+
+
+def _scores_of(metrics: list[Row], summary: dict) -> list[Row]:
+    return [{"checkpoint": "honest", "predictor": summary["deployed"], **row} for row in metrics]
+
+
+def _progress(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mednoisy.data.datalist import Datalist
+from mednoisy.errors import UserError
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a datalist of five labeled, three unlabeled (two with a reference) and one test case; its path."""
+
+    def write(change=lambda content: None):
+        def entry(name, *parts):
+            for part in parts:
+                (tmp_path / part).mkdir(exist_ok=True)
+                (tmp_path / part / name).touch()
+            return {"id": name, **{part: f"{part}/{name}" for part in parts}}
+
+        content = {
+            "name": "toy",
+            "channels": {"0": "MRI"},
+            "labels": {"0": "background", "1": "atrium"},
+            "labeled": [entry(f"p{n}", "image", "label") for n in range(5)],
+            "unlabeled": [entry(f"u{n}", "image") for n in range(3)],
+            "test": [entry("t0", "image", "label")],
+            "hidden": [entry("u0", "label"), entry("u2", "label")],
+        }
+        change(content)
+        path = tmp_path / "datalist.json"
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def ids(datalist, section):
+    return [case["id"] for case in datalist.cases(section)]
+
+
+def test_cases_have_absolute_paths_and_only_what_their_section_may_show(written, tmp_path):
+    datalist = Datalist.load(written())
+    assert datalist.cases("labeled")[1] == {
+        "id": "p1",
+        "image": str(tmp_path / "image" / "p1"),
+        "label": str(tmp_path / "label" / "p1"),
+    }
+    assert datalist.cases("unlabeled")[2] == {"id": "u2", "image": str(tmp_path / "image" / "u2")}
+    assert datalist.cases("hidden")[1]["image"] == str(tmp_path / "image" / "u2")
+    assert datalist.cases("validation") == []
+    assert datalist.labels == {0: "background", 1: "atrium"}
+
+
+def test_the_first_k_keep_their_label(written):
+    subset = Datalist.load(written()).with_labeled(2)
+    assert ids(subset, "labeled") == ["p0", "p1"]
+    assert ids(subset, "unlabeled") == ["p2", "p3", "p4", "u0", "u1", "u2"]
+    assert ids(subset, "hidden") == ["p2", "p3", "p4", "u0", "u2"]
+    assert all("label" not in case for case in subset.cases("unlabeled"))
+
+
+def test_validation_is_the_same_for_any_number_of_labels(written):
+    """The last cases of the pool that have a reference; u1 has none. Nothing else may read their label."""
+    for labeled in (1, 2, 4):
+        subset = Datalist.load(written(), labeled=labeled, validation=2)
+        assert ids(subset, "validation") == ["u0", "u2"]
+        assert all("label" in case for case in subset.cases("validation"))
+        assert not {"u0", "u2"} & {*ids(subset, "hidden"), *ids(subset, "unlabeled"), *ids(subset, "labeled")}
+
+
+def test_no_case_is_lost(written):
+    datalist = Datalist.load(written())
+    everything = sorted(name for section in ("labeled", "unlabeled", "test") for name in ids(datalist, section))
+    for labeled in (None, 1, 3, 5):
+        for validation in (0, 1, 2):
+            subset = datalist.with_labeled(labeled, validation)
+            found = [n for section in ("labeled", "unlabeled", "validation", "test") for n in ids(subset, section)]
+            assert sorted(found) == everything
+
+
+def test_saved_and_loaded_elsewhere_it_is_the_same(written, tmp_path):
+    subset = Datalist.load(written()).with_labeled(2, validation=1)
+    again = Datalist.load(subset.save(tmp_path / "run" / "split" / "datalist.json"))
+    assert again.sections == subset.sections
+    assert again.split_digest == subset.split_digest
+    assert '"../../image/p0"' in (tmp_path / "run" / "split" / "datalist.json").read_text()
+
+
+def test_labels_of_unlabeled_cases_may_be_absent(written, tmp_path):
+    path = written()
+    for name in ("p3", "p4", "u0", "u2"):
+        (tmp_path / "label" / name).unlink()
+    subset = Datalist.load(path, labeled=3)
+    assert ids(subset, "unlabeled") == ["p3", "p4", "u0", "u1", "u2"]
+    assert ids(subset, "hidden") == []
+    with pytest.raises(UserError, match=r"E215 case 'p3': label .*label/p3 does not exist \(.*section 'labeled'\)"):
+        Datalist.load(path)
+
+
+def edit(section, number, **values):
+    def change(content):
+        entry = content.setdefault(section, [{}])[number]
+        entry.update({key: value for key, value in values.items() if value is not None})
+        for key in [key for key, value in values.items() if value is None]:
+            del entry[key]
+
+    return change
+
+
+def put(key, value):
+    return lambda content: content.update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (edit("test", 0, id="p3"), r"E207 case 'p3': is in 'labeled' and in 'test' \(.*, entries 4 and 1\). Remove"),
+        (edit("labeled", 4, id="p1"), r"E207 case 'p1': is twice in 'labeled' \(.*, entries 2 and 5\)"),
+        (edit("test", 0, image="image/p2"), r"E207 case 't0': its image is also that of 'p2' \(.*'test', entry 1\)"),
+        (put("unlabelled", []), "E211 .*unknown section or key 'unlabelled'. Did you mean 'unlabeled'"),
+        (put("labeled", {}), "E211 .*'labeled' is not a list of entries"),
+        (lambda content: content.pop("labels"), "E211 .*'labels' is missing. Add it"),
+        (put("labels", {"0": "background", "2": "a"}), "E212 .*'labels' has the codes 0, 2. Number them"),
+        (put("labels", {"0": "background", "one": "a"}), "E212 .*'labels' has the codes 0, one"),
+        (edit("unlabeled", 1, label="x"), r"E213 case 'u1': an unlabeled case has a label \(.*entry 2\)"),
+        (edit("labeled", 0, mask="x"), r"E213 case 'p0': unknown key 'mask' \(.*section 'labeled', entry 1\)"),
+        (edit("test", 0, label=None), r"E213 case 't0': 'label' is missing \(.*section 'test', entry 1\)"),
+        (edit("test", 0, image=7), r"E213 an entry is a table of non-empty texts.*\(.*section 'test', entry 1\)"),
+        (edit("test", 0, id="../x"), r"E213 case '../x': the id cannot be a file's name"),
+        (edit("hidden", 1, id="p0"), r"E214 case 'p0': is hidden but not in 'unlabeled' \(.*entry 2\)"),
+        (edit("unlabeled", 2, image="image/gone"), r"E215 case 'u2': image .*gone does not exist.*Restore"),
+        (put("split_digest", "0123"), "E216 .*not those that `split_digest` was taken of. Restore"),
+    ],
+)
+def test_a_faulty_datalist_is_one_line_that_names_file_and_entry(written, change, message):
+    path = written(change)
+    with pytest.raises(UserError, match=message) as fault:
+        Datalist.load(path)
+    assert str(path) in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_what_is_no_datalist_is_refused(tmp_path, text):
+    (tmp_path / "datalist.json").write_text(text)
+    with pytest.raises(UserError, match=r"E210 datalist .*datalist.json"):
+        Datalist.load(tmp_path / "datalist.json")
+
+
+def test_an_absent_datalist_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"E210 datalist .* does not exist. Prepare the dataset first"):
+        Datalist.load(tmp_path / "datalist.json")
+
+
+@pytest.mark.parametrize(
+    ("labeled", "validation", "message"),
+    [
+        (6, 0, "E217 6 labeled cases are asked for; .*datalist.json has 5. Ask for 1 to 5"),
+        (0, 0, "E217 0 labeled cases"),
+        (2, 6, "E217 6 validation cases are asked for; 5 unlabeled cases have a reference. Ask for 0 to 5"),
+    ],
+)
+def test_more_cases_than_there_are_is_refused(written, labeled, validation, message):
+    with pytest.raises(UserError, match=message):
+        Datalist.load(written()).with_labeled(labeled, validation)

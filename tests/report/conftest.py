@@ -1,0 +1,114 @@
+"""Folders of finished runs, fabricated: ellipsoids predicted with errors of a known size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mednoisy.data.images import write_nifti, write_picture
+from mednoisy.evaluation.metrics import case_metrics, write_metrics
+
+COLUMNS = ("case", "class", "dice", "jaccard", "hd95", "asd")
+AFFINE = np.diag([1.0, 1.2, 1.5, 1.0])
+
+
+def ellipsoid(shape: tuple[int, ...], radius: float) -> np.ndarray:
+    """A body in the middle, `radius` as a share of the shape along the first axis, longer along the others."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
+    return sum((axis / (radius * (1 + 0.2 * number))) ** 2 for number, axis in enumerate(axes)) < 1
+
+
+class FinishedRun:
+    """Writes the folder of a finished run.
+
+    Args:
+        folder: of the run.
+        shifts: case id to how far the prediction misses, in voxels; None predicts nothing.
+        flat: whether cases are pictures in colour instead of volumes.
+    """
+
+    def __init__(self, folder: Path, shifts: dict[str, float | None], flat: bool = False, **facts: object):
+        self.folder, self.shifts, self.flat = folder, shifts, flat
+        self.spacing = (1.0, 1.0) if flat else (1.0, 1.2, 1.5)
+        self.entries: list[dict] = []
+        scores = []
+        for number, (case, shift) in enumerate(shifts.items()):
+            reference = ellipsoid((60, 80) if flat else (40, 48, 32), 0.35 + 0.02 * number)
+            self.save(case, number, reference, self.predicted(reference, shift))
+            for checkpoint in ("honest", "final"):
+                for predictor, worse in (("mean", 0), ("a", 1), ("b", 2)):
+                    prediction = self.predicted(reference, None if shift is None else shift + worse)
+                    for code, values in case_metrics(prediction, reference, self.spacing, [1]).items():
+                        scores.append(
+                            {"checkpoint": checkpoint, "predictor": predictor, "case": case, "class": code, **values}
+                        )
+        deployed = [row for row in scores if (row["checkpoint"], row["predictor"]) == ("honest", "mean")]
+        write_metrics(folder / "metrics.csv", deployed, COLUMNS)
+        write_metrics(folder / "scores.csv", scores, ("checkpoint", "predictor", *COLUMNS))
+        self.summarise(facts)
+        self.train()
+
+    def predicted(self, reference: np.ndarray, shift: float | None) -> np.ndarray:
+        return np.zeros_like(reference) if shift is None else np.roll(reference, round(shift), axis=0)
+
+    def save(self, case: str, number: int, reference: np.ndarray, prediction: np.ndarray) -> None:
+        noise = np.random.Generator(np.random.PCG64(number)).normal(0, 0.12, reference.shape)
+        image = 0.35 + 0.3 * reference + noise
+        suffix = ".png" if self.flat else ".nii.gz"
+        parts = {"reference": reference, "prediction": prediction}
+        entry = {"id": case, "image": f"images/{number}{suffix}"}
+        for part, mask in parts.items():
+            entry[part] = f"{part}s/{number}{suffix}"
+            path = self.folder / entry[part]
+            if self.flat:
+                write_picture(path, mask)
+            else:
+                write_nifti(path, mask.astype(np.uint8), AFFINE)
+        if self.flat:
+            colours = np.clip(255 * np.stack([image + 0.2, image, image * 0.8], axis=-1), 0, 255).astype(np.uint8)
+            write_picture(self.folder / entry["image"], colours)
+        else:
+            write_nifti(self.folder / entry["image"], image, AFFINE)
+        self.entries.append(entry)
+
+    def summarise(self, facts: dict) -> None:
+        summary = {
+            "schema": 1,
+            "run": {
+                "dataset": "Ellipsoids", "method": "sdcl", "recipe": "published", "labeled": 2, "unlabeled": 16,
+                "validation": 2, "test": len(self.shifts), "seed": 0, "steps": 500, "seconds": 83.4,
+                "spacing": list(self.spacing), "protocol": "full field of view, distances in mm",
+            } | facts,
+            "labels": {"1": "atrium"},
+            "deployed": "mean",
+            "checkpoints": {"honest": {"step": 400}, "final": {"step": 500}},
+            "undefined": 0,
+            "cases": self.entries,
+            "versions": {"mednoisy": "0.1", "torch": "2.13.0"},
+        }  # fmt: skip
+        (self.folder / "summary.json").write_text(json.dumps(summary))
+
+    def train(self) -> None:
+        lines = ["step,stage,seconds,learning_rate,a/dice_ce,b/dice_ce,val_dice_mean,val_dice_a,val_dice_b"]
+        for step in range(10, 501, 10):
+            dice = [f"{0.9 - 0.5 * 0.99**step - worse:.3f}" if step % 50 == 0 else "" for worse in (0, 0.02, 0.05)]
+            stage = "pretrain" if step <= 110 else "self_train"
+            lines.append(
+                f"{step},{stage},{step / 6:.1f},0.001,{0.98**step + 0.1:.4f},{0.985**step + 0.1:.4f},{','.join(dice)}"
+            )
+        (self.folder / "progress.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path) -> Callable[..., Path]:
+    """Call it with a name, shifts and facts to get the folder of a finished run."""
+
+    def make(name: str, shifts: dict[str, float | None], **options: object) -> Path:
+        (tmp_path / name).mkdir()
+        return FinishedRun(tmp_path / name, shifts, **options).folder
+
+    return make
