@@ -83,13 +83,13 @@ def predict_files(
     Each file appears whole or not at all. A progress bar is shown on a terminal. Arguments as in `predict_case`.
 
     Raises:
-        UserError: E210 two cases would share a file; else as `predict_case`.
+        UserError: E207 two cases would share a file; else as `predict_case`.
     """
     named = [_named(case) for case in cases]
     twice = [name for name, count in Counter(case["id"] for case in named).items() if count > 1]
     if twice:
         cause = "several cases have this id, and predictions are named by it"
-        raise UserError("E210", cause, "Give each case an id of its own", case=twice[0])
+        raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         prediction = predict_case(case, predictors, preprocessing, inferer, device)

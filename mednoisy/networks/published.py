@@ -25,7 +25,7 @@ def load_published(network: nn.Module, file: Path | str) -> None:
     authors' classes carry without using are skipped. `network` is changed only if everything matched.
 
     Raises:
-        UserError: E320 the file is missing or unreadable, E321 it holds no state dict, E322 it does not match.
+        UserError: E340 the file is missing or unreadable, E341 it holds no state dict, E342 it does not match.
     """
     entries = _state_dict(Path(file))
     names = {name.removeprefix("module."): name for name in entries}
@@ -56,19 +56,19 @@ def _state_dict(file: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as fault:
-        raise UserError("E320", f"checkpoint {file} does not exist", "Give the path of a .pth file") from fault
+        raise UserError("E340", f"checkpoint {file} does not exist", "Give the path of a .pth file") from fault
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as fault:
         cure = "Give a file of weights saved by torch.save; pickled objects are refused"
-        raise UserError("E320", f"checkpoint {file} cannot be read ({str(fault).splitlines()[0]})", cure) from fault
+        raise UserError("E340", f"checkpoint {file} cannot be read ({str(fault).splitlines()[0]})", cure) from fault
     for wrapper in ("net", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
         cause = f"checkpoint {file} holds no state dict, neither bare nor under 'net' or 'state_dict'"
-        raise UserError("E321", cause, "Give a checkpoint released with UA-MT, BCP or SDCL")
+        raise UserError("E341", cause, "Give a checkpoint released with UA-MT, BCP or SDCL")
     return content
 
 
 def _mismatch(file: Path | str, network: nn.Module, cause: str) -> UserError:
     cure = "Build the network that the checkpoint was saved from (class, width, norm, channels, classes)"
-    return UserError("E322", f"checkpoint {file} does not fit {type(network).__name__}: {cause}", cure)
+    return UserError("E342", f"checkpoint {file} does not fit {type(network).__name__}: {cause}", cure)

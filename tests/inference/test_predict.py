@@ -180,7 +180,7 @@ def test_an_unreadable_case_is_named_and_nothing_is_left(source, tmp_path):
 
 
 def test_two_cases_of_one_id_are_refused_before_any_is_predicted(source, tmp_path):
-    with pytest.raises(UserError, match=r"^E210 case 'case 7': several cases have this id"):
+    with pytest.raises(UserError, match=r"^E207 case 'case 7': several cases have this id"):
         predict_files(
             [case(tmp_path)] * 2, {"a": Threshold(0.0)}, Compose([LoadCased("image")]), WINDOW, tmp_path / "out"
         )

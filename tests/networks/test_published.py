@@ -76,7 +76,7 @@ def test_another_norm_is_refused_and_the_network_left_alone(tmp_path):
     network = VNet()
     before = [parameter.clone() for parameter in network.parameters()]
     message = refusal(network, tmp_path / "model.pth")
-    assert message.startswith("E322 checkpoint ")
+    assert message.startswith("E342 checkpoint ")
     assert "does not fit VNet: entry 3 'block_one.conv.1.weight' is [16], " in message
     assert "'encoder.levels.1.0.0.weight' needs [32, 16, 2, 2, 2]" in message
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
@@ -89,12 +89,12 @@ def test_another_depth_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    assert refusal(VNet(), tmp_path / "none.pth").startswith(f"E320 checkpoint {tmp_path / 'none.pth'} does not exist.")
+    assert refusal(VNet(), tmp_path / "none.pth").startswith(f"E340 checkpoint {tmp_path / 'none.pth'} does not exist.")
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "model.pth").write_text("weights")
-    assert refusal(VNet(), tmp_path / "model.pth").startswith("E320 ")
+    assert refusal(VNet(), tmp_path / "model.pth").startswith("E340 ")
 
 
 def test_pickled_objects_are_refused(tmp_path):
@@ -105,4 +105,4 @@ def test_pickled_objects_are_refused(tmp_path):
 @pytest.mark.parametrize("content", [[torch.ones(1)], {"epoch": 3}, {}, {"net": {"weight": 1.0}}])
 def test_a_file_without_state_dict_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "model.pth")
-    assert refusal(VNet(), tmp_path / "model.pth").startswith("E321 ")
+    assert refusal(VNet(), tmp_path / "model.pth").startswith("E341 ")
