@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from mednoisy.losses.segmentation import full_precision, one_hot
+from mednoisy.losses.segmentation import full_precision, most_probable, one_hot
 
 _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
 
 
 def disagreement(logits_a: Tensor, logits_b: Tensor) -> Tensor:
     """Where the most probable classes of two predictions differ: (B, *S), bool, without gradient."""
-    return logits_a.argmax(dim=1) != logits_b.argmax(dim=1)
+    return most_probable(logits_a) != most_probable(logits_b)
 
 
 def squared_gap_to_label(logits: Tensor, labels: Tensor, where: Tensor, weight: Tensor) -> Tensor:
@@ -55,6 +55,6 @@ def doubt_where_wrong(logits: Tensor, labels: Tensor, where: Tensor, weight: Ten
     Source: Song and Wang 2024 (SDCL), maximising the entropy of errors.
     """
     logits = full_precision(logits)
-    doubtful = where & (logits.argmax(dim=1) != labels)
+    doubtful = where & (most_probable(logits) != labels)
     doubt = -F.log_softmax(logits, dim=1).mean(dim=1)
     return (doubt * doubtful * weight).sum() / (doubtful.sum() + _NO_VOXEL)

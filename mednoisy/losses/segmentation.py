@@ -17,8 +17,15 @@ def full_precision(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
+def most_probable(logits: Tensor) -> Tensor:
+    """The class of the largest logit, the first of equals: (B, K, *S) to (B, *S), int64, without gradient."""
+    return logits.detach().max(dim=1).indices  # the same as argmax, which is up to 20 times slower on a CPU
+
+
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     """(B, *S) class codes as (B, K, *S) zeros and ones, in the shape and dtype of `like`."""
+    if labels.shape != (len(like), *like.shape[2:]):
+        raise ValueError(f"labels are {tuple(labels.shape)}; logits {tuple(like.shape)} need one code per voxel")
     return torch.zeros_like(like).scatter_(1, labels.unsqueeze(1), 1)
 
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mednoisy.losses.segmentation import full_precision, most_probable
+
 Neighbours = Literal[4, 6, 8, 18, 26]
 Connectivity = Neighbours | Literal["full"]
 _KNOWN: dict[int, tuple[Neighbours, ...]] = {2: (4, 8), 3: (6, 18, 26)}  # by number of spatial axes, the last is full
@@ -26,11 +28,9 @@ def harden(logits: Tensor) -> Tensor:
     Returns:
         (B, *S), int64, without gradient.
     """
-    logits = logits.detach()
     if logits.shape[1] > 2:
-        return logits.argmax(dim=1)
-    precise = logits if logits.dtype == torch.float64 else logits.float()
-    return (F.softmax(precise, dim=1)[:, 1] >= 0.5).long()
+        return most_probable(logits)
+    return (F.softmax(full_precision(logits.detach()), dim=1)[:, 1] >= 0.5).long()
 
 
 def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> Tensor:

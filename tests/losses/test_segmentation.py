@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -149,10 +150,14 @@ def test_unknown_kind_of_dice():
         dice_loss(torch.zeros(1, 2, 3), torch.zeros(1, 3, dtype=torch.long), "linear")
 
 
+def test_labels_on_another_grid():
+    """Labels smaller than the image are refused, not scattered into a corner."""
+    with pytest.raises(ValueError, match=r"labels are \(1, 2\); logits \(1, 2, 3\) need one code per voxel"):
+        dice_loss(torch.zeros(1, 2, 3), torch.zeros(1, 2, dtype=torch.long))
+
+
 def test_values_in_words_and_arrays_agree(golden, volumes):
     """The list of values and the arrays are the same figures."""
-    import json
-
     values = json.loads(golden("losses_values.json").read_text())["3d_two_class"]
     for name, value in values.items():
         np.testing.assert_allclose(volumes.arrays[f"value__{name}"], value, rtol=1e-12)

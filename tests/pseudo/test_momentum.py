@@ -31,11 +31,8 @@ class Small(nn.Module):
     @torch.no_grad()
     def fill(self, **values) -> Small:
         for name, value in values.items():
-            self.get_parameter_or_buffer(name.replace("__", ".")).copy_(torch.as_tensor(value))
+            self.state_dict()[name.replace("__", ".")].copy_(torch.tensor(value, dtype=torch.float64))
         return self
-
-    def get_parameter_or_buffer(self, name: str) -> torch.Tensor:
-        return self.state_dict()[name]
 
 
 def student(figures, step: int) -> Small:

@@ -1,0 +1,41 @@
+"""The demo: phantoms of which few are labeled, three ways to train on them, one page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mednoisy.data.phantoms import make_dataset
+from mednoisy.files import written_aside
+from mednoisy.study import Study
+
+METHODS = ("supervised", "copy_paste", "sdcl")
+
+
+def run_demo(output: Path, steps: int = 600, seed: int = 0) -> Path:
+    """Make 2 labeled, 16 unlabeled and 8 test phantoms, train, evaluate and compare; the path of the page.
+
+    A demo that was interrupted goes on where it stopped.
+
+    Args:
+        output: folder of data, runs and page.
+        steps: of each run.
+        seed: draws the phantoms, the initial weights and the training.
+    """
+    data = output / "data"
+    if not (data / "datalist.json").is_file():
+        make_dataset(data, seed=seed)
+    study = Study(
+        bundle="phantom",
+        data=data,
+        output=output,
+        methods=METHODS,
+        labeled=[2],
+        seeds=[seed],
+        steps=steps,
+    )
+    study.run()
+    page = output / "report.html"
+    with written_aside(page) as aside:
+        shutil.copyfile(output / "comparison.html", aside)
+    return page

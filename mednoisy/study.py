@@ -1,0 +1,207 @@
+"""A grid of runs on one dataset: method x recipe x labels x seed, one table, resumable at the first missing run."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mednoisy.composition import checked_path, compose
+from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
+from mednoisy.files import write_text
+from mednoisy.report.tables import markdown_table
+
+ROW_COLUMNS = (
+    "run", "method", "recipe", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
+    *MAIN_METRICS, "undefined",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study."""
+
+    method: str
+    recipe: str
+    labeled: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        method = Path(self.method).stem
+        recipe = "" if self.recipe == "default" else f"-{Path(self.recipe).stem}"
+        return f"{method}{recipe}-{self.labeled}-labeled-seed{self.seed}"
+
+
+@dataclass
+class Study:
+    """Runs that differ in method, recipe, labels or seed and in nothing else.
+
+    Each is a `mednoisy train` in a process of its own; a finished run is never repeated, an interrupted one
+    goes on where it stopped.
+
+    Args:
+        bundle: name or folder.
+        data: the prepared dataset.
+        output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md` and `comparison.html`.
+        methods: `METHOD` or `METHOD:RECIPE`, the first is the baseline.
+        labeled, seeds: the rest of the grid; labels vary slowest, seeds fastest.
+        steps: of each run, over all its stages.
+        validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
+        settings: entries of the configuration that all runs share.
+    """
+
+    bundle: str
+    data: Path
+    output: Path
+    methods: Sequence[str]
+    labeled: Sequence[int]
+    seeds: Sequence[int]
+    steps: int
+    validation: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All runs, in order."""
+        grid = product(self.labeled, self.seeds, self.methods)
+        pairs = [(*method.partition(":")[::2], labeled, seed) for labeled, seed, method in grid]
+        return [Cell(method, recipe or "default", labeled, seed) for method, recipe, labeled, seed in pairs]
+
+    @property
+    def table_file(self) -> Path:
+        return self.output / "table.md"
+
+    def run(self) -> list[str]:
+        """Train what is missing, one run after the other; the names of runs that failed.
+
+        Raises:
+            UserError: an unknown bundle, method or recipe, before the first run starts.
+        """
+        for cell in self.cells:
+            compose(self.bundle, cell.method, cell.recipe)
+        checked_path(self.output, "--output")
+        failed = []
+        for number, cell in enumerate(self.cells, 1):
+            if not self._finished(cell):
+                print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
+                code = subprocess.run(self._command(cell), check=False, stdout=subprocess.DEVNULL).returncode
+                if code < 0 or code == 1:  # a signal, or stopped by one after saving
+                    raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
+                if code:
+                    failed.append(cell.name)
+            self.write()
+        return failed
+
+    def folder(self, cell: Cell) -> Path:
+        return self.output / "runs" / cell.name
+
+    def _finished(self, cell: Cell) -> bool:
+        return (self.folder(cell) / "report.html").is_file()
+
+    def _command(self, cell: Cell) -> list[str]:
+        folder = self.folder(cell)
+        command = [sys.executable, "-m", "mednoisy", "train", self.bundle, "--data", str(self.data)]
+        command += ["--output", str(folder), "--method", cell.method, "--recipe", cell.recipe]
+        command += ["--labeled", str(cell.labeled), "--seed", str(cell.seed), "--steps", str(self.steps)]
+        if self.validation is not None:
+            command += ["--validation", str(self.validation)]
+        for key, value in self.settings.items():
+            command += ["--set", f"{key}={value!r}"]
+        return command + (["--resume"] if (folder / "run.json").is_file() else [])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per finished run, checkpoint and predictor; means over test cases and classes."""
+        rows = []
+        for cell in self.cells:
+            if not self._finished(cell):
+                continue
+            summary = json.loads((self.folder(cell) / "summary.json").read_text(encoding="utf-8"))
+            for name, checkpoint in summary["checkpoints"].items():
+                for predictor, figures in checkpoint["predictors"].items():
+                    row: dict[str, Any] = {
+                        "run": cell.name,
+                        "method": Path(cell.method).stem,
+                        "recipe": Path(cell.recipe).stem,
+                        "labeled": cell.labeled,
+                        "seed": cell.seed,
+                        "checkpoint": name,
+                        "predictor": predictor,
+                        "deployed": predictor == summary["deployed"],
+                        "step": checkpoint["step"],
+                        "seconds": summary["run"]["seconds"],
+                        "undefined": sum(figures["all"][metric]["undefined"] for metric in MAIN_METRICS),
+                    }
+                    row |= {metric: figures["all"][metric]["mean"] for metric in MAIN_METRICS}
+                    rows.append(row)
+        return rows
+
+    def write(self) -> None:
+        """Bring the table, the rows and the page up to date with the finished runs."""
+        rows = self.rows()
+        if not rows:
+            return
+        write_metrics(self.output / "rows.csv", rows, ROW_COLUMNS)
+        write_text(self.table_file, study_table(rows))
+        from mednoisy.report.page import write_report
+
+        done = [self.folder(cell) for cell in self.cells if self._finished(cell)]
+        write_report(done, self.output / "comparison.html")
+
+
+def study_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of one study in Markdown: a line per method, recipe, labels and predictor.
+
+    Dice of the honest, the final and (where it was kept) the published checkpoint in per cent, HD95 and ASD of
+    the final one; mean over seeds, with the standard deviation where there are several.
+    """
+    groups: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["labeled"], row["method"], row["recipe"], row["predictor"], row["deployed"]].append(row)
+    lines = []
+    for (labeled, method, recipe, predictor, deployed), members in groups.items():
+        by_checkpoint = defaultdict(list)
+        for row in members:
+            by_checkpoint[row["checkpoint"]].append(row)
+        final = by_checkpoint["final"]
+        lines.append(
+            {
+                "labeled": labeled,
+                "method": method,
+                "recipe": recipe,
+                "predictor": predictor + (" (deployed)" if deployed else ""),
+                "honest": _spread([100 * row["dice"] for row in by_checkpoint["honest"]], 1),
+                "final": _spread([100 * row["dice"] for row in final], 1),
+                "published": _spread([100 * row["dice"] for row in by_checkpoint["published"]], 1),
+                "hd95": _spread([row["hd95"] for row in final], 2),
+                "asd": _spread([row["asd"] for row in final], 2),
+                "seeds": len(final),
+                "minutes": _spread([row["seconds"] / 60 for row in final], 0),
+            }
+        )
+    headings = {
+        "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
+        "honest": "Dice, honest", "final": "Dice, final", "published": "Dice, published",
+        "hd95": "HD95, final", "asd": "ASD, final", "seeds": "seeds", "minutes": "training, min",
+    }  # fmt: skip
+    if not any(row["checkpoint"] == "published" for row in rows):
+        del headings["published"]
+    return markdown_table(lines, headings)
+
+
+def _spread(values: Sequence[float | None], decimals: int) -> str | None:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    if not known:
+        return None
+    mean = f"{statistics.fmean(known):.{decimals}f}"
+    return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
