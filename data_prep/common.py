@@ -117,11 +117,13 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
         for job in jobs
         if record.get(job.case) != stamps[job.case] or not all(path.is_file() for path in job.outputs().values())
     ]
-    if todo:
-        (target / "datalist.json").unlink(missing_ok=True)
-    for case in tqdm(
-        _results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None if todo else True
-    ):
+    if not todo:
+        return 0
+    (target / "datalist.json").unlink(missing_ok=True)
+    for job in todo:  # whatever interrupts the work, no half-done case counts as done
+        record.pop(job.case, None)
+    write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    for case in tqdm(_results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None):
         record[case] = stamps[case]
         write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
     return len(todo)
@@ -135,9 +137,8 @@ def run_command(command: Callable[[], str]) -> int:
         print(f"mednoisy: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        refusal = UserError(
-            "E221", f"{error.filename}: {error.strerror}", "Choose a folder with room that can be written"
-        )
+        cause = f"{error.filename or 'the folder'}: {error.strerror or error}"
+        refusal = UserError("E221", cause, "Choose a folder with room that can be written")
         print(f"mednoisy: {refusal}", file=sys.stderr)
         return refusal.exit_code
     return DONE

@@ -65,7 +65,7 @@ def prepare(raw: Path | str, out: Path | str, spacing: float | None = None, work
         protocol=_protocol(spacing or SPACING_MM, missing),
     )
     path = out / "datalist.json"
-    if not path.is_file() or _differs(path, datalist):
+    if not path.is_file() or path.read_text(encoding="utf-8") != datalist.as_json(out):
         datalist.save(path)
     return path
 
@@ -113,11 +113,6 @@ def _protocol(spacing: float, missing: dict[str, int]) -> str:
     )
     absent = [f"{count} of the published {section} cases" for section, count in missing.items() if count]
     return text + (f" Not here: {' and '.join(absent)}; compare with published figures accordingly." if absent else "")
-
-
-def _differs(path: Path, datalist: Datalist) -> bool:
-    there = Datalist.load(path)
-    return (there.split_digest, there.protocol) != (datalist.split_digest, datalist.protocol)
 
 
 def _told(path: Path) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
+import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mednoisy.errors import UserError, did_you_mean
+from mednoisy.errors import UserError, did_you_mean, user_error_behind
+
+SHOWN_METRICS = {"dice": "Dice", "hd95": "HD95", "asd": "ASD"}
 
 
 def bundles_folder() -> Path:
@@ -37,12 +42,16 @@ def find(kind: str, name: str) -> Path | None:
     """
     if kind == "recipe" and name == "default":
         return None
-    inside = bundles_folder() / (name if kind == "bundle" else f"{kind}s/{name}.yaml")
-    for path in (inside, Path(name)):
-        whole = (path / "configs" / "train.yaml").is_file() if kind == "bundle" else path.is_file()
-        if whole and (path is inside or path.name != str(path) or kind == "bundle"):
+    own = bundles_folder() / (name if kind == "bundle" else f"{kind}s/{name}.yaml")
+    candidates = [own, Path(name).expanduser()] if _is_path(name) or kind == "bundle" else [own]
+    for path in candidates:
+        if (path / "configs" / "train.yaml" if kind == "bundle" else path).is_file():
             return path.resolve()
     raise UserError("E101", f"unknown {kind} {name!r}", did_you_mean(name, known(kind)))
+
+
+def _is_path(name: str) -> bool:
+    return Path(name).name != name or name.endswith((".yaml", ".yml", ".json"))
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,10 @@ class Composition:
     @property
     def command(self) -> str:
         """The same run as a command for the shell."""
-        listed = "[" + ",".join(repr(str(path)) for path in self.config_files) + "]"
+        listed = json.dumps([str(path) for path in self.config_files], ensure_ascii=False)
         words = ["python", "-m", "monai.bundle", "run", "--config_file", listed]
         for key, value in self.overrides.items():
-            words += [f"--{key}", value if isinstance(value, str) else repr(value)]
+            words += [f"--{key}", value if isinstance(value, str) and not _is_literal(value) else repr(value)]
         return shlex.join(words)
 
     def workflow(self) -> Any:
@@ -67,12 +76,9 @@ class Composition:
         Raises:
             UserError: E103, an override names no entry of the configs.
         """
-        import warnings
-
         from monai.bundle import ConfigWorkflow
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # overlays lie in another folder than the bundle, by design
+        with _without_remarks("monai.bundle.workflows"):
             workflow = ConfigWorkflow(
                 config_file=[str(path) for path in self.config_files], logging_file=False, workflow_type="train"
             )
@@ -85,6 +91,9 @@ class Composition:
 
     def run(self, run_id: str = "run") -> Any:
         """Do what `monai.bundle run` does, and keep the merged configuration in the run folder.
+
+        Args:
+            run_id: the entry of the configs that is done, `run` or `evaluate`.
 
         Raises:
             UserError: what the user can mend, taken out of the errors that MONAI wraps around it.
@@ -109,6 +118,17 @@ class Composition:
                 raise
             raise mendable from fault
         return workflow
+
+
+@contextmanager
+def _without_remarks(name: str) -> Iterator[None]:
+    """Without what a logger says: MONAI remarks on overlays that lie beside the bundle, as ours do by design."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def compose(
@@ -147,6 +167,23 @@ def checked_path(path: str | Path, option: str) -> str:
     return absolute
 
 
+def checked_device(name: str) -> str:
+    """The config expression of a device that is there.
+
+    Raises:
+        UserError: E105, PyTorch does not know it or does not find it on this machine.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=torch.device(name)).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        raise UserError(
+            "E105", f"device {name!r} cannot be used: {str(fault).splitlines()[0]}", "Use cpu, cuda or cuda:1"
+        ) from fault
+    return f"$torch.device({name!r})"
+
+
 def parse_setting(text: str) -> tuple[str, Any]:
     """`id=value` as key and value; the value is a Python literal where it can be read as one.
 
@@ -156,17 +193,17 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UserError("E102", f"--set {text!r} is no id=value", "Write for example --set batch_size=2")
-    try:
+    if _is_literal(value):
         return key, ast.literal_eval(value)
+    return key, {"true": True, "false": False, "null": None}.get(value, value)
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return key, {"true": True, "false": False, "null": None}.get(value, value)
-
-
-def user_error_behind(fault: BaseException | None) -> UserError | None:
-    """The mendable fault behind what MONAI wraps around it, if there is one."""
-    while fault is not None and not isinstance(fault, UserError):
-        fault = fault.__cause__ or fault.__context__
-    return fault
+        return False
+    return True
 
 
 def of_run(folder: Path | str) -> Composition:
@@ -175,34 +212,34 @@ def of_run(folder: Path | str) -> Composition:
     Raises:
         UserError: E312, the folder holds no run of `mednoisy train`.
     """
-    import yaml
-
     config = Path(folder) / "config.yaml"
     if not config.is_file():
         raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
-    root = Path(yaml.safe_load(config.read_text(encoding="utf-8"))["bundle_root"])
-    overrides = {"output_dir": checked_path(folder, "run")}
-    return Composition([config.resolve(), root / "configs" / "evaluate.yaml"], overrides)
+    path = checked_path(folder, "run")
+    overrides = {"output_dir": path, "model_file": str(Path(path) / "models" / "model.pt"), "resume": True}
+    return Composition([config.resolve()], overrides)
 
 
 def predict_with_run(folder: Path | str, images: Sequence[Path], output: Path | str) -> list[Path]:
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
 
     Raises:
-        UserError: as `of_run`, `checkpoint.load` and `predict_files`.
+        UserError: as `of_run`, `checkpoint.load` and `predict_files`; E201, before any work, a missing image.
     """
     from mednoisy.data.images import case_name
     from mednoisy.engines import checkpoint
     from mednoisy.inference.predict import predict_files
 
-    composition = of_run(folder)
-    parser = composition.workflow().parser
+    for image in images:
+        if not image.is_file():
+            raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
+    parser = of_run(folder).workflow().parser
     parser.parse(reset=True)
     device = parser.get_parsed_content("device")
-    method = parser.get_parsed_content("stages")[-1].method().to(device)
     checkpoints = Path(folder) / "checkpoints"
     best = checkpoints / "best_honest.pt"
     content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
+    method = parser.get_parsed_content("stages")[-1].method().to(device)
     method.load_state_dict(content["method"])
     deployed, network = next(iter(method.predictors().items()))
     cases = [{"id": case_name(path), "image": str(path)} for path in images]
@@ -217,7 +254,24 @@ def predict_with_run(folder: Path | str, images: Sequence[Path], output: Path | 
     return [paths[deployed] for paths in written.values()]
 
 
+def result_lines(folder: Path | str) -> list[str]:
+    """What a finished run reached on its test cases, a line per checkpoint, deployed predictor only."""
+    summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+    lines = []
+    for name, checkpoint in summary["checkpoints"].items():
+        figures = checkpoint["predictors"][summary["deployed"]]["all"]
+        shown = [f"{heading} {_shown(figures[metric])}" for metric, heading in SHOWN_METRICS.items()]
+        step = f"step {checkpoint['step']}"
+        lines.append(f"{name} checkpoint ({step}), {summary['deployed']}: {', '.join(shown)}")
+    return lines
+
+
+def _shown(figures: Mapping[str, Any]) -> str:
+    value = "undefined" if figures["mean"] is None else f"{figures['mean']:.3g}"
+    return value + (f" ({figures['undefined']} undefined)" if figures["undefined"] and figures["n"] else "")
+
+
 def prepared_datasets() -> list[str]:
     """Names of the datasets that `mednoisy.data_prep` can prepare."""
     folder = Path(str(files("mednoisy.data_prep")))
-    return sorted(path.stem for path in folder.glob("*.py") if "def main(" in path.read_text(encoding="utf-8"))
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "common"))

@@ -40,3 +40,10 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     options = sorted(options)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(options)}"
+
+
+def user_error_behind(fault: BaseException | None) -> UserError | None:
+    """The fault of the user that led to `fault`, if there is one: MONAI wraps what its components raise."""
+    while fault is not None and not isinstance(fault, UserError):
+        fault = fault.__cause__
+    return fault

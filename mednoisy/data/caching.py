@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from mednoisy.errors import UserError
+from mednoisy.errors import user_error_behind
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def _prepared(case: dict[str, Any], transform: Callable[[dict[str, Any]], Mappin
     try:
         result = transform(dict(case))
     except Exception as error:
-        raise _user_error_behind(error) or error from error
+        raise user_error_behind(error) or error from error
     image = result["image"]
     if not isinstance(image, MetaTensor):
         raise ValueError("the transform must keep the image a MetaTensor, which knows the spacing of its voxels")
@@ -82,10 +82,3 @@ def _plain(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     plain = plain.to(dtype).contiguous()
     # A view of a larger volume, such as a crop, would keep all of it in RAM.
     return plain if plain.untyped_storage().nbytes() == plain.nbytes else plain.clone()
-
-
-def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """The fault of the user that led to `error`: MONAI's Compose wraps what a transform raises."""
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__
-    return error

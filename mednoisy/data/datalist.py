@@ -143,7 +143,12 @@ class Datalist:
     def save(self, path: Path | str) -> Path:
         """Write as JSON, with paths relative to the file; whole or not at all."""
         path = Path(path)
-        folder = os.path.abspath(path.parent)
+        write_text(path, self.as_json(path.parent))
+        return path
+
+    def as_json(self, folder: Path | str) -> str:
+        """The text of a datalist file that lies in `folder`."""
+        folder = os.path.abspath(folder)
         content: dict[str, Any] = {
             "name": self.name,
             "channels": {str(number): name for number, name in self.channels.items()},
@@ -157,8 +162,7 @@ class Datalist:
                 {key: value if key == "id" else _relative(value, folder) for key, value in case.items()}
                 for case in self.sections.get(section, [])
             ]
-        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        return path
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     @property
     def _called(self) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mednoisy.data.images import case_name, write_nifti
-from mednoisy.errors import UserError
+from mednoisy.errors import UserError, user_error_behind
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
 Case = Mapping[str, str]
@@ -134,16 +134,10 @@ def _preprocessed(case: dict[str, str], preprocessing: Compose) -> MetaTensor:
     try:
         image = preprocessing(case)["image"]
     except RuntimeError as fault:  # MONAI's Compose wraps what its transforms raise
-        of_user = _user_error_behind(fault)
+        of_user = user_error_behind(fault)
         if of_user is None:
             raise
         raise of_user from None
     if not isinstance(image, MetaTensor):
         raise ValueError("preprocessing gave a plain tensor; the source's geometry is needed to put labels back")
     return image
-
-
-def _user_error_behind(fault: BaseException | None) -> UserError | None:
-    while fault is not None and not isinstance(fault, UserError):
-        fault = fault.__cause__
-    return fault

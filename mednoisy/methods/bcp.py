@@ -62,8 +62,6 @@ class BCP(Method):
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice_*` and `ce_*` of the mixtures `labeled_outside` and `unlabeled_outside`."""
         student = self.students["student"]
-        if step.number == 0:  # the stage before has trained the student since the teacher was made
-            self.teacher.restart(student)
         labels = pseudo_labels(label_halves(self.teacher, batch.unlabeled_weak), self.connectivity)
         box = self.box(batch.labels.shape[1:], step.draw.generator("box"))
         mixtures = bidirectional(batch, labels, box, self.pairing, weight_at(self.pseudo_weight, step))

@@ -56,8 +56,6 @@ class MeanTeacher(Method):
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` and `ce` of the labeled images, `agree` of the unlabeled ones."""
         student = self.students["student"]
-        if step.number == 0:  # the stage before may have trained the student since the teacher was made
-            self.teacher.restart(student)
         weak = batch.unlabeled_weak
         generator = step.draw.torch_generator("noise", weak.device)
         target = self.teacher(weak + clipped_noise(weak, generator, self.noise, self.noise_limit))

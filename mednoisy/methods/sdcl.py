@@ -79,9 +79,6 @@ class SDCL(Method):
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Per student and mixture the terms `dice_*`, `ce_*`, `gap_*`, `doubt_*`; `disagreement` is a share, 0..1."""
-        if step.number == 0:  # the stage before has trained the students since the teachers were made
-            for teacher, student in self._followed():
-                teacher.restart(student)
         labels = pseudo_labels(label_halves(self._teacher(), batch.unlabeled_weak), self.connectivity)
         box = self.box(batch.labels.shape[1:], step.draw.generator("box"))
         mixtures = bidirectional(batch, labels, box, self.pairing, weight_at(self.pseudo_weight, step))

@@ -56,11 +56,6 @@ class Momentum(nn.Module):
         return self.network(images)
 
     @torch.no_grad()
-    def restart(self, student: nn.Module) -> None:
-        """Become equal to `student`, buffers included."""
-        self.network.load_state_dict(student.state_dict())
-
-    @torch.no_grad()
     def follow(self, student: nn.Module, number: int) -> None:
         """Move towards `student`.
 

@@ -19,7 +19,7 @@ REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each ot
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # plane to the axis it cuts, once axes point right, front, up
 LINES_PER_WIDTH = 300  # an outline is 1.6 of these wide
 LEAST_SHARE = 0.6  # of the plane's shorter side that is shown at least
-MARGIN = 0.25  # of the masks' extent, shown around them
+MARGIN = 0.35  # of the reference's extent, shown around them
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,18 @@ def _picture(flat: Volume, spacing: tuple[float, ...], plane: str, name: str, wi
 def _window(
     reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, ...]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """First and last row and column of a square (in mm) around both masks; it may reach beyond the plane."""
-    either = (reference != 0) | (prediction != 0)
+    """First and last row and column of a square (in mm) around the reference; it may reach beyond the plane.
+
+    It does not depend on the prediction where there is a reference, so that runs are pictured alike.
+    """
+    shown = (reference if reference.any() else prediction) != 0
     middles, extents = [], []
     for axis in range(2):
-        occupied = np.flatnonzero(either.any(axis=1 - axis))
-        low, high = (occupied[0], occupied[-1] + 1) if occupied.size else (0, either.shape[axis])
+        occupied = np.flatnonzero(shown.any(axis=1 - axis))
+        low, high = (occupied[0], occupied[-1] + 1) if occupied.size else (0, shown.shape[axis])
         middles.append((low + high - 1) / 2)
         extents.append((high - low) * (1 + 2 * MARGIN) * spacing[axis])
-    least = min(size * step for size, step in zip(either.shape, spacing, strict=True)) * LEAST_SHARE
+    least = min(size * step for size, step in zip(shown.shape, spacing, strict=True)) * LEAST_SHARE
     half = max(*extents, least) / 2
     first, second = (
         (middle - half / step, middle + half / step) for middle, step in zip(middles, spacing, strict=True)

@@ -47,9 +47,11 @@ def duration(seconds: float | None) -> str:
     """Seconds as hours, minutes and seconds, the two largest."""
     if seconds is None:
         return "–"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def counted(count: int, noun: str) -> str:

@@ -70,20 +70,6 @@ def test_the_total_depends_on_one_student_alone(name):
             assert all(gradient is None for gradient in found)
 
 
-def test_teachers_start_from_the_student_handed_over(name):
-    """Weights loaded after the method was made reach the teacher in the first step, and only then."""
-    method, batch = made(name)
-    teachers = [m for m in method.modules() if hasattr(m, "follow")]
-    students = list(method.students.values())[: len(teachers)]
-    with torch.no_grad():
-        for student in students:
-            student[0].weight.add_(1)
-    method(batch, step_at(1))
-    assert not any(torch.equal(t.network[0].weight, s[0].weight) for t, s in zip(teachers, students, strict=True))
-    method(batch, step_at(0))
-    assert all(torch.equal(t.network[0].weight, s[0].weight) for t, s in zip(teachers, students, strict=True))
-
-
 def test_teachers_follow(name):
     """After an update the teacher is .99 of itself and .01 of the student (a warm start: t = 1000)."""
     method, batch = made(name)

@@ -99,10 +99,10 @@ def test_modes_and_gradients():
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_restart():
-    """After a restart the teacher equals the student, buffers included, and shares nothing with it."""
-    teacher, network = Momentum(Small()), Small().fill(w=[1.0, 2.0, 3.0], bn__running_mean=[4.0, 5.0])
-    teacher.restart(network)
+def test_copy():
+    """The teacher starts equal to the student, buffers included, and shares nothing with it."""
+    network = Small().fill(w=[1.0, 2.0, 3.0], bn__running_mean=[4.0, 5.0])
+    teacher = Momentum(network)
     for mine, theirs in zip(teacher.network.state_dict().values(), network.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs)
         assert mine.data_ptr() != theirs.data_ptr()

@@ -1,0 +1,36 @@
+# With Python 3.11 or newer and make alone: `make demo` shows what this does, `make test` that it works.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --constraint constraints.txt
+TORCH = $(shell grep '^torch==' constraints.txt)
+ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1  # a process; two test processes share the cores
+
+.PHONY: demo test slow lint clean
+
+demo: .venv/installed
+	.venv/bin/python -m mednoisy demo --output demo
+
+test: .venv/ready-for-tests
+	$(ONE_THREAD) .venv/bin/python -m pytest -n 2 -m "not slow"
+
+slow: .venv/ready-for-tests
+	$(ONE_THREAD) .venv/bin/python -m pytest -n 2 -m slow
+
+lint: .venv/ready-for-tests
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean:
+	rm -rf .venv build demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(PIP) $(TORCH)  # first and alone, so that nothing else decides on its build
+	$(PIP) --editable .
+	touch $@
+
+.venv/ready-for-tests: .venv/installed
+	$(PIP) --editable '.[test]'
+	touch $@
