@@ -15,8 +15,6 @@ from typing import Any
 
 from mednoisy.errors import UserError, did_you_mean, user_error_behind
 
-SHOWN_METRICS = {"dice": "Dice", "hd95": "HD95", "asd": "ASD"}
-
 
 def bundles_folder() -> Path:
     """The folder of the bundles that come with the package."""
@@ -28,7 +26,8 @@ def known(kind: str) -> list[str]:
     folder = bundles_folder()
     if kind == "bundle":
         return sorted(path.parent.parent.name for path in folder.glob("*/configs/train.yaml"))
-    return sorted(path.stem for path in (folder / f"{kind}s").glob("*.yaml")) + (["default"] if kind == "recipe" else [])
+    overlays = sorted(path.stem for path in (folder / f"{kind}s").glob("*.yaml"))
+    return [*overlays, "default"] if kind == "recipe" else overlays
 
 
 def find(kind: str, name: str) -> Path | None:
@@ -96,7 +95,8 @@ class Composition:
             run_id: the entry of the configs that is done, `run` or `evaluate`.
 
         Raises:
-            UserError: what the user can mend, taken out of the errors that MONAI wraps around it.
+            UserError: what the user can mend, taken out of the errors that MONAI wraps around it; E107, a component
+                refuses a value.
         """
         import yaml
 
@@ -113,11 +113,22 @@ class Composition:
             finally:
                 folder.close()
         except Exception as fault:
-            mendable = user_error_behind(fault)
+            mendable = user_error_behind(fault) or _refused_value(fault)
             if mendable is None or mendable is fault:
                 raise
             raise mendable from fault
         return workflow
+
+
+def _refused_value(fault: BaseException) -> UserError | None:
+    """E107 where a component was not built because a value in the configs is out of its range."""
+    if not str(fault).startswith("Failed to instantiate"):
+        return None
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    if not isinstance(fault, ValueError):
+        return None
+    return UserError("E107", f"a value of the configuration is refused: {fault}", "Correct it (--set ID=VALUE)")
 
 
 @contextmanager
@@ -152,7 +163,7 @@ def compose(
     chosen = [root / "configs" / "train.yaml"]
     chosen += [path for path in (find("method", method) if method else None, find("recipe", recipe)) if path]
     chosen += [root / "configs" / f"{name}.yaml" for name in configs]
-    return Composition(chosen, {"bundle_root": str(root), **(overrides or {})})
+    return Composition(chosen, {"bundle_root": checked_path(root, "bundle"), **(overrides or {})})
 
 
 def checked_path(path: str | Path, option: str) -> str:
@@ -181,7 +192,7 @@ def checked_device(name: str) -> str:
         raise UserError(
             "E105", f"device {name!r} cannot be used: {str(fault).splitlines()[0]}", "Use cpu, cuda or cuda:1"
         ) from fault
-    return f"$torch.device({name!r})"
+    return f'$torch.device("{name}")'
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -206,8 +217,11 @@ def _is_literal(text: str) -> bool:
     return True
 
 
-def of_run(folder: Path | str) -> Composition:
-    """The evaluation of a finished run, from the configuration kept in its folder.
+def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Composition:
+    """A finished run, from the configuration kept in its folder, to be evaluated or used for prediction.
+
+    Args:
+        overrides: values of single entries, such as `device`.
 
     Raises:
         UserError: E312, the folder holds no run of `mednoisy train`.
@@ -216,11 +230,13 @@ def of_run(folder: Path | str) -> Composition:
     if not config.is_file():
         raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
     path = checked_path(folder, "run")
-    overrides = {"output_dir": path, "model_file": str(Path(path) / "models" / "model.pt"), "resume": True}
-    return Composition([config.resolve()], overrides)
+    places = {"output_dir": path, "model_file": str(Path(path) / "models" / "model.pt")}
+    return Composition([config.resolve()], {**places, "resume": True, **(overrides or {})})
 
 
-def predict_with_run(folder: Path | str, images: Sequence[Path], output: Path | str) -> list[Path]:
+def predict_with_run(
+    folder: Path | str, images: Sequence[Path], output: Path | str, overrides: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
 
     Raises:
@@ -233,7 +249,7 @@ def predict_with_run(folder: Path | str, images: Sequence[Path], output: Path | 
     for image in images:
         if not image.is_file():
             raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
-    parser = of_run(folder).workflow().parser
+    parser = of_run(folder, overrides).workflow().parser
     parser.parse(reset=True)
     device = parser.get_parsed_content("device")
     checkpoints = Path(folder) / "checkpoints"
@@ -252,23 +268,6 @@ def predict_with_run(folder: Path | str, images: Sequence[Path], output: Path | 
         device,
     )
     return [paths[deployed] for paths in written.values()]
-
-
-def result_lines(folder: Path | str) -> list[str]:
-    """What a finished run reached on its test cases, a line per checkpoint, deployed predictor only."""
-    summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
-    lines = []
-    for name, checkpoint in summary["checkpoints"].items():
-        figures = checkpoint["predictors"][summary["deployed"]]["all"]
-        shown = [f"{heading} {_shown(figures[metric])}" for metric, heading in SHOWN_METRICS.items()]
-        step = f"step {checkpoint['step']}"
-        lines.append(f"{name} checkpoint ({step}), {summary['deployed']}: {', '.join(shown)}")
-    return lines
-
-
-def _shown(figures: Mapping[str, Any]) -> str:
-    value = "undefined" if figures["mean"] is None else f"{figures['mean']:.3g}"
-    return value + (f" ({figures['undefined']} undefined)" if figures["undefined"] and figures["n"] else "")
 
 
 def prepared_datasets() -> list[str]:

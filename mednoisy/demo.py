@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from mednoisy.data.phantoms import make_dataset
+from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 from mednoisy.study import Study
 
@@ -21,8 +22,11 @@ def run_demo(output: Path, steps: int = 600, seed: int = 0) -> Path:
         output: folder of data, runs and page.
         steps: of each run.
         seed: draws the phantoms, the initial weights and the training.
+
+    Raises:
+        UserError: E353 a run failed; see `Study.run`.
     """
-    data = output / "data"
+    data = output / f"data-seed{seed}"
     if not (data / "datalist.json").is_file():
         make_dataset(data, seed=seed)
     study = Study(
@@ -34,7 +38,9 @@ def run_demo(output: Path, steps: int = 600, seed: int = 0) -> Path:
         seeds=[seed],
         steps=steps,
     )
-    study.run()
+    failed = study.run()
+    if failed:
+        raise UserError("E353", f"{', '.join(failed)} failed", "See the lines above", exit_code=1)
     page = output / "report.html"
     with written_aside(page) as aside:
         shutil.copyfile(output / "comparison.html", aside)

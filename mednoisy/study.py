@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import statistics
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -55,7 +56,8 @@ class Study:
         data: the prepared dataset.
         output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md` and `comparison.html`.
         methods: `METHOD` or `METHOD:RECIPE`, the first is the baseline.
-        labeled, seeds: the rest of the grid; labels vary slowest, seeds fastest.
+        labeled, seeds: the rest of the grid; labels vary slowest and methods fastest, so that the first seed's
+            rows are there first.
         steps: of each run, over all its stages.
         validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
         settings: entries of the configuration that all runs share.
@@ -76,7 +78,9 @@ class Study:
         """All runs, in order."""
         grid = product(self.labeled, self.seeds, self.methods)
         pairs = [(*method.partition(":")[::2], labeled, seed) for labeled, seed, method in grid]
-        return [Cell(method, recipe or "default", labeled, seed) for method, recipe, labeled, seed in pairs]
+        return list(
+            dict.fromkeys(Cell(method, recipe or "default", labeled, seed) for method, recipe, labeled, seed in pairs)
+        )
 
     @property
     def table_file(self) -> Path:
@@ -86,22 +90,46 @@ class Study:
         """Train what is missing, one run after the other; the names of runs that failed.
 
         Raises:
-            UserError: an unknown bundle, method or recipe, before the first run starts.
+            UserError: before the first run: E101 an unknown bundle, method or recipe, E351 the folder holds a study
+                with other settings, E352 two rows of one name; E350 stopped by a signal, after the run has saved.
         """
-        for cell in self.cells:
-            compose(self.bundle, cell.method, cell.recipe)
-        checked_path(self.output, "--output")
+        self._check()
         failed = []
         for number, cell in enumerate(self.cells, 1):
             if not self._finished(cell):
                 print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
-                code = subprocess.run(self._command(cell), check=False, stdout=subprocess.DEVNULL).returncode
-                if code < 0 or code == 1:  # a signal, or stopped by one after saving
+                code, stopped = _finish(self._command(cell))
+                if stopped:
                     raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
                 if code:
                     failed.append(cell.name)
             self.write()
         return failed
+
+    def _check(self) -> None:
+        for cell in self.cells:
+            compose(self.bundle, cell.method, cell.recipe)
+        name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
+        if count > 1:
+            raise UserError("E352", f"{count} rows would be called {name}", "Rename an overlay's file")
+        checked_path(self.output, "--output")
+        known = self.output / "study.json"
+        fixed = {
+            "bundle": self.bundle,
+            "data": checked_path(self.data, "--data"),
+            "steps": self.steps,
+            "validation": self.validation,
+            "settings": {key: repr(value) for key, value in self.settings.items()},
+        }
+        before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else fixed
+        for key, value in fixed.items():
+            if before[key] != value:
+                raise UserError(
+                    "E351",
+                    f"the study in {self.output} has {key} {before[key]!r}, this one {value!r}",
+                    "Go on with the same settings, or give another --output",
+                )
+        write_text(known, json.dumps(fixed, indent=1, ensure_ascii=False) + "\n")
 
     def folder(self, cell: Cell) -> Path:
         return self.output / "runs" / cell.name
@@ -160,14 +188,18 @@ class Study:
 
 
 def study_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of one study in Markdown: a line per method, recipe, labels and predictor.
+    """Rows of one study in Markdown: a line per method, recipe, labels and predictor, the deployed one first.
 
     Dice of the honest, the final and (where it was kept) the published checkpoint in per cent, HD95 and ASD of
     the final one; mean over seeds, with the standard deviation where there are several.
     """
-    groups: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
+    runs: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[row["labeled"], row["method"], row["recipe"], row["predictor"], row["deployed"]].append(row)
+        runs[row["labeled"], row["method"], row["recipe"]].append(row)
+    groups: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
+    for run, members in runs.items():
+        for row in sorted(members, key=lambda row: not row["deployed"]):
+            groups[*run, row["predictor"], row["deployed"]].append(row)
     lines = []
     for (labeled, method, recipe, predictor, deployed), members in groups.items():
         by_checkpoint = defaultdict(list)
@@ -205,3 +237,28 @@ def _spread(values: Sequence[float | None], decimals: int) -> str | None:
         return None
     mean = f"{statistics.fmean(known):.{decimals}f}"
     return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
+
+
+def _finish(command: Sequence[str]) -> tuple[int, bool]:
+    """Run a command to its end: its exit code, and whether this process was told to stop meanwhile.
+
+    The signal is passed on, and the command is given the time to save.
+    """
+    received: list[int] = []
+    children: list[subprocess.Popen] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        received.append(number)
+        for child in children:
+            child.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        children.append(child)
+        if received:  # between the two lines above
+            child.terminate()
+        return child.wait(), bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

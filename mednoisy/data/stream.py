@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +110,19 @@ class TrainingStream:
         self.spatial, self.intensity, self.order = spatial, intensity, order
         self.published_margin, self.seed = published_margin, seed
 
+    @property
+    def summary(self) -> str:
+        """How many cases there are and what RAM they take, for the log."""
+        held = [cases for cases in (self.labeled, self.unlabeled) if cases is not None]
+        counts = f"{len(self.labeled)} labeled and {len(self.unlabeled or ())} unlabeled cases"
+        return f"{counts} in {sum(cases.nbytes for cases in held) / 1e9:.2f} GB of RAM"
+
     def check(self, labeled: int, unlabeled: int) -> None:
-        """Refuse a stage that needs more cases than there are (`labeled`, `unlabeled`: draws a step)."""
+        """Refuse a stage that draws more cases than there are (`labeled`, `unlabeled`: draws a step, all ranks).
+
+        Raises:
+            UserError: E220.
+        """
         for section, needed, cases in (
             ("labeled", labeled, self.labeled),
             ("unlabeled", unlabeled, self.unlabeled or ()),
@@ -126,14 +140,15 @@ class TrainingStream:
         Args:
             labeled, unlabeled: draws of each section in this rank's batch.
         """
-        with_labels = [
-            self._sample(self.labeled, Draw(self.seed, f"{stage}/labeled", number), labeled * ranks)
-            for number in _numbers(step, labeled, rank, ranks)
-        ]
-        without = [
-            self._sample(self.unlabeled, Draw(self.seed, f"{stage}/unlabeled", number), unlabeled * ranks)
-            for number in _numbers(step, unlabeled, rank, ranks)
-        ]
+        with _one_thread():
+            with_labels = [
+                self._sample(self.labeled, Draw(self.seed, f"{stage}/labeled", number), labeled * ranks)
+                for number in _numbers(step, labeled, rank, ranks)
+            ]
+            without = [
+                self._sample(self.unlabeled, Draw(self.seed, f"{stage}/unlabeled", number), unlabeled * ranks)
+                for number in _numbers(step, unlabeled, rank, ranks)
+            ]
         strong = _stack([sample["image"] for sample in without], like=with_labels)
         weak = strong
         if self.intensity is not None:
@@ -158,10 +173,11 @@ class TrainingStream:
             arrays["image"].shape[1:], self.patch_size, draw.generator("crop"), self.published_margin is not None
         )
         window = (slice(None), *(slice(s, s + side) for s, side in zip(starts, self.patch_size, strict=True)))
-        arrays = {key: array[window].contiguous() for key, array in arrays.items()}
+        arrays = {key: array[window].clone() for key, array in arrays.items()}  # cached cases are never changed
         arrays = _applied(self.spatial, arrays, draw, "spatial")
-        sample = {"id": case["id"], "weak": arrays["image"]}
-        sample["image"] = _applied(self.intensity, {"image": arrays["image"].clone()}, draw, "intensity")["image"]
+        sample = {"id": case["id"], "weak": arrays["image"], "image": arrays["image"]}
+        if self.intensity is not None:
+            sample["image"] = _applied(self.intensity, {"image": arrays["image"].clone()}, draw, "intensity")["image"]
         if "label" in arrays:
             sample["label"] = arrays["label"][0]
         return sample
@@ -174,6 +190,17 @@ def _numbers(step: int, per_rank: int, rank: int, ranks: int) -> range:
 
 def _stack(crops: list[Tensor], like: list[dict]) -> Tensor:
     return torch.stack(crops) if crops else like[0]["image"].new_zeros((0, *like[0]["image"].shape))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Loader workers have one thread; sums in transforms (means, deviations) differ in the last bit with two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _applied(transform: Callable | None, arrays: dict, draw: Draw, purpose: str) -> dict:
@@ -192,6 +219,12 @@ class _Steps(Dataset):
         return self.stream.batch(step=step, **self.arguments)
 
 
+def _leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C and SIGTERM reach the whole process group: a worker leaves without fuss, the parent saves first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+
+
 class StreamLoader:
     """Loads the steps of a stage, in order, from any step on.
 
@@ -207,7 +240,6 @@ class StreamLoader:
         self, stage: str, steps: range, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1
     ) -> Iterator[Batch]:
         """The batches of `steps` (numbers within the stage)."""
-        self.stream.check(labeled * ranks, unlabeled * ranks)
         arguments = {"stage": stage, "labeled": labeled, "unlabeled": unlabeled, "rank": rank, "ranks": ranks}
         loader = DataLoader(
             _Steps(self.stream, arguments),
@@ -215,6 +247,7 @@ class StreamLoader:
             sampler=steps,
             num_workers=self.workers,
             pin_memory=self.pin_memory,
+            worker_init_fn=_leave_signals_to_parent,
             generator=torch.Generator().manual_seed(0),  # or it would draw from the global generator
         )
         return iter(loader)

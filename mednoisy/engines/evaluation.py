@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.transforms import Compose
 from torch import nn
 from tqdm import tqdm
 
@@ -53,7 +54,7 @@ class Evaluation:
         run_folder: RunFolder,
         method: Callable[[], Method],
         datalist: Datalist,
-        preprocessing: Callable,
+        preprocessing: Compose,
         inferer: SlidingWindow,
         model_file: Path | str,
     ):
@@ -110,7 +111,9 @@ class Evaluation:
         method.load_state_dict(last["method"])
         yield "final", last["step"], method.predictors()
 
-    def _score(self, name: str, cases: list[dict], predictors: dict[str, nn.Module], deployed: str) -> list[dict[str, Any]]:
+    def _score(
+        self, name: str, cases: list[dict], predictors: dict[str, nn.Module], deployed: str
+    ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
@@ -122,7 +125,8 @@ class Evaluation:
                     shown = {metric: values[metric] for metric in MAIN_METRICS}
                     if name == "published" and not (labels == code).any():
                         shown = dict.fromkeys(MAIN_METRICS, 0.0)
-                    rows.append({"checkpoint": name, "predictor": predictor, "case": case["id"], "class": code, **shown})
+                    where = {"checkpoint": name, "predictor": predictor, "case": case["id"], "class": code}
+                    rows.append(where | shown)
             if name == "honest":
                 path = self.run_folder.predictions / f"{case['id']}.nii.gz"
                 write_nifti(path, prediction.labels[deployed], prediction.affine)

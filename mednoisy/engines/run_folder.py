@@ -5,15 +5,18 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import IO
 
+from mednoisy.engines.checkpoint import writing
 from mednoisy.errors import UserError
 from mednoisy.files import write_text
 
 LOGGER = logging.getLogger("mednoisy")
-CHANGEABLE = {"steps_total"}  # facts that may differ when a run is resumed
+LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
+WRITTEN = (".lock", "run.json", "config.yaml", "log.txt", "progress.csv", "tensorboard")  # before any checkpoint
 
 
 class RunFolder:
@@ -24,7 +27,7 @@ class RunFolder:
         resume: go on with the run in it. Without, a folder that holds anything is refused.
         facts: what the run is (dataset, method, recipe, labeled, seed, steps): plain values, written to
             `run.json`; a resumed run must have the same.
-        main: whether this process writes (rank 0); others only read.
+        main: whether this process checks and writes (rank 0); others only read.
     """
 
     def __init__(self, path: str | Path, resume: bool = False, facts: dict | None = None, main: bool = True):
@@ -33,6 +36,7 @@ class RunFolder:
         self.facts = json.loads(json.dumps(facts or {}))
         self.config_text: str | None = None  # written to config.yaml on opening
         self._lock: IO | None = None
+        self._log: logging.Handler | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -46,24 +50,26 @@ class RunFolder:
         """Refuse a folder that belongs to something else, before any long work.
 
         Raises:
-            UserError: it holds another run, or files that are no run, or (resuming) nothing to resume.
+            UserError: E310 to E313: it holds another run, or files that are no run, or (resuming) nothing to resume.
         """
+        if not self.main:  # the main process has perhaps begun to write
+            return
         known = self.path / "run.json"
         if self.path.exists() and not self.path.is_dir():
             raise UserError("E310", f"output {self.path} is a file", "Give a folder with --output")
-        holds = self.path.is_dir() and any(self.path.iterdir())
         if self.resume and not known.is_file():
             raise UserError("E312", f"{self.path} holds no run to resume", "Drop --resume or correct --output")
-        if not self.resume and holds:
-            what = "another run" if known.is_file() else "other files"
-            cure = "Add --resume to go on with it, or give another --output" if known.is_file() else "Give an empty one"
-            raise UserError("E311", f"output folder {self.path} holds {what}", cure)
         if self.resume:
             self._compare(json.loads(known.read_text(encoding="utf-8")))
+        elif known.is_file():
+            cure = "Add --resume to go on with it, or give another --output"
+            raise UserError("E311", f"output folder {self.path} holds another run", cure)
+        elif self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+            raise UserError("E311", f"output folder {self.path} holds other files", "Give an empty one with --output")
 
     def _compare(self, before: dict) -> None:
         now = self.facts
-        for key in sorted((set(before) | set(now)) - CHANGEABLE):
+        for key in sorted(set(before) | set(now)):
             if before.get(key) != now.get(key):
                 raise UserError(
                     "E313",
@@ -75,37 +81,76 @@ class RunFolder:
         """Lock the folder, log into it and note what the run is.
 
         Raises:
-            UserError: as `check`, or another process is at work in it.
+            UserError: as `check`; E314, another process is at work in it; E315, it cannot be written.
         """
         self.check()
         if not self.main:
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115  (held until the process ends)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
-            raise UserError(
-                "E314", f"another process is at work in {self.path}", "Wait for it or give another --output"
-            ) from fault
+            self._take_lock()
+            if not self.resume:
+                self.check()  # another process may have come and gone between the first look and the lock
+            write_text(self.path / "run.json", json.dumps(self.facts, indent=1) + "\n")
+            if self.config_text is not None:
+                write_text(self.path / "config.yaml", self.config_text)
+            self._log = _LogFile(self.path / "log.txt", encoding="utf-8")
         except OSError as fault:
-            raise UserError("E315", f"cannot write to {self.path} ({fault.strerror})", "Give another --output") from fault
-        write_text(self.path / "run.json", json.dumps(self.facts, indent=1) + "\n")
-        if self.config_text is not None:
-            write_text(self.path / "config.yaml", self.config_text)
-        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        LOGGER.addHandler(handler)
+            if not self.resume and self._lock is not None:
+                self.discard()
+            raise UserError(
+                "E315", f"cannot write to {self.path} ({fault.strerror})", "Give another --output"
+            ) from fault
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        for logger in LOGGED:
+            logger.addHandler(self._log)
         LOGGER.setLevel(logging.INFO)
         LOGGER.info("%s: %s", "resumed" if self.resume else "started", " ".join(sys.argv))
 
+    def _take_lock(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = open(self.path / ".lock", "w")  # noqa: SIM115  (held until the run ends)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            lock.close()
+            raise UserError(
+                "E314", f"another process is at work in {self.path}", "Wait for it or give another --output"
+            ) from fault
+        self._lock = lock
+
+    def discard(self) -> bool:
+        """Take away what `open` and the first steps wrote, when a new run is refused; whether that was so.
+
+        Never a resumed run, nor one that has saved a checkpoint.
+        """
+        if self._lock is None or self.resume or self.checkpoints.exists():
+            return False
+        self.close()
+        for name in WRITTEN:
+            entry = self.path / name
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+        return True
+
     def close(self) -> None:
-        """Let another process in."""
-        if self._lock is None:
-            return
-        for handler in list(LOGGER.handlers):
-            if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == self.path.resolve():
-                LOGGER.removeHandler(handler)
-                handler.close()
-        self._lock.close()
-        self._lock = None
+        """End the log and let another process in."""
+        if self._log is not None:
+            for logger in LOGGED:
+                logger.removeHandler(self._log)
+            self._log.close()
+            self._log = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+class _LogFile(logging.FileHandler):
+    """A log that stops the run when the disk is full, instead of a traceback on stderr per line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        with writing(self.baseFilename):
+            raise sys.exc_info()[1] or OSError("the log cannot be written")

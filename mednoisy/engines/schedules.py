@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -12,7 +13,7 @@ class Constant:
     warmup: int = 0
 
     def __call__(self, step: int, length: int) -> float:
-        return min(1.0, (step + 1) / (self.warmup + 1))
+        return _rise(step, self.warmup)
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Polynomial:
     warmup: int = 0
 
     def __call__(self, step: int, length: int) -> float:
-        return min(1.0, (step + 1) / (self.warmup + 1)) * (1 - step / length) ** self.power
+        return _rise(step, self.warmup) * (1 - step / length) ** self.power
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,9 @@ class Drops:
     share: float
 
     def __call__(self, step: int, length: int) -> float:
-        return 0.1 ** int(step / (self.share * length))
+        # The nudge is far below one step; without it a share such as 1 / 49 would drop a step late by rounding.
+        return 0.1 ** math.floor(step / (self.share * length) + 1e-9)
+
+
+def _rise(step: int, warmup: int) -> float:
+    return min(1.0, (step + 1) / (warmup + 1))

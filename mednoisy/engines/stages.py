@@ -37,7 +37,7 @@ class Stage:
     optimiser: Callable[[Iterable[Parameter]], Optimizer]
     labeled: int
     unlabeled: int = 0
-    schedule: Callable[[int, int], float] = Constant()
+    schedule: Callable[[int, int], float] = Constant()  # noqa: RUF009, it is frozen
     carry_optimisers: bool = False
 
 

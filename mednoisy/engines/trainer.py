@@ -22,15 +22,16 @@ from mednoisy.data.batch import Batch
 from mednoisy.data.draws import Draw
 from mednoisy.data.stream import StreamLoader
 from mednoisy.engines import checkpoint
+from mednoisy.engines.limits import bf16_is_safe, check_patch, coarsest_map
 from mednoisy.engines.progress import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stages import Stage, split_steps
-from mednoisy.errors import DONE_IN_PART, UserError
-from mednoisy.methods.method import Method, Step, Terms
+from mednoisy.engines.updates import Updates, memory_format, to_format
+from mednoisy.errors import DONE_IN_PART, REFUSED, UserError
+from mednoisy.methods.method import Method, Step
 
 LOGGER = logging.getLogger("mednoisy")
 BAD_STEPS = 3  # steps in a row with a gradient that is not finite, after which a run stops
-SMALLEST_BF16_MAP = 27  # voxels; below, bf16 3D convolutions on a CPU give NaN gradients now and then
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ class SemiSupervisedTrainer(Trainer):
         trim: steps by which the last epoch is shorter.
         precision: `fp32` or `bf16` (autocast; falls back to fp32 where a CPU would give NaN gradients).
         channels_last: memory format of networks and images; pays on CPUs with bf16, see docs.
-        save_interval: steps between two writings of `last.pt` (each validation writes it too).
+        save_interval: steps between two writings of `last.pt` (validations and ends of stages write it too).
         log_interval: steps between two rows of `progress.csv`.
         seed: dropout and the methods' draws come from (seed, stage, step, rank).
 
     Raises:
-        UserError: from `run`, see `RunFolder.open`, `TrainingStream.check`, `checkpoint.load`; three steps
-            in a row with NaN or infinite gradients; stopped by a signal (after saving).
+        UserError: from `run`: too few steps or cases, a patch that the networks cannot halve, what
+            `RunFolder.open` and `checkpoint.load` refuse; E330, three steps in a row with NaN or infinite
+            losses or gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
     """
 
     def __init__(
@@ -92,14 +94,17 @@ class SemiSupervisedTrainer(Trainer):
         self.loader, self.stages, self.run_folder = train_data_loader, list(stages), run_folder
         self.trim, self.precision, self.channels_last = trim, precision, channels_last
         self.save_interval, self.seed = save_interval, seed
-        self.rank, self.ranks = _rank_and_ranks()
+        self.rank, self.ranks = rank_and_ranks()
         self.progress = Progress(run_folder.path if self.rank == 0 else None, log_interval)
         self.method: Method
-        self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        self.current: Planned | None = None
-        self.best: dict[str, Any] = {}  # of the current stage: what `ValidateStages` keeps
+        self.updates: Updates
+        self.current: Planned
+        self.best: dict[str, float] = {}  # of the current stage: what `ValidateStages` keeps
+        self.save_wanted = False  # set by handlers: write `last.pt` at the end of this step
         self._bad_steps = 0
         self._stop_signal = self._stop_agreed = 0  # the latter is the same on all ranks
+        if torch.device(device).type == "cuda" and torch.device(device).index is not None:
+            torch.cuda.set_device(device)  # collectives of Python objects use the current device
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -121,25 +126,39 @@ class SemiSupervisedTrainer(Trainer):
     def plan(self) -> list[Planned]:
         """The stages with their first steps and lengths."""
         steps = split_steps(self.total_steps, [stage.share for stage in self.stages])
-        return [
-            Planned(stage, sum(steps[:i]), count) for i, (stage, count) in enumerate(zip(self.stages, steps, strict=True))
-        ]
+        return [Planned(stage, sum(steps[:number]), steps[number]) for number, stage in enumerate(self.stages)]
 
-    def run(self) -> None:
+    def run(self) -> None:  # type: ignore[override]
         """Train to the end, or go on from `last.pt` where the run folder is to be resumed."""
+        for planned in self.plan:  # before anything is written, and before hours of an earlier stage
+            self.loader.stream.check(planned.stage.labeled * self.ranks, planned.stage.unlabeled * self.ranks)
         self.run_folder.open()
-        last = self.run_folder.checkpoints / "last.pt"
-        if self.run_folder.resume and last.is_file():
-            self._restore(checkpoint.load(last, self.state.device))
-        done = self.state.iteration
-        self.progress.start(done, self.total_steps, self.run_folder.path.name)
-        LOGGER.info("steps %d to %d of %s", done, self.total_steps, [(p.stage.name, p.steps) for p in self.plan])
-        if done >= self.total_steps:
-            self.progress.close()
-            return
+        try:
+            last = self.run_folder.checkpoints / "last.pt"
+            if self.run_folder.resume and last.is_file():
+                self._restore(checkpoint.load(last, self.state.device))
+            else:
+                self._enter(self.plan[0])
+            LOGGER.info(self.loader.stream.summary)
+            stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in self.plan)
+            LOGGER.info("step %d of %d (%s)", self.state.iteration, self.total_steps, stages)
+            if self.state.iteration < self.total_steps:
+                self._train()
+        except UserError as fault:
+            if not (fault.exit_code == REFUSED and self.run_folder.discard()):
+                LOGGER.error("%s", fault, exc_info=fault.__cause__)
+            raise
+        except Exception:
+            LOGGER.exception("the run failed at step %d", self.state.iteration)
+            raise
+
+    def _train(self) -> None:
         handlers = _on_signals(self._note_signal)
         try:
+            self.progress.start(self.state.iteration, self.total_steps, self.run_folder.path.name)
             super().run()
+            if self._stop_signal:  # it came after the last look, everything is saved
+                raise self._stopped(self._stop_signal)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -147,111 +166,109 @@ class SemiSupervisedTrainer(Trainer):
 
     def autocast(self) -> Any:
         """The context in which networks run."""
-        if self.precision == "fp32":
+        if not self._low_precision:
             return nullcontext()
         return torch.autocast(self.state.device.type, dtype=torch.bfloat16)
 
     # One step
 
-    def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:
+    def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]
         number = engine.state.iteration - 1
-        if self.current is None or number >= self.current.last:
-            self._begin(next(planned for planned in self.plan if planned.first <= number < planned.last))
-        assert self.current is not None
+        if number >= self.current.last:
+            self._begin(self.plan[self.plan.index(self.current) + 1])
         stage, step = self.current.stage, number - self.current.first
         draw = Draw(self.seed, f"{stage.name}/method/{self.rank}", step)
         torch.manual_seed(draw.key("torch", bits=56))
         now = Step(step, self.current.steps, draw)
-        batch = batchdata.to(engine.state.device, self._memory_format(batchdata.labeled.ndim))
+        batch = batchdata.to(engine.state.device, memory_format(batchdata.labeled.ndim, self.channels_last))
+        self.updates.set_rates(stage.schedule(step, self.current.steps))
+        self.updates.remember_buffers()
         with self.autocast():
             losses = self._wrapped(batch, now)
-        factor = stage.schedule(step, self.current.steps)
-        if self._update(losses, factor, batch):
+        totals = {name: terms.total() for name, terms in losses.items()}
+        self.updates.backward(totals)
+        if self._all_finite(totals, batch):
+            self.updates.apply(totals)
             self.method.after_update(now)
-        self.progress.record(number + 1, stage.name, self._learning_rate(), losses)
-        engine.state.output = {"loss": torch.stack([terms.total().detach() for terms in losses.values()]).sum()}
+        else:
+            self.updates.restore_buffers()
+        self.progress.record(number + 1, stage.name, self.updates.learning_rate, losses)
+        engine.state.output = {"loss": torch.stack([total.detach() for total in totals.values()]).sum()}
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output
 
-    def _update(self, losses: dict[str, Terms], factor: float, batch: Batch) -> bool:
-        """Backward and optimiser step of every student; False, and nothing changed, where one is not finite."""
-        gradients: list[Tensor] = []
-        for name, terms in losses.items():
-            parameters = [p for p in self.method.students[name].parameters() if p.requires_grad]
-            for parameter in parameters:
-                parameter.grad = None
-            terms.total().backward(inputs=parameters)
-            gradients += [p.grad for p in parameters if p.grad is not None]
-        if not self._all_finite(gradients, batch):
-            return False
-        for name, optimiser in self.optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * factor
-            if name in losses:
-                optimiser.step()
-        return True
-
-    def _all_finite(self, gradients: list[Tensor], batch: Batch) -> bool:
-        norms = torch.stack(torch._foreach_norm(gradients))
-        flags = torch.stack([(~torch.isfinite(norms).all()).float(), norms.new_tensor(float(self._stop_signal))])
-        if self.ranks > 1:  # gradients agree over ranks, signals may not
+    def _all_finite(self, totals: dict[str, Tensor], batch: Batch) -> bool:
+        """Whether all losses and gradients are finite, on all ranks; there too, whether a signal came."""
+        bad_here = self.updates.any_not_finite(totals)
+        flags = torch.stack([bad_here, bad_here.new_tensor(float(self._stop_signal))])
+        if self.ranks > 1:
             dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         bad, stop = flags.tolist()  # the one host read of a step
         self._stop_agreed = int(stop)
         self._bad_steps = self._bad_steps + 1 if bad else 0
-        if bad:
-            ids = batch.labeled_ids + batch.unlabeled_ids
-            LOGGER.warning("step %d skipped: a gradient is not finite; cases %s", self.state.iteration, ", ".join(ids))
+        if not bad:
+            return True
+        step, ids = self.state.iteration, ", ".join(batch.labeled_ids + batch.unlabeled_ids)
+        LOGGER.warning("step %d skipped: a loss or gradient is NaN or infinite; cases %s", step, ids)
         if self._bad_steps >= BAD_STEPS:
             raise UserError(
                 "E330",
-                f"{BAD_STEPS} steps in a row gave NaN or infinite gradients, the last at step {self.state.iteration} "
-                f"on {', '.join(batch.labeled_ids + batch.unlabeled_ids)}",
-                "Lower the learning rate or use fp32; the last good checkpoint is checkpoints/last.pt",
+                f"{BAD_STEPS} steps in a row gave NaN or infinite losses or gradients, the last was {step} on {ids}",
+                "Lower the learning rate or use fp32, and --resume; what was saved before is kept",
                 exit_code=DONE_IN_PART,
             )
-        return not bad
+        return False
 
     def _end_of_step(self) -> None:
         step = self.state.iteration
-        if step % self.save_interval == 0 or (self.current and step == self.current.last) or self._stop_agreed:
+        ends = step == self.current.last
+        if ends:
+            self.progress.flush(step, self.current.stage.name, self.updates.learning_rate)
+        if ends or self.save_wanted or self._stop_agreed or step % self.save_interval == 0:
             self.save()
         if self._stop_agreed:
-            raise UserError(
-                "E331",
-                f"stopped by {signal.Signals(self._stop_agreed).name} after step {step}, which is saved",
-                "Go on with --resume",
-                exit_code=DONE_IN_PART,
-            )
+            raise self._stopped(self._stop_agreed)
         if step >= self.total_steps:
             self.terminate()
+
+    def stop_if_asked(self) -> None:
+        """Save and leave, between two steps, if a signal came (which may have ended the loader's workers as well)."""
+        if self._stop_signal and self.ranks == 1:
+            self.save()
+            raise self._stopped(self._stop_signal)
+
+    def _stopped(self, number: int) -> UserError:
+        return UserError(
+            "E331",
+            f"stopped by {signal.Signals(number).name} after step {self.state.iteration}, which is saved",
+            "Go on with --resume",
+            exit_code=DONE_IN_PART,
+        )
 
     # Stages
 
     def _begin(self, planned: Planned) -> None:
         """Make the method of a stage from the networks that the stage before hands over."""
-        carried = self._handed_over() if self.current is not None else {}
+        moments = self._handed_over()
         self._enter(planned)
         if planned.stage.carry_optimisers:
-            for name, state in carried.items():
-                if name in self.optimisers:
-                    rates = [group["initial_lr"] for group in self.optimisers[name].param_groups]
-                    self.optimisers[name].load_state_dict(state)
-                    for group, rate in zip(self.optimisers[name].param_groups, rates, strict=True):
-                        group["initial_lr"] = rate
+            self.updates.load_moments(moments)
         LOGGER.info("stage %s begins: %d steps", planned.stage.name, planned.steps)
 
     def _enter(self, planned: Planned) -> None:
         self.method = planned.stage.method()
+        patch = self.loader.stream.patch_size
+        check_patch(patch, self.method)
         self.method.to(self.state.device)
-        self.method.to(memory_format=self._memory_format(2 + len(self.loader.stream.patch_size)))
+        to_format(self.method, 2 + len(patch), self.channels_last)
         self.method.train()
-        self.optimisers = {
-            name: _fused(planned.stage.optimiser, [p for p in student.parameters() if p.requires_grad])
-            for name, student in self.method.students.items()
-        }
+        self.updates = Updates(self.method, planned.stage.optimiser)
         self.current, self.best = planned, {}
-        self.precision = self._safe_precision()
+        self._low_precision = self.precision == "bf16"
+        coarsest = coarsest_map(patch, self.method)
+        if self._low_precision and not bf16_is_safe(self.state.device.type, coarsest):
+            LOGGER.warning("bf16 is unsafe on a CPU for feature maps of %s voxels: training in fp32", coarsest)
+            self._low_precision = False
         self._wrapped: nn.Module = self.method
         if self.ranks > 1:
             on = None if self.state.device.type == "cpu" else [self.state.device]
@@ -259,8 +276,7 @@ class SemiSupervisedTrainer(Trainer):
 
     def _handed_over(self) -> dict[str, dict]:
         """Put the best students of the finished stage into the shared networks; their optimisers' states."""
-        assert self.current is not None
-        states = {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        states = self.updates.state_dict()
         if self.ranks > 1:
             dist.barrier()
         path = self.run_folder.checkpoints / f"best_{self.current.stage.name}.pt"
@@ -275,56 +291,47 @@ class SemiSupervisedTrainer(Trainer):
 
     def snapshot(self) -> dict:
         """All that is needed to go on: plain values and tensors."""
-        assert self.current is not None
+        pending = [{name: value.clone() for name, value in terms.items()} for terms in self.progress.pending]
         return {
             "step": self.state.iteration,
             "stage": self.current.stage.name,
             "method": self.method.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "optimisers": self.updates.state_dict(),
             "best": self.best,
             "bad_steps": self._bad_steps,
+            "pending": pending,
             "seconds": self.progress.seconds,
             "world": self.ranks,
         }
 
     def save(self) -> None:
-        """Write `last.pt` and `progress.csv`."""
-        self.progress.flush(self.state.iteration, self.current.stage.name, self._learning_rate())
+        """Write `progress.csv` and, after it, `last.pt`: rows past a checkpoint are dropped on resuming."""
+        self.save_wanted = False
         if self.rank == 0:
-            checkpoint.save(self.run_folder.checkpoints / "last.pt", self.snapshot())
             self.progress.write()
+            checkpoint.save(self.run_folder.checkpoints / "last.pt", self.snapshot())
 
     def _restore(self, content: dict) -> None:
         if content["world"] != self.ranks:
             raise UserError(
                 "E316", f"the run was on {content['world']} processes, this is on {self.ranks}", "Use as many as before"
             )
-        self._enter(next(planned for planned in self.plan if planned.stage.name == content["stage"]))
-        self.method.load_state_dict(content["method"])
-        for name, state in content["optimisers"].items():
-            self.optimisers[name].load_state_dict(state)
+        try:
+            self._enter(next(planned for planned in self.plan if planned.stage.name == content["stage"]))
+            self.method.load_state_dict(content["method"])
+            self.updates.load_moments(content["optimisers"])
+        except (StopIteration, RuntimeError, KeyError, ValueError) as fault:
+            raise UserError(
+                "E317",
+                f"{self.run_folder.checkpoints / 'last.pt'} does not fit the networks and optimisers of this run",
+                "Resume with the configuration in config.yaml, or give another --output",
+            ) from fault
         self.best, self._bad_steps = content["best"], content["bad_steps"]
         self.state.iteration = content["step"]
         self.state.epoch = content["step"] // self.state.epoch_length
+        self.progress.restore(content["step"], content["seconds"], content["pending"])
 
     # Helpers
-
-    def _memory_format(self, dimensions: int) -> torch.memory_format:
-        if not self.channels_last:
-            return torch.contiguous_format
-        return torch.channels_last_3d if dimensions == 5 else torch.channels_last
-
-    def _safe_precision(self) -> str:
-        if self.precision == "bf16" and self.state.device.type == "cpu" and len(self.loader.stream.patch_size) == 3:
-            divisor = max(getattr(student, "divisor", 1) for student in self.method.students.values())
-            smallest = [-(-side // divisor) for side in self.loader.stream.patch_size]
-            if torch.tensor(smallest).prod() < SMALLEST_BF16_MAP:
-                LOGGER.warning("bf16 is unsafe on a CPU for feature maps of %s voxels: training in fp32", smallest)
-                return "fp32"
-        return self.precision
-
-    def _learning_rate(self) -> float:
-        return next(iter(self.optimisers.values())).param_groups[0]["lr"]
 
     def _note_signal(self, number: int, frame: object) -> None:
         self._stop_signal = number
@@ -345,23 +352,20 @@ class _Feed:
     def __iter__(self) -> Iterator[Batch]:
         trainer, done = self.trainer, self.trainer.state.iteration
         for planned in trainer.plan:
-            steps = range(max(0, done - planned.first), planned.steps)
-            if len(steps):
+            stage, steps = planned.stage, range(max(0, done - planned.first), planned.steps)
+            if not steps:
+                continue
+            try:
                 yield from trainer.loader.steps(
-                    planned.stage.name, steps, planned.stage.labeled, planned.stage.unlabeled, trainer.rank, trainer.ranks
+                    stage.name, steps, stage.labeled, stage.unlabeled, trainer.rank, trainer.ranks
                 )
+            except RuntimeError:  # of the loader
+                trainer.stop_if_asked()
+                raise
 
 
-def _fused(make: Any, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    optimiser = make(parameters)
-    if "fused" in optimiser.defaults and optimiser.defaults.get("fused") is None and not optimiser.defaults.get("foreach"):
-        optimiser = make(parameters, fused=True)
-    for group in optimiser.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimiser
-
-
-def _rank_and_ranks() -> tuple[int, int]:
+def rank_and_ranks() -> tuple[int, int]:
+    """This process's number and how many there are; (0, 1) where there is one."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1

@@ -14,15 +14,17 @@ import torch.distributed as dist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.handlers import ValidationHandler
+from monai.networks.utils import eval_mode
 from monai.utils import ForwardMode
 from torch import nn
 
 from mednoisy.data.caching import CachedCases
 from mednoisy.engines import checkpoint
-from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.engines.trainer import SemiSupervisedTrainer, rank_and_ranks
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
 LOGGER = logging.getLogger("mednoisy")
+SECTIONS = ("validation", "test", "unlabeled")
 
 
 class Validator(Evaluator):
@@ -48,50 +50,56 @@ class Validator(Evaluator):
         monitored: CachedCases | None = None,
         val_handlers: Sequence | None = None,
     ):
-        sections = {"validation": dataset, "test": test or (), "unlabeled": monitored or ()}
-        rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        cases = [(section, case) for section, held in sections.items() for case in held][rank::ranks]
+        held: list[Any] = [dataset, test or (), monitored or ()]
+        rank, self.ranks = rank_and_ranks()
+        cases = [(section, case) for section, kept in zip(SECTIONS, held, strict=True) for case in kept]
         self.inferer, self.num_classes = inferer, num_classes
         self.predictors: dict[str, nn.Module] = {}
         self.autocast: Any = nullcontext()
+        self.sections: Sequence[str] = SECTIONS
         super().__init__(
             device=device,
-            val_data_loader=cases,
-            epoch_length=len(cases),
+            val_data_loader=cases[rank :: self.ranks],
+            epoch_length=len(cases[rank :: self.ranks]),
             val_handlers=val_handlers,
             mode=ForwardMode.EVAL,
             decollate=False,
         )
 
-    def scores(self, predictors: dict[str, nn.Module], autocast: Any) -> dict[str, dict[str, float]]:
-        """Mean Dice over cases and foreground classes: section -> predictor -> value in [0, 1]."""
-        self.predictors, self.autocast = predictors, autocast
+    def scores(
+        self, predictors: dict[str, nn.Module], autocast: Any, sections: Sequence[str] = SECTIONS
+    ) -> dict[str, dict[str, float]]:
+        """Mean Dice over cases and foreground classes: section -> predictor -> value in [0, 1].
+
+        NaN where it is undefined on every case. Sections without cases are left out; of unlabeled cases the
+        teacher's prediction is scored, or the first predictor's where there is no teacher.
+        """
+        self.predictors, self.autocast, self.sections = predictors, autocast, sections
         self._dice: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        training = {name: predictor.training for name, predictor in predictors.items()}
-        for predictor in predictors.values():
-            predictor.eval()
-        self.run()
-        for name, predictor in predictors.items():
-            predictor.train(training[name])
-        gathered = [{section: dict(held) for section, held in self._dice.items()}]
-        if dist.is_initialized():
-            gathered = [None] * dist.get_world_size()  # type: ignore[list-item]
-            dist.all_gather_object(gathered, {section: dict(held) for section, held in self._dice.items()})
+        if self.state.epoch_length:
+            with eval_mode(*predictors.values()):
+                self.run()
+        of_ranks: list[Any] = [self._dice]
+        if self.ranks > 1:
+            of_ranks = [None] * self.ranks
+            dist.all_gather_object(of_ranks, {section: dict(held) for section, held in self._dice.items()})
         merged: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for part in gathered:
-            for section, held in part.items():
+        for of_rank in of_ranks:
+            for section, held in of_rank.items():
                 for name, values in held.items():
                     merged[section][name] += values
         return {section: {name: _mean(values) for name, values in held.items()} for section, held in merged.items()}
 
-    def _iteration(self, engine: Engine, batchdata: tuple[str, dict]) -> dict:
+    def _iteration(self, engine: Engine, batchdata: tuple[str, dict]) -> dict:  # type: ignore[override]
         section, case = batchdata
+        if section not in self.sections:
+            return {}
         wanted = self.predictors
         if section == "unlabeled":
             wanted = {name: predictor for name, predictor in wanted.items() if name == "teacher"} or {
                 name: wanted[name] for name in list(wanted)[:1]
             }
-        image = case["image"][None].to(engine.state.device)
+        image = case["image"][None].to(self.state.device)
         with self.autocast:
             scores = self.inferer.scores_of_all(image, wanted)
         reference = case["label"].numpy()
@@ -137,26 +145,28 @@ class ValidateStages(ValidationHandler):
         assert isinstance(engine, SemiSupervisedTrainer)
         assert isinstance(self.validator, Validator)
         planned, step = engine.current, engine.state.iteration
-        assert planned is not None
         if (step - planned.first) % self.interval and step != planned.last:
             return
         last_stage = planned.stage is engine.stages[-1]
         predictors = engine.method.predictors()
-        scores = self.validator.scores(predictors, engine.autocast())
+        sections = SECTIONS if last_stage else ("validation", "unlabeled")
+        scores = self.validator.scores(predictors, engine.autocast(), sections)
         figures = {f"val_dice_{name}": value for name, value in scores.get("validation", {}).items()}
         figures |= {f"pseudo_label_dice_{name}": value for name, value in scores.get("unlabeled", {}).items()}
-        engine.progress.flush(step, planned.stage.name, engine._learning_rate())
-        engine.progress.add(step, planned.stage.name, figures)
-        LOGGER.info("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        engine.progress.flush(step, planned.stage.name, engine.updates.learning_rate)
+        if figures:
+            engine.progress.add(step, planned.stage.name, figures)
+            LOGGER.info("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         deployed = next(iter(predictors))
         name = "best_honest" if last_stage else f"best_{planned.stage.name}"
         self._keep_best(engine, name, scores.get("validation", {}).get(deployed, math.nan))
         if last_stage:
             for predictor, value in scores.get("test", {}).items():
                 self._keep_best(engine, f"best_published_{predictor}", value)
+        engine.save_wanted = True
 
     def _keep_best(self, engine: SemiSupervisedTrainer, name: str, value: float) -> None:
-        if math.isnan(value) or value <= engine.best.get(name, -1.0):
+        if math.isnan(value) or value <= engine.best.get(name, -1.0):  # NaN: undefined on every case
             return
         engine.best[name] = value
         if engine.rank == 0:

@@ -129,10 +129,8 @@ def _directed(
     pending = np.flatnonzero(~goal[voxels])  # the others lie on the other surface: distance 0
     open_voxels = voxels[pending]
     jumps = shells.offsets @ strides
-    goal_size = int(np.count_nonzero(goal))
-    for first, last in itertools.pairwise(
-        shells.starts[: _worthwhile_shells(open_voxels, goal, goal_size, jumps, shells)]
-    ):
+    walked = _worthwhile_shells(open_voxels, goal, jumps, shells)
+    for first, last in itertools.pairwise(shells.starts[: walked + 1]):
         found = goal[open_voxels + jumps[first]]
         for jump in jumps[first + 1 : last]:
             found |= goal[open_voxels + jump]
@@ -145,10 +143,8 @@ def _directed(
     return distances
 
 
-def _worthwhile_shells(
-    open_voxels: np.ndarray, goal: np.ndarray, goal_size: int, jumps: np.ndarray, shells: _Shells
-) -> int:
-    """How many of `shells.starts` to walk so that looking up and then asking the tree takes least time.
+def _worthwhile_shells(open_voxels: np.ndarray, goal: np.ndarray, jumps: np.ndarray, shells: _Shells) -> int:
+    """How many shells to walk so that looking up and then asking the tree takes least time.
 
     Only the time depends on it: a sample of the open voxels is searched through all shells, which tells how many
     would be open after each, and so what each choice would cost, counted in lookups.
@@ -160,5 +156,5 @@ def _worthwhile_shells(
     nearest = np.where(found.any(axis=1), found.argmax(axis=1), jumps.size)
     still_open = np.array([np.count_nonzero(nearest >= start) for start in shells.starts]) / sample.size
     looked_up = np.concatenate([[0], np.cumsum(still_open[:-1] * np.diff(shells.starts))])
-    tree = np.where(still_open > 0, goal_size / open_voxels.size * LOOKUPS_PER_POINT, 0)
-    return int(np.argmin(looked_up + still_open * LOOKUPS_PER_QUERY + tree)) + 1
+    tree = np.where(still_open > 0, np.count_nonzero(goal) / open_voxels.size * LOOKUPS_PER_POINT, 0)
+    return int(np.argmin(looked_up + still_open * LOOKUPS_PER_QUERY + tree))

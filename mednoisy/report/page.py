@@ -61,7 +61,9 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "sentences": sentences,
         "cards": _cards(figures[0], unit) if len(runs) == 1 else [],
         "headings": [wording.heading(metric, unit) for metric in MAIN_METRICS],
-        "tables": [_score_table(runs, checkpoint) for checkpoint in wording.CHECKPOINTS],
+        "tables": [
+            _score_table(runs, checkpoint) for checkpoint in wording.CHECKPOINTS if _tells_more(runs, checkpoint)
+        ],
         "per_class": _class_table(runs, classes) if len(classes) > 1 else [],
         "differences": [_difference_row(first, run) for run in runs[1:]],
         "baseline": first.name,
@@ -110,12 +112,21 @@ def _score_table(runs: list[Run], checkpoint: str) -> dict:
                     "deployed": predictor == run.deployed,
                     "cells": _cells(figures["all"]),
                     "cases": figures["cases"],
-                    "step": wording.fact(run.summary.get("checkpoints", {}).get(checkpoint, {}).get("step")),
+                    "step": wording.fact(_step(run, checkpoint)),
                     "steps": wording.fact(run.facts.get("steps")),
                     "time": wording.duration(run.facts.get("seconds")),
                 }
             )
-    return {"name": checkpoint, "meaning": wording.CHECKPOINTS[checkpoint], "lines": lines}
+    return {"name": checkpoint, "meaning": wording.meaning(checkpoint, runs), "lines": lines}
+
+
+def _tells_more(runs: list[Run], checkpoint: str) -> bool:
+    """Whether a checkpoint is another than the honest one, shown first, in any run."""
+    return checkpoint == "honest" or any(_step(run, checkpoint) != _step(run, "honest") for run in runs)
+
+
+def _step(run: Run, checkpoint: str) -> int | None:
+    return run.summary.get("checkpoints", {}).get(checkpoint, {}).get("step")
 
 
 def _cells(figures: dict) -> list[dict]:

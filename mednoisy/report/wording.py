@@ -17,6 +17,13 @@ CHECKPOINTS = {
 NOT_IN_THE_LIST = ("title",)
 
 
+def meaning(checkpoint: str, runs: list[Run]) -> str:
+    """How a checkpoint was chosen; without validation cases the last one stands in for the honest one."""
+    if checkpoint == "honest" and all(run.facts.get("validation") == 0 for run in runs):
+        return "the last one here: there were no validation cases to choose by"
+    return CHECKPOINTS[checkpoint]
+
+
 def heading(metric: str, unit: str) -> str:
     """A metric's name with its unit."""
     return f"{NAMES.get(metric, metric)} {'%' if metric in OVERLAPS else unit}"

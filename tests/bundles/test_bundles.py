@@ -1,0 +1,162 @@
+"""What MONAI's own tools say of the bundles, and that bundles and overlays agree with one another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+
+from mednoisy.composition import bundles_folder, compose, known
+from tests.small_runs import SMALL, small_dataset
+
+BUNDLES, METHODS, RECIPES = known("bundle"), known("method"), known("recipe")
+OWN_METHOD = {"left_atrium": "sdcl", "phantom": "supervised"}  # of a bundle without an overlay
+SCHEMA = Path(__file__).parent / "meta_schema.json"
+
+
+@pytest.fixture(autouse=True)
+def _no_duplicate_keys(monkeypatch):
+    monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two labeled, two unlabeled and two test phantoms."""
+    return small_dataset(tmp_path_factory.mktemp("phantoms"))
+
+
+def configs(bundle: str) -> Path:
+    return bundles_folder() / bundle / "configs"
+
+
+def test_there_are_the_bundles_methods_and_recipes_that_the_help_names():
+    assert BUNDLES == ["left_atrium", "phantom"]
+    assert METHODS == ["bcp", "copy_paste", "mean_teacher", "sdcl", "supervised"]
+    assert RECIPES == ["published", "strong", "default"]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_a_bundle_has_what_the_zoo_asks_for(bundle):
+    files = ["LICENSE", "docs/README.md", *(f"configs/{name}.yaml" for name in ("train", "evaluate", "inference"))]
+    for file in [*files, "configs/multi_gpu.yaml", "configs/metadata.json"]:
+        assert (bundles_folder() / bundle / file).is_file(), file
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+@pytest.mark.filterwarnings("ignore:No hash value provided")
+def test_metadata_hold_to_the_schema(bundle):
+    verify_metadata(meta_file=str(configs(bundle) / "metadata.json"), filepath=str(SCHEMA))
+
+
+@pytest.mark.filterwarnings("ignore:No hash value provided")
+def test_the_schema_refuses_metadata_without_a_version(tmp_path):
+    content = json.loads((configs("phantom") / "metadata.json").read_text())
+    del content["version"]
+    (tmp_path / "metadata.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="'version' is a required property"):
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(SCHEMA))
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_the_network_gives_what_the_metadata_say(bundle):
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(configs(bundle) / "metadata.json"),
+        config_file=str(configs(bundle) / "inference.yaml"),
+        n=2,
+        device="cpu",
+        width=2,
+    )
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_the_metadata_name_the_classes_of_the_training(bundle):
+    names = ConfigParser.load_config_file(str(configs(bundle) / "train.yaml"))["label_names"]
+    content = json.loads((configs(bundle) / "metadata.json").read_text())
+    channels = content["network_data_format"]["outputs"]["pred"]["channel_def"]
+    assert channels == {str(code): name for code, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_inference_and_training_spell_the_same_networks_and_windows(bundle):
+    """The two files stand alone, as the zoo wants them; what they share must not drift apart."""
+    train, inference = (
+        ConfigParser.load_config_file(str(configs(bundle) / f"{n}.yaml")) for n in ("train", "inference")
+    )
+    for key in ("patch_size", "stride", "window_batch", "width"):
+        assert inference[key] == train[key], key
+    members = inference["network_def"].get("members", [inference["network_def"]])
+    trained = [train["network_def"], train["partner_def"]][: len(members)]
+    assert members == trained
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_a_bundle_alone_is_its_own_method(bundle):
+    """A bundle without overlay repeats the overlay of its source's method, word for word."""
+    train = ConfigParser.load_config_file(str(configs(bundle) / "train.yaml"))
+    overlay = ConfigParser.load_config_file(str(bundles_folder() / "methods" / f"{OWN_METHOD[bundle]}.yaml"))
+    assert {key: train[key] for key in overlay} == overlay
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_every_method_and_recipe_leaves_a_complete_bundle(bundle, method, recipe, dataset, tmp_path):
+    """MONAI's required properties are there and referenced, whatever overlays a bundle wears."""
+    places = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "run"), "validation": 0, "labeled": 2}
+    places["patch_size"] = [32, 32, 32]
+    workflow = compose(bundle, method, recipe, overrides=SMALL | places).workflow()
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    trainer = workflow.parser.get_parsed_content("train#trainer")
+    assert trainer.total_steps == workflow.parser["steps"]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_inference_is_complete(bundle, dataset):
+    workflow = ConfigWorkflow(
+        config_file=str(configs(bundle) / "inference.yaml"),
+        workflow_type="infer",
+        logging_file=False,
+        dataset_dir=str(dataset / "images"),
+        width=2,
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_a_setting_of_the_epochs_scales_all_stages(dataset, tmp_path):
+    """MONAI Label sets `train#trainer#max_epochs` and nothing else."""
+    places = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "run"), "train#trainer#max_epochs": 1}
+    workflow = compose("phantom", "sdcl", overrides=SMALL | places | {"steps": 40}).workflow()
+    workflow.initialize()
+    plan = workflow.parser.get_parsed_content("train#trainer").plan
+    assert [planned.steps for planned in plan] == [5, 15]  # 20 steps at 3200 to 11000
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_a_trained_network_is_exported(bundle, dataset, tmp_path, monkeypatch):
+    """Two steps of a bundle alone leave weights that `ckpt_export` turns into TorchScript, which predicts the same."""
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "models" / "model.pt"
+    places = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "run"), "model_file": str(model)}
+    places |= {"steps": 2, "labeled": 2, "validation": 0, "patch_size": [32, 32, 32]}
+    compose(bundle, overrides=SMALL | places).run()
+    ckpt_export(
+        net_id="network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(model),
+        meta_file=str(configs(bundle) / "metadata.json"),
+        config_file=str(configs(bundle) / "inference.yaml"),
+        width=2,
+    )
+    parser = ConfigParser(ConfigParser.load_config_file(str(configs(bundle) / "inference.yaml")) | {"width": 2})
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(torch.load(model, weights_only=True))
+    image = torch.rand(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+    exported = torch.jit.load(str(tmp_path / "model.ts"))
+    torch.testing.assert_close(exported.eval()(image), network.eval()(image))

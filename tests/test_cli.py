@@ -1,0 +1,297 @@
+"""The command line: what it prints, returns and leaves behind, above all where it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from mednoisy.arguments import parser
+from mednoisy.cli import COMMANDS, main
+from tests.small_runs import small_dataset, train_arguments
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two labeled, two unlabeled and two test phantoms."""
+    return small_dataset(tmp_path_factory.mktemp("phantoms"))
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two supervised steps, in a folder with a blank and an umlaut."""
+    folder = tmp_path_factory.mktemp("läufe") / "erster lauf"
+    assert main(train_arguments(dataset, folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def own(dataset: Path, tmp_path: Path) -> Path:
+    """A copy of the dataset that may be damaged; its datalist names the copied files."""
+    folder = tmp_path / "own"
+    shutil.copytree(dataset, folder)
+    return folder
+
+
+def refusal(capsys: pytest.CaptureFixture, arguments: list[str], code: int = 2) -> str:
+    """The one line on stderr with which `arguments` are refused."""
+    capsys.readouterr()
+    assert main(arguments) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mednoisy:")]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# Help
+
+
+def test_help_is_there_at_once_and_loads_no_torch():
+    """`mednoisy --help` answers in under half a second, because it imports nothing heavy."""
+    program = "import sys\nfrom mednoisy.cli import main\ntry:\n  main(['--help'])\nexcept SystemExit: pass\n"
+    program += "print('heavy:', sorted({'torch', 'monai', 'numpy', 'yaml', 'matplotlib'} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert shown.endswith("heavy: []\n")
+    used_before = os.times()
+    subprocess.run([sys.executable, "-m", "mednoisy", "--help"], capture_output=True, check=True)
+    used = os.times()
+    computing = used.children_user + used.children_system - used_before.children_user - used_before.children_system
+    assert computing < 0.5  # of this process alone, so that a busy machine does not fail the test
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "example:\n  mednoisy " + command in shown
+
+
+def test_every_command_can_be_parsed_and_called():
+    choices = next(action.choices for action in parser()._actions if action.dest == "command")
+    assert set(choices) == set(COMMANDS)
+
+
+# Train, evaluate, predict
+
+
+def test_a_run_leaves_all_its_files(run):
+    wanted = {"config.yaml", "log.txt", "progress.csv", "metrics.csv", "summary.json", "report.html", "run.json"}
+    assert wanted <= {path.name for path in run.iterdir()}
+    assert (run / "models" / "model.pt").is_file()
+    assert not [path for path in run.rglob("*") if path.name.startswith(".partial")]
+
+
+def test_train_prints_the_bundle_command_and_the_result(dataset, tmp_path, capfd):
+    assert main(train_arguments(dataset, tmp_path / "run", "--method", "copy_paste")) == 0
+    first, *rest = capfd.readouterr().out.splitlines()
+    assert first.startswith("python -m monai.bundle run --config_file ")
+    assert "methods/copy_paste.yaml" in first
+    assert rest[0].startswith("honest (step 2), student, 2 cases: Dice 0.")
+    assert rest[1].startswith("final (step 2), student, 2 cases: Dice 0.")
+    assert rest[-1] == f"report: {tmp_path / 'run' / 'report.html'}"
+    assert len(rest) == 3  # no remarks of MONAI's in between
+
+
+def test_evaluate_gives_the_same_figures_again(run, capsys):
+    before = (run / "metrics.csv").read_text(), (run / "scores.csv").read_text()
+    (run / "metrics.csv").unlink()
+    assert main(["evaluate", str(run), "--device", "cpu"]) == 0
+    assert ((run / "metrics.csv").read_text(), (run / "scores.csv").read_text()) == before
+    assert "report: " in capsys.readouterr().out
+
+
+def test_predict_equals_the_prediction_of_the_evaluation(run, dataset, tmp_path, capsys):
+    image = dataset / "images" / "test_000.nii.gz"
+    assert main(["predict", str(run), str(image), "--output", str(tmp_path), "--device", "cpu"]) == 0
+    written = nibabel.load(capsys.readouterr().out.strip())
+    evaluated = nibabel.load(run / "predictions" / "test_000.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(evaluated.dataobj))
+    np.testing.assert_array_equal(written.affine, nibabel.load(image).affine)
+
+
+def test_report_compares_runs(run, tmp_path):
+    page = tmp_path / "page.html"
+    assert main(["report", str(run), str(run), "--output", str(page)]) == 0
+    assert "supervised" in page.read_text(encoding="utf-8")
+
+
+# Refusals: command line and configuration
+
+TRAIN = ["train", "phantom", "--data", "D", "--output", "O"]
+STUDY = ["study", "phantom", "--data", "D", "--output", "O", "--labeled", "2", "--steps", "2", "--methods"]
+ARGUMENTS = {
+    "unknown command": (["trian"], "E100 argument COMMAND"),
+    "no steps": ([*TRAIN, "--steps", "0"], "E100 argument --steps: '0'"),
+    "negative seed": ([*TRAIN, "--seed", "-1"], "E100 argument --seed: '-1'"),
+    "bundle": (["train", "fantom", *TRAIN[2:]], "E101 unknown bundle 'fantom'. Did you mean 'phantom'?"),
+    "method": ([*TRAIN, "--method", "sdlc"], "E101 unknown method 'sdlc'. Did you mean 'sdcl'?"),
+    "recipe": ([*TRAIN, "--recipe", "stronk"], "E101 unknown recipe 'stronk'. Did you mean 'strong'?"),
+    "dataset": (["prepare", "left_atrum", "R", "O"], "E101 unknown dataset 'left_atrum'. Did you mean 'left_atrium'?"),
+    "method of a study": ([*STUDY, "bpc"], "E101 unknown method 'bpc'. Did you mean 'bcp'?"),
+    "setting without value": ([*TRAIN, "--set", "width"], "E102 --set 'width' is no id=value"),
+    "unknown id": ([*TRAIN, "--set", "widht=2"], "E103 the configuration has no entry 'widht'. Did you mean 'width'?"),
+    "unknown id above": ([*TRAIN, "--set", "a#b=2"], "E103 the configuration has no entry 'a#b'"),
+    "number sign in output": ([*TRAIN[:-1], "run#1"], "E104 --output"),
+    "number sign in data": (["train", "phantom", "--output", "O", "--data", "set#1"], "E104 --data"),
+    "unknown device": ([*TRAIN, "--device", "gpu"], "E105 device 'gpu' cannot be used"),
+    "absent device": ([*TRAIN, "--device", "cuda:99"], "E105 device 'cuda:99' cannot be used"),
+    "no datalist": (TRAIN, "E210 datalist"),
+    "evaluate no run": (["evaluate", "O"], "E312 O holds no run"),
+    "predict with no run": (["predict", "O", __file__, "--output", "P"], "E312 O holds no run"),
+    "predict no image": (["predict", "O", "a.nii.gz", "--output", "P"], "E201 case 'a': a.nii.gz does not exist"),
+    "report no run": (["report", "O"], "E402"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_are_refused_in_one_line(name, capsys, tmp_path, monkeypatch):
+    """Exit code 2, one line with code, cause and cure, and nothing written."""
+    monkeypatch.chdir(tmp_path)
+    arguments, message = ARGUMENTS[name]
+    assert refusal(capsys, arguments).startswith(f"mednoisy: {message}")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Refusals: data
+
+
+def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray], affine: np.ndarray | None = None) -> None:
+    """Replace a NIfTI file's voxels, and its affine if one is given."""
+    image = nibabel.load(path)
+    voxels = change(np.asarray(image.dataobj))
+    nibabel.save(nibabel.Nifti1Image(voxels, image.affine if affine is None else affine), path)
+
+
+def with_one(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    """A change that sets one voxel."""
+
+    def change(voxels: np.ndarray) -> np.ndarray:
+        changed = voxels.astype(np.float32 if not float(value).is_integer() else voxels.dtype)
+        changed[1, 2, 3] = value
+        return changed
+
+    return change
+
+
+IMAGE, LABEL = "images/labeled_000.nii.gz", "labels/labeled_000.nii.gz"
+SHIFTED = np.diag([2.5, 2.5, 2.5, 1.0]) + np.eye(4)[:, :1] @ np.array([[0, 0, 0, 5.0]])
+DAMAGES = {
+    "image removed": (IMAGE, lambda path: path.unlink(), "E215"),
+    "image of no bytes": (IMAGE, lambda path: path.write_bytes(b""), "E202"),
+    "image cut short": (IMAGE, lambda path: path.write_bytes(path.read_bytes()[:2000]), "E202"),
+    "image is text": (IMAGE, lambda path: path.write_text("no volume"), "E202"),
+    "image all equal": (IMAGE, lambda path: rewrite(path, np.zeros_like), "E202"),
+    "a NaN voxel": (IMAGE, lambda path: rewrite(path, with_one(np.nan)), "E203"),
+    "an infinite voxel": (IMAGE, lambda path: rewrite(path, with_one(np.inf)), "E203"),
+    "label of another shape": (LABEL, lambda path: rewrite(path, lambda voxels: voxels[:-1]), "E204"),
+    "label elsewhere": (LABEL, lambda path: rewrite(path, np.copy, SHIFTED), "E205"),
+    "unlisted label code": (LABEL, lambda path: rewrite(path, with_one(7)), "E206"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_cases_are_named_before_anything_is_written(name, own, tmp_path, capsys):
+    file, damage, code = DAMAGES[name]
+    damage(own / file)
+    line = refusal(capsys, train_arguments(own, tmp_path / "run"))
+    assert line.startswith(f"mednoisy: {code} case 'labeled_000': ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_patch_that_the_network_cannot_take(dataset, tmp_path, capsys):
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", "patch_size=[20,16,16]"])
+    assert line.startswith("mednoisy: E112 patch size [20, 16, 16] is no multiple of 8")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
+    """Also one that is needed only after the training is refused before it."""
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", "stride=[0,8,8]"])
+    assert line.startswith("mednoisy: E107 a value of the configuration is refused: stride is [0, 8, 8]")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_case_in_two_sections_is_refused(own, tmp_path, capsys):
+    path = own / "datalist.json"
+    content = json.loads(path.read_text())
+    del content["split_digest"]
+    content["test"].append(content["labeled"][0])
+    path.write_text(json.dumps(content))
+    line = refusal(capsys, train_arguments(own, tmp_path / "run"))
+    assert line.startswith("mednoisy: E207 case 'labeled_000': is in 'labeled' and in 'test'")
+
+
+def test_fewer_labeled_cases_than_a_batch_needs(own, tmp_path, capsys):
+    line = refusal(capsys, train_arguments(own, tmp_path / "run", "--labeled", "1"))
+    assert "E220 a step draws 2 labeled crops from different cases, section 'labeled' has 1" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_labeled_cases_than_there_are(own, tmp_path, capsys):
+    line = refusal(capsys, train_arguments(own, tmp_path / "run", "--labeled", "3"))
+    assert line.startswith("mednoisy: E217 3 labeled cases are asked for; ")
+
+
+def test_a_volume_smaller_than_the_patch_is_padded_and_trains(own, tmp_path):
+    for part in ("image", "label"):
+        rewrite(own / f"{part}s" / "labeled_000.nii.gz", lambda voxels: voxels[18:30, 16:32, 8:28])
+    assert main(train_arguments(own, tmp_path / "run")) == 0
+
+
+# Refusals: run folders and checkpoints
+
+
+def test_a_folder_with_another_run_is_refused_and_left_alone(run, dataset, capsys):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    line = refusal(capsys, train_arguments(dataset, run))
+    assert line.startswith("mednoisy: E311 output folder ")
+    assert line.endswith("holds another run. Add --resume to go on with it, or give another --output.")
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_resuming_with_other_settings_is_refused(run, dataset, capsys):
+    line = refusal(capsys, train_arguments(dataset, run, "--resume", "--seed", "5"))
+    assert line.startswith("mednoisy: E313 the run in ")
+    assert "has seed 0, this one 5" in line
+
+
+def test_resuming_nothing_is_refused(dataset, tmp_path, capsys):
+    assert "E312" in refusal(capsys, train_arguments(dataset, tmp_path / "none", "--resume"))
+
+
+def test_resuming_a_finished_run_scores_it_again(run, dataset):
+    before = (run / "metrics.csv").read_text()
+    assert main(train_arguments(dataset, run, "--resume")) == 0
+    assert (run / "metrics.csv").read_text() == before
+
+
+@pytest.mark.parametrize(("damage", "code"), [("missing", "E321"), ("cut short", "E322")])
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_missing_and_damaged_checkpoints(command, damage, code, run, dataset, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    last = broken / "checkpoints" / "last.pt"
+    content = last.read_bytes()
+    last.unlink()
+    if damage == "cut short":
+        last.write_bytes(content[: len(content) // 2])
+    more = (
+        [str(dataset / "images" / "test_000.nii.gz"), "--output", str(tmp_path / "out")] if command == "predict" else []
+    )
+    assert refusal(capsys, [command, str(broken), *more, "--device", "cpu"]).startswith(f"mednoisy: {code} checkpoint ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written(run, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    line = refusal(capsys, ["report", str(run), "--output", str(tmp_path / "file" / "page.html")])
+    assert line.startswith("mednoisy: E106 ")
