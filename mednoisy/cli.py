@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mednoisy.arguments import parser
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
@@ -28,7 +29,7 @@ def _train(options: argparse.Namespace) -> int:
     from mednoisy.composition import checked_path, compose, parse_setting
 
     output = checked_path(options.output, "--output")
-    overrides = {
+    overrides: dict[str, Any] = {
         "dataset_dir": checked_path(options.data, "--data"),
         "output_dir": output,
         "model_file": str(Path(output) / "models" / "model.pt"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mednoisy.engines.checkpoint import writing
+from mednoisy.engines.bars import bar
+from mednoisy.engines.writing import writing
 from mednoisy.files import write_text
 from mednoisy.methods.method import Terms
 
@@ -49,14 +49,7 @@ class Progress:
 
             with writing(self.folder / "tensorboard"):
                 self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
-            self._bar = tqdm(
-                total=total,
-                initial=step,
-                desc=title,
-                unit="step",
-                dynamic_ncols=True,
-                mininterval=0.5 if sys.stderr.isatty() else 20,
-            )
+            self._bar = bar(total=total, initial=step, desc=title, unit="step")
         self._since, self._mark, self._mark_step = time.perf_counter(), time.perf_counter(), step
 
     def restore(self, step: int, seconds: float, pending: list[dict[str, Tensor]]) -> None:
@@ -103,7 +96,9 @@ class Progress:
         self.rows.append(row)
         self._events(row)
         if self._bar is not None:
-            self._bar.set_postfix({name.split("/")[-1]: f"{row[name]:.3f}" for name in names[:3]} | {"stage": stage})
+            self._bar.set_postfix(
+                {name.split("/")[-1]: f"{row[name]:.3f}" for name in names[:3]} | {"stage": stage}, refresh=False
+            )
 
     def add(self, step: int, stage: str, values: dict[str, float]) -> None:
         """Add figures of a validation to the row of this step."""

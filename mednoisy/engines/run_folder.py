@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from mednoisy.engines.checkpoint import writing
+from mednoisy.engines.writing import writing
 from mednoisy.errors import UserError
 from mednoisy.files import write_text
 

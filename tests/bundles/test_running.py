@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from mednoisy.composition import bundles_folder, compose
-from tests.small_runs import SMALL, small_dataset
+from tests.small_runs import SMALL, small_dataset, train_arguments
 
 
 @pytest.fixture(scope="module")
@@ -105,17 +105,7 @@ def test_two_processes_train_one_network(place, tmp_path):
 def test_train_under_torchrun_takes_the_multi_gpu_config(place, tmp_path):
     """`torchrun -m mednoisy train` needs no further option; only one process prints."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mednoisy"]
-    words = [w for key, value in SMALL.items() if key != "device" for w in ("--set", f"{key}={value}")]
-    words += [
-        "--set",
-        "batch_size=1",
-        "--steps",
-        "2",
-        "--data",
-        str(place / "data"),
-        "--output",
-        str(place / "torchrun"),
-    ]
-    shown = call([*start, "train", "phantom", "--method", "sdcl", *words], cwd=tmp_path)
+    words = [*train_arguments(place / "data", place / "torchrun"), "--set", "batch_size=1"]
+    shown = call([*start, *words], cwd=tmp_path)
     assert shown.count("multi_gpu.yaml") == 1
     assert shown.count("report: ") == 1

@@ -31,7 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict:
 def fill_at(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, matching: str, count: int, fault: Exception
 ) -> None:
-    """Let the `count`-th call of `owner.name` for a file whose path has `matching`, and all later ones, fail half-way."""
+    """Let call `count` of `owner.name` for a path with `matching`, and all later ones, fail half-way."""
     original, calls = getattr(owner, name), []
 
     def full(*arguments: Any, **options: Any) -> Any:
@@ -50,8 +50,8 @@ def fill_at(
 
 TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0\nmore")
 CASES = {
-    "last.pt, as the system tells it": (torch, "save", ".pt", 6, FULL, r"last\.pt: No space left on device"),
-    "last.pt, as torch tells it": (torch, "save", ".pt", 6, TORCH, r"last\.pt: \[enforce fail .* vs 0\. Free"),
+    "last.pt, as the system tells it": (torch, "save", ".pt", 7, FULL, r"last\.pt: No space left on device"),
+    "last.pt, as torch tells it": (torch, "save", ".pt", 7, TORCH, r"last\.pt: \[enforce fail .* vs 0\. Free"),
     "best_pretraining.pt": (torch, "save", ".pt", 1, FULL, r"best_pretraining\.pt: No space"),
     "renaming": (files.os, "replace", "last.pt", 3, FULL, r"last\.pt: No space"),
     "progress.csv": (files.os, "replace", "progress.csv", 2, FULL, r"progress\.csv: No space"),
@@ -113,7 +113,7 @@ def test_events_that_cannot_be_written_stop_the_run(tmp_path):
         trainer.progress._writer.add_scalar = full
 
     trainer.progress.start = started
-    with pytest.raises(UserError, match="E320 cannot write .*tensorboard: No space left"):
+    with pytest.raises(UserError, match=r"E320 cannot write .*tensorboard: No space left"):
         trainer.run()
     trainer.run_folder.close()
 
@@ -138,5 +138,5 @@ def test_a_checkpoint_that_is_missing_or_broken_is_told_in_one_line(tmp_path):
 
 def test_a_checkpoint_runs_nobodys_code(tmp_path):
     torch.save({"step": Path("x")}, tmp_path / "last.pt")  # a class that is not tensors or plain Python
-    with pytest.raises(UserError, match="E322"):
+    with pytest.raises(UserError, match=r"E322"):
         checkpoint.load(tmp_path / "last.pt")

@@ -104,7 +104,7 @@ def test_a_signal_saves_first_then_stops(tmp_path, uninterrupted, number, step):
 
 def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(UserError, match="E331 stopped by SIGTERM after step 12"):
+    with pytest.raises(UserError, match=r"E331 stopped by SIGTERM after step 12"):
         run(folder, sdcl_stages(), handlers=[At(12, lambda engine: os.kill(os.getpid(), signal.SIGTERM))])
     run(folder, sdcl_stages(), resume=True)  # nothing is left to train
 
@@ -122,7 +122,7 @@ def test_a_signal_that_ends_the_loader_too_is_saved(tmp_path, uninterrupted):
             yield batch
 
     trainer.loader.steps = dying
-    with pytest.raises(UserError, match="E331 stopped by SIGTERM after step 8"):
+    with pytest.raises(UserError, match=r"E331 stopped by SIGTERM after step 8"):
         trainer.run()
     trainer.run_folder.close()
     run(folder, sdcl_stages(), resume=True)
@@ -143,5 +143,5 @@ def test_a_finished_run_stays_as_it_is(tmp_path):
 
 def test_other_networks_are_refused(tmp_path):
     run(tmp_path / "run", mean_teacher_stages(), steps=4)
-    with pytest.raises(UserError, match="E317 .*does not fit"):
+    with pytest.raises(UserError, match=r"E317 .*does not fit"):
         run(tmp_path / "run", sdcl_stages(), steps=4, resume=True)

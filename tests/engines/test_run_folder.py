@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from mednoisy.engines import run_folder
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 
@@ -30,10 +31,10 @@ def test_another_run_is_refused_and_left_alone(tmp_path):
     first.open()
     first.close()
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(UserError, match="E311 output folder .* holds another run. Add --resume"):
+    with pytest.raises(UserError, match=r"E311 output folder .* holds another run. Add --resume"):
         RunFolder(tmp_path, facts=FACTS).open()
     other = RunFolder(tmp_path, resume=True, facts=FACTS | {"labeled": 4})
-    with pytest.raises(UserError, match="E313 the run in .* has labeled 8, this one 4"):
+    with pytest.raises(UserError, match=r"E313 the run in .* has labeled 8, this one 4"):
         other.open()
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -42,7 +43,7 @@ def test_files_that_are_no_run_are_refused_hidden_ones_are_not(tmp_path):
     (tmp_path / ".DS_Store").write_text("")
     RunFolder(tmp_path).check()
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="E311 output folder .* holds other files"):
+    with pytest.raises(UserError, match=r"E311 output folder .* holds other files"):
         RunFolder(tmp_path).open()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".DS_Store", "thesis.txt"]
     with pytest.raises(UserError, match=r"E310 output .*thesis\.txt is a file"):
@@ -50,7 +51,7 @@ def test_files_that_are_no_run_are_refused_hidden_ones_are_not(tmp_path):
 
 
 def test_nothing_to_resume_is_refused(tmp_path):
-    with pytest.raises(UserError, match="E312 .* holds no run to resume"):
+    with pytest.raises(UserError, match=r"E312 .* holds no run to resume"):
         RunFolder(tmp_path / "none", resume=True).open()
     assert not (tmp_path / "none").exists()
 
@@ -68,7 +69,8 @@ def test_a_second_process_is_refused(tmp_path):
     folder.open()
     code = (
         "import sys; from mednoisy.engines.run_folder import RunFolder; from mednoisy.errors import UserError\n"
-        "try: RunFolder(sys.argv[1], resume=True, facts={'method': 'sdcl', 'labeled': 8, 'patch_size': [8, 8]}).open()\n"
+        "facts = {'method': 'sdcl', 'labeled': 8, 'patch_size': [8, 8]}\n"
+        "try: RunFolder(sys.argv[1], resume=True, facts=facts).open()\n"
         "except UserError as fault: print(fault)\n"
         "else: print('open')"
     )
@@ -80,8 +82,6 @@ def test_a_second_process_is_refused(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path, monkeypatch):
-    from mednoisy.engines import run_folder
-
     def full(path, text):
         raise OSError(28, "No space left on device")
 
@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path, 
     assert told.value.exit_code == 2
     assert not (tmp_path / "run").exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="E315"):
+    with pytest.raises(UserError, match=r"E315"):
         RunFolder(tmp_path / "file" / "run").open()
 
 

@@ -35,7 +35,7 @@ def test_parts_add_up_and_none_is_empty(total):
 
 
 def test_fewer_steps_than_stages_are_refused():
-    with pytest.raises(UserError, match="E110 1 steps for 2 stages. Use --steps 2 or more"):
+    with pytest.raises(UserError, match=r"E110 1 steps for 2 stages. Use --steps 2 or more"):
         split_steps(1, [1, 1])
 
 

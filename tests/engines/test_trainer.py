@@ -263,7 +263,7 @@ def test_what_is_refused_leaves_nothing(tmp_path):
     odd = sdcl_stages()
     odd[0] = Stage("pretraining", odd[0].method, 1, odd[0].optimiser, labeled=3)
     refused(folder, "E120 the labeled batch holds 3 crops", stages=odd)  # by the method, in the first step
-    with pytest.raises(UserError, match="E111 precision 'fp16' is unknown"):
+    with pytest.raises(UserError, match=r"E111 precision 'fp16' is unknown"):
         small_trainer(folder, supervised_stage(), precision="fp16")
 
 

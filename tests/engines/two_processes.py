@@ -1,0 +1,59 @@
+"""What each of two gloo processes does in `test_two_processes.py`; started by torch's launcher with a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from tests.engines.small import At, mean_teacher_stages, sdcl_stages, small_trainer
+
+STAGES = {"sdcl": sdcl_stages, "mean_teacher": mean_teacher_stages}
+
+
+def trained(folder: Path, resume: bool = False, **options: Any) -> dict:
+    """Train; weights, data and choices as this process saw them."""
+    seen: list[list[str]] = []
+    trainer = small_trainer(folder, STAGES[folder.name](), resume=resume, **options)
+    trainer.run_folder.main = dist.get_rank() == 0
+    batch_of = trainer.loader.stream.batch
+
+    def noted(*arguments: Any, **keywords: Any) -> Any:
+        batch = batch_of(*arguments, **keywords)
+        seen.append(batch.labeled_ids + batch.unlabeled_ids)
+        return batch
+
+    trainer.loader.stream.batch = noted
+    try:
+        trainer.run()
+    finally:
+        trainer.run_folder.close()
+    return {"method": trainer.method.state_dict(), "best": trainer.best, "ids": seen}
+
+
+def stop(engine: Any) -> None:
+    """A signal that reaches one process alone."""
+    if dist.get_rank() == 1:
+        engine._stop_signal = 15
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    for name in STAGES:
+        torch.save(trained(folder / "whole" / name), folder / f"{name}_{dist.get_rank()}.pt")
+    told = ""
+    try:
+        trained(folder / "stopped" / "sdcl", handlers=[At(6, stop)])
+    except Exception as fault:
+        told = str(fault)
+    dist.barrier()
+    torch.save(trained(folder / "stopped" / "sdcl", True) | {"told": told}, folder / f"resumed_{dist.get_rank()}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
