@@ -58,3 +58,26 @@ def split_steps(total: int, shares: Sequence[float]) -> list[int]:
             if sum(steps) != total and steps[i] + change >= 1:
                 steps[i] += change
     return steps
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage with its place in the run: global steps `first` to `first + steps`."""
+
+    stage: Stage
+    first: int
+    steps: int
+
+    @property
+    def last(self) -> int:
+        return self.first + self.steps
+
+
+def plan_of(stages: Sequence[Stage], total: int) -> list[Planned]:
+    """The stages of a run of `total` steps with their first steps and lengths.
+
+    Raises:
+        UserError: as `split_steps`.
+    """
+    steps = split_steps(total, [stage.share for stage in stages])
+    return [Planned(stage, sum(steps[:number]), steps[number]) for number, stage in enumerate(stages)]

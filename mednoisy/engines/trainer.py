@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,29 +20,19 @@ from mednoisy.data.batch import Batch
 from mednoisy.data.draws import Draw
 from mednoisy.data.stream import StreamLoader
 from mednoisy.engines import checkpoint
+from mednoisy.engines.feed import Feed
 from mednoisy.engines.limits import bf16_is_safe, check_patch, coarsest_map
+from mednoisy.engines.processes import rank_and_ranks
 from mednoisy.engines.progress import Progress
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.engines.stages import Stage, split_steps
+from mednoisy.engines.signals import StopSignals, stopped
+from mednoisy.engines.stages import Planned, Stage, plan_of
 from mednoisy.engines.updates import Updates, memory_format, to_format
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError
 from mednoisy.methods.method import Method, Step
 
 LOGGER = logging.getLogger("mednoisy")
 BAD_STEPS = 3  # steps in a row with a gradient that is not finite, after which a run stops
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A stage with its place in the run: global steps `first` to `first + steps`."""
-
-    stage: Stage
-    first: int
-    steps: int
-
-    @property
-    def last(self) -> int:
-        return self.first + self.steps
 
 
 class SemiSupervisedTrainer(Trainer):
@@ -102,13 +90,14 @@ class SemiSupervisedTrainer(Trainer):
         self.best: dict[str, float] = {}  # of the current stage: what `ValidateStages` keeps
         self.save_wanted = False  # set by handlers: write `last.pt` at the end of this step
         self._bad_steps = 0
-        self._stop_signal = self._stop_agreed = 0  # the latter is the same on all ranks
+        self._signals = StopSignals()
+        self._stop_agreed = 0  # a signal that all ranks know of
         if torch.device(device).type == "cuda" and torch.device(device).index is not None:
             torch.cuda.set_device(device)  # collectives of Python objects use the current device
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=_Feed(self),
+            data_loader=Feed(self),
             epoch_length=epoch_length,
             handlers=train_handlers,
             decollate=False,
@@ -125,8 +114,7 @@ class SemiSupervisedTrainer(Trainer):
     @property
     def plan(self) -> list[Planned]:
         """The stages with their first steps and lengths."""
-        steps = split_steps(self.total_steps, [stage.share for stage in self.stages])
-        return [Planned(stage, sum(steps[:number]), steps[number]) for number, stage in enumerate(self.stages)]
+        return plan_of(self.stages, self.total_steps)
 
     def run(self) -> None:  # type: ignore[override]
         """Train to the end, or go on from `last.pt` where the run folder is to be resumed."""
@@ -153,16 +141,14 @@ class SemiSupervisedTrainer(Trainer):
             raise
 
     def _train(self) -> None:
-        handlers = _on_signals(self._note_signal)
-        try:
-            self.progress.start(self.state.iteration, self.total_steps, self.run_folder.path.name)
-            super().run()
-            if self._stop_signal:  # it came after the last look, everything is saved
-                raise self._stopped(self._stop_signal)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            self.progress.close()
+        with self._signals:
+            try:
+                self.progress.start(self.state.iteration, self.total_steps, self.run_folder.path.name)
+                super().run()
+                if self._signals.received:  # it came after the last look, everything is saved
+                    raise stopped(self._signals.received, self.state.iteration)
+            finally:
+                self.progress.close()
 
     def autocast(self) -> Any:
         """The context in which networks run."""
@@ -200,7 +186,7 @@ class SemiSupervisedTrainer(Trainer):
     def _all_finite(self, totals: dict[str, Tensor], batch: Batch) -> bool:
         """Whether all losses and gradients are finite, on all ranks; there too, whether a signal came."""
         bad_here = self.updates.any_not_finite(totals)
-        flags = torch.stack([bad_here, bad_here.new_tensor(float(self._stop_signal))])
+        flags = torch.stack([bad_here, bad_here.new_tensor(float(self._signals.received))])
         if self.ranks > 1:
             dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         bad, stop = flags.tolist()  # the one host read of a step
@@ -227,23 +213,15 @@ class SemiSupervisedTrainer(Trainer):
         if ends or self.save_wanted or self._stop_agreed or step % self.save_interval == 0:
             self.save()
         if self._stop_agreed:
-            raise self._stopped(self._stop_agreed)
+            raise stopped(self._stop_agreed, step)
         if step >= self.total_steps:
             self.terminate()
 
     def stop_if_asked(self) -> None:
         """Save and leave, between two steps, if a signal came (which may have ended the loader's workers as well)."""
-        if self._stop_signal and self.ranks == 1:
+        if self._signals.received and self.ranks == 1:
             self.save()
-            raise self._stopped(self._stop_signal)
-
-    def _stopped(self, number: int) -> UserError:
-        return UserError(
-            "E331",
-            f"stopped by {signal.Signals(number).name} after step {self.state.iteration}, which is saved",
-            "Go on with --resume",
-            exit_code=DONE_IN_PART,
-        )
+            raise stopped(self._signals.received, self.state.iteration)
 
     # Stages
 
@@ -333,47 +311,8 @@ class SemiSupervisedTrainer(Trainer):
 
     # Helpers
 
-    def _note_signal(self, number: int, frame: object) -> None:
-        self._stop_signal = number
-
     def _start_waiting(self) -> None:
         self._waiting_since = time.perf_counter()
 
     def _stop_waiting(self) -> None:
         self.progress.waited(time.perf_counter() - self._waiting_since)
-
-
-class _Feed:
-    """Batches from the trainer's present step to the end of the run."""
-
-    def __init__(self, trainer: SemiSupervisedTrainer):
-        self.trainer = trainer
-
-    def __iter__(self) -> Iterator[Batch]:
-        trainer, done = self.trainer, self.trainer.state.iteration
-        for planned in trainer.plan:
-            stage, steps = planned.stage, range(max(0, done - planned.first), planned.steps)
-            if not steps:
-                continue
-            try:
-                yield from trainer.loader.steps(
-                    stage.name, steps, stage.labeled, stage.unlabeled, trainer.rank, trainer.ranks
-                )
-            except RuntimeError:  # of the loader
-                trainer.stop_if_asked()
-                raise
-
-
-def rank_and_ranks() -> tuple[int, int]:
-    """This process's number and how many there are; (0, 1) where there is one."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def _on_signals(handler: Any) -> dict[int, Any]:
-    """Handle SIGTERM and SIGINT by `handler`; what handled them before (nothing outside the main thread)."""
-    try:
-        return {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # signals belong to the main thread alone
-        return {}

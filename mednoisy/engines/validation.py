@@ -20,7 +20,8 @@ from torch import nn
 
 from mednoisy.data.caching import CachedCases
 from mednoisy.engines import checkpoint
-from mednoisy.engines.trainer import SemiSupervisedTrainer, rank_and_ranks
+from mednoisy.engines.processes import rank_and_ranks
+from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
 LOGGER = logging.getLogger("mednoisy")

@@ -117,7 +117,7 @@ def test_a_signal_that_ends_the_loader_too_is_saved(tmp_path, uninterrupted):
     def dying(stage: str, numbers: range, *rest: Any) -> Any:
         for number, batch in zip(numbers, steps(stage, numbers, *rest), strict=True):
             if stage == "selftraining" and number == 2:
-                trainer._note_signal(signal.SIGTERM, None)
+                trainer._signals._note(signal.SIGTERM, None)
                 raise RuntimeError("DataLoader worker exited unexpectedly")
             yield batch
 

@@ -37,7 +37,7 @@ def trained(folder: Path, resume: bool = False, **options: Any) -> dict:
 def stop(engine: Any) -> None:
     """A signal that reaches one process alone."""
     if dist.get_rank() == 1:
-        engine._stop_signal = 15
+        engine._signals.received = 15
 
 
 def main(folder: Path) -> None:
