@@ -145,7 +145,7 @@ class Evaluation:
                 "test": len(cases),
                 "seconds": round(self._seconds, 1),
                 "protocol": self.datalist.protocol,
-                "spacing": self.datalist.spacing_unit,
+                "spacing_unit": self.datalist.spacing_unit,
             },
             "labels": {str(code): name for code, name in self.datalist.labels.items()},
             "deployed": deployed,
