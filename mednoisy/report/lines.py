@@ -17,7 +17,7 @@ def result_lines(folder: Path | str) -> list[str]:
         folder: of the run; its `summary.json` is read.
     """
     summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
-    deployed, unit = summary["deployed"], summary["run"].get("spacing", "mm")
+    deployed, unit = summary["deployed"], summary["run"].get("spacing_unit", "mm")
     lines = []
     for name, checkpoint in summary["checkpoints"].items():
         figures = checkpoint["predictors"][deployed]
