@@ -42,7 +42,8 @@ class SlidingWindow(Inferer):
         def probabilities(windows: Tensor) -> Tensor:
             return network(windows, *args, **kwargs).softmax(dim=1, dtype=windows.dtype)
 
-        return self._over_windows(inputs, probabilities)
+        scores = self._over_windows(inputs, probabilities)
+        return {name: scores[name] for name in predictors}  # MONAI sorts the names
 
     def scores_of_all(self, inputs: Tensor, predictors: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """The scores of each predictor, by name, from one pass over the windows; plain tensors (B, K, *spatial).
