@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import csv
+import json
 import platform
 import re
 from importlib.metadata import version
@@ -39,21 +40,22 @@ VALIDATION = 4  # cases of the unlabeled pool whose labels choose the honest che
 MARKERS = "<!-- made by benchmarks/label_efficiency.py -->", "<!-- end -->"
 
 
+def deployed(study: Study, cell: Cell) -> str:
+    """Name of the predictor that a run deploys."""
+    return json.loads((study.folder(cell) / "summary.json").read_text(encoding="utf-8"))["deployed"]
+
+
 def scores(study: Study, cell: Cell) -> list[dict]:
     """Rows of the deployed predictor at the final checkpoint."""
-    deployed = read_metrics(study.folder(cell) / "metrics.csv")
     rows = read_metrics(study.folder(cell) / "scores.csv")
-    names = {str(row["predictor"]) for row in rows}
-    predictor = "mean" if "mean" in names else "student"
-    assert {row["case"] for row in deployed} == {row["case"] for row in rows}
-    return [row for row in rows if row["checkpoint"] == "final" and row["predictor"] == predictor]
+    return [row for row in rows if row["checkpoint"] == "final" and row["predictor"] == deployed(study, cell)]
 
 
 def validation_curve(study: Study, cell: Cell) -> tuple[list[float], list[float]]:
     """Steps and validation Dice in per cent of the deployed predictor."""
     with open(study.folder(cell) / "progress.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    name = next(column for column in ("val_dice_mean", "val_dice_student") if column in rows[0])
+    name = f"val_dice_{deployed(study, cell)}"
     told = [row for row in rows if row[name]]
     return [float(row["step"]) for row in told], [100 * float(row[name]) for row in told]
 

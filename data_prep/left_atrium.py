@@ -37,19 +37,21 @@ def prepare(raw: Path | str, out: Path | str, spacing: float | None = None, work
         workers: processes.
 
     Raises:
-        UserError: E220 no published case in `raw`; E101 arguments out of range; E20x a damaged case.
+        UserError: E222 no published case in `raw`; E108 arguments out of range; E20x a damaged case.
     """
     raw, out = Path(raw), Path(out)
     if spacing is not None and not 0.1 <= spacing <= 20:
-        raise UserError("E101", f"spacing is {spacing:g} mm", "Choose .1 to 20 mm, or leave it out for the native grid")
+        raise UserError("E108", f"spacing is {spacing:g} mm", "Choose .1 to 20 mm, or leave it out for the native grid")
     if workers < 1:
-        raise UserError("E101", f"workers is {workers}", "Choose at least 1")
+        raise UserError("E108", f"workers is {workers}", "Choose at least 1")
+    if raw.resolve() == out.resolve():
+        raise UserError("E108", f"{out} is the folder of the source files", "Give another folder to write to")
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     jobs = {section: [job for case in split[section] if (job := _job(case, raw, out, spacing))] for section in split}
     jobs["test"] = [job for job in jobs["test"] if job.label is not None]  # without a reference it tests nothing
     if not jobs["train"] and not jobs["test"]:
         cause = f"{raw} holds no published case, neither images/ID.nii.gz nor ID/mri_norm2.h5"
-        raise UserError("E220", cause, "Name the folder that holds `images` and `labels`, or the folders of the cases")
+        raise UserError("E222", cause, "Name the folder that holds `images` and `labels`, or the folders of the cases")
     prepare_cases(jobs["train"] + jobs["test"], out, workers)
     sections: dict[str, list[Case]] = {
         "labeled": [_entry(job) for job in jobs["train"] if job.label is not None],

@@ -273,4 +273,4 @@ def predict_with_run(
 def prepared_datasets() -> list[str]:
     """Names of the datasets that `mednoisy.data_prep` can prepare."""
     folder = Path(str(files("mednoisy.data_prep")))
-    return sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "common"))
+    return sorted(path.stem for path in folder.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))

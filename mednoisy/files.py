@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ASIDE = ".partial-"  # how the names of files that are being written begin
+
 
 @contextmanager
 def written_aside(path: Path | str) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix="".join(path.suffixes[-2:]), dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=ASIDE, suffix="".join(path.suffixes[-2:]), dir=path.parent)
     os.close(handle)
     aside = Path(name)
     try:

@@ -224,7 +224,7 @@ def study_table(rows: Sequence[Mapping[str, Any]]) -> str:
     headings = {
         "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
         "honest": "Dice, honest", "final": "Dice, final", "published": "Dice, published",
-        "hd95": "HD95, final", "asd": "ASD, final", "seeds": "seeds", "minutes": "training, min",
+        "hd95": "HD95, final, mm", "asd": "ASD, final, mm", "seeds": "seeds", "minutes": "training, min",
     }  # fmt: skip
     if not any(row["checkpoint"] == "published" for row in rows):
         del headings["published"]

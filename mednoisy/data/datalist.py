@@ -107,7 +107,7 @@ class Datalist:
 
         The unlabeled pool is the rest of `labeled` followed by the file's own `unlabeled`; references move to
         `hidden`. The last `validation` cases of the pool that have a reference join `validation`: last, so
-        that they are the same ones whatever the number of labels.
+        that they are the same ones whatever the number of labels. A label file that is absent is no reference.
 
         Args:
             labeled: how many, at least 1; None keeps all.
@@ -125,10 +125,11 @@ class Datalist:
         pool += self.sections.get("unlabeled", [])
         moved = [{"id": case["id"], "label": case["label"]} for case in known[keep:]]
         references = {case["id"]: case["label"] for case in moved + self.sections.get("hidden", [])}
-        candidates = [case["id"] for case in pool if case["id"] in references]
+        candidates = [case["id"] for case in pool if os.path.isfile(references.get(case["id"], ""))]
         if not 0 <= validation <= len(candidates):
             cause = f"{validation} validation cases are asked for; {len(candidates)} unlabeled cases have a reference"
-            raise UserError("E217", cause, f"Ask for 0 to {len(candidates)}, or for fewer labeled cases")
+            fewer = f"--validation {len(candidates)} or less" if candidates else "--validation 0"
+            raise UserError("E217", cause, f"Use {fewer}, or keep fewer labels")
         chosen = set(candidates[len(candidates) - validation :])
         sections = {
             "labeled": known[:keep],
@@ -136,7 +137,11 @@ class Datalist:
             "validation": self.sections.get("validation", [])
             + [{**case, "label": references[case["id"]]} for case in pool if case["id"] in chosen],
             "test": self.sections.get("test", []),
-            "hidden": [{"id": i, "label": references[i]} for i in candidates if i not in chosen],
+            "hidden": [
+                {"id": case["id"], "label": references[case["id"]]}
+                for case in pool
+                if case["id"] in references and case["id"] not in chosen
+            ],
         }
         return replace(self, sections=sections)
 

@@ -31,7 +31,7 @@ def shuffled(draw: Draw, cases: int, per_step: int) -> int:
 class ListedPairs:
     """The order of SDCL's loaders: half a batch runs the list forwards, the other half backwards, unshuffled.
 
-    So labeled case i is always mixed with case n - 1 - i (METHODS of the paper's code, not of the paper).
+    So labeled case i is always mixed with case n - 1 - i. The order of the released code, not of the paper.
 
     Attributes:
         epoch: entries after which both halves start again from the ends of the list.

@@ -67,8 +67,8 @@ class Evaluation:
     def check(self) -> None:
         """Refuse what could not be scored, before hours of training (on the main process).
 
-        Files are read whole: the header of a truncated `.nii.gz` looks sound, and a case takes a few milliseconds
-        (98 x 74 x 44 voxels) to a second (576 x 576 x 88).
+        Files are read whole, for the header of a truncated `.nii.gz` looks sound; a case takes 10 ms
+        (98 x 74 x 44 voxels) to half a second (576 x 576 x 88).
 
         Raises:
             UserError: E410, neither test nor validation cases; E201 to E209, what `LoadCased` refuses.

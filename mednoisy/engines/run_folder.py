@@ -10,13 +10,18 @@ import sys
 from pathlib import Path
 from typing import IO
 
+import yaml
+
 from mednoisy.engines.writing import writing
 from mednoisy.errors import UserError
-from mednoisy.files import write_text
+from mednoisy.files import ASIDE, write_text
 
 LOGGER = logging.getLogger("mednoisy")
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
 WRITTEN = (".lock", "run.json", "config.yaml", "log.txt", "progress.csv", "tensorboard")  # before any checkpoint
+# Entries of the configuration that say where and how fast a run is, not what it is.
+CHANGEABLE = {"bundle_root", "dataset_dir", "output_dir", "model_file", "resume", "device", "workers", "distributed"}
+CHANGEABLE |= {"initialize", "run", "evaluate", "finalize", "evaluation", "report", "_meta_"}
 
 
 class RunFolder:
@@ -50,7 +55,8 @@ class RunFolder:
         """Refuse a folder that belongs to something else, before any long work.
 
         Raises:
-            UserError: E310 to E313: it holds another run, or files that are no run, or (resuming) nothing to resume.
+            UserError: E310 to E313: it holds another run, or files that are no run, or (resuming) nothing to resume or
+                a run with other settings.
         """
         if not self.main:  # the main process has perhaps begun to write
             return
@@ -60,15 +66,17 @@ class RunFolder:
         if self.resume and not known.is_file():
             raise UserError("E312", f"{self.path} holds no run to resume", "Drop --resume or correct --output")
         if self.resume:
-            self._compare(json.loads(known.read_text(encoding="utf-8")))
+            self._compare(json.loads(known.read_text(encoding="utf-8")), self.facts)
+            kept = self.path / "config.yaml"
+            if self.config_text is not None and kept.is_file():
+                self._compare(_entries(kept.read_text(encoding="utf-8")), _entries(self.config_text))
         elif known.is_file():
             cure = "Add --resume to go on with it, or give another --output"
             raise UserError("E311", f"output folder {self.path} holds another run", cure)
         elif self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
             raise UserError("E311", f"output folder {self.path} holds other files", "Give an empty one with --output")
 
-    def _compare(self, before: dict) -> None:
-        now = self.facts
+    def _compare(self, before: dict, now: dict) -> None:
         for key in sorted(set(before) | set(now)):
             if before.get(key) != now.get(key):
                 raise UserError(
@@ -90,6 +98,8 @@ class RunFolder:
             self._take_lock()
             if not self.resume:
                 self.check()  # another process may have come and gone between the first look and the lock
+            for left in self.path.rglob(f"{ASIDE}*"):  # of a process that was killed while it wrote
+                left.unlink()
             write_text(self.path / "run.json", json.dumps(self.facts, indent=1) + "\n")
             if self.config_text is not None:
                 write_text(self.path / "config.yaml", self.config_text)
@@ -125,14 +135,15 @@ class RunFolder:
         """
         if self._lock is None or self.resume or self.checkpoints.exists():
             return False
-        self.close()
-        for name in WRITTEN:
+        for name in WRITTEN:  # before the lock is let go, or these could be another process's
             entry = self.path / name
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-        if not any(self.path.iterdir()):
+        empty = not any(self.path.iterdir())
+        self.close()
+        if empty:
             self.path.rmdir()
         return True
 
@@ -146,6 +157,11 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def _entries(config: str) -> dict:
+    """The entries of a merged configuration that make a run what it is: not where and how it runs."""
+    return {key: value for key, value in yaml.safe_load(config).items() if key not in CHANGEABLE}
 
 
 class _LogFile(logging.FileHandler):

@@ -200,7 +200,7 @@ class SemiSupervisedTrainer(Trainer):
             raise UserError(
                 "E330",
                 f"{BAD_STEPS} steps in a row gave NaN or infinite losses or gradients, the last was {step} on {ids}",
-                "Lower the learning rate or use fp32, and --resume; what was saved before is kept",
+                "Train again in fp32 or at a lower learning rate; what was saved before is kept",
                 exit_code=DONE_IN_PART,
             )
         return False
@@ -304,12 +304,18 @@ class SemiSupervisedTrainer(Trainer):
                 f"{self.run_folder.checkpoints / 'last.pt'} does not fit the networks and optimisers of this run",
                 "Resume with the configuration in config.yaml, or give another --output",
             ) from fault
+        self._drop_later_bests(content["step"])
         self.best, self._bad_steps = content["best"], content["bad_steps"]
         self.state.iteration = content["step"]
         self.state.epoch = content["step"] // self.state.epoch_length
         self.progress.restore(content["step"], content["seconds"], content["pending"])
 
-    # Helpers
+    def _drop_later_bests(self, step: int) -> None:
+        """Remove the best of steps that will be done again: on a GPU they may come out otherwise."""
+        if self.rank == 0:
+            for path in self.run_folder.checkpoints.glob("best_*.pt"):
+                if checkpoint.load(path)["step"] > step:
+                    path.unlink()
 
     def _start_waiting(self) -> None:
         self._waiting_since = time.perf_counter()

@@ -42,8 +42,7 @@ class SlidingWindow(Inferer):
         def probabilities(windows: Tensor) -> Tensor:
             return network(windows, *args, **kwargs).softmax(dim=1, dtype=windows.dtype)
 
-        scores = self._over_windows(inputs, probabilities)
-        return {name: scores[name] for name in predictors}  # MONAI sorts the names
+        return self._over_windows(inputs, probabilities)
 
     def scores_of_all(self, inputs: Tensor, predictors: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """The scores of each predictor, by name, from one pass over the windows; plain tensors (B, K, *spatial).
@@ -57,7 +56,8 @@ class SlidingWindow(Inferer):
             return {name: _probabilities(network, windows, known) for name, network in predictors.items()}
 
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        return self._over_windows(plain, probabilities)
+        scores = self._over_windows(plain, probabilities)
+        return {name: scores[name] for name in predictors}  # MONAI sorts the names
 
     @torch.no_grad()
     def _over_windows(self, inputs: Tensor, predictor: Callable[[Tensor], Any]) -> Any:

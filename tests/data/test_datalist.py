@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,13 @@ def test_labels_of_unlabeled_cases_may_be_absent(written, tmp_path):
         Datalist.load(path)
 
 
+def test_absent_references_choose_no_checkpoint(written):
+    """Validation cases come from those whose label file is there."""
+    path = written()
+    Path(Datalist.load(path).with_labeled(2).cases("hidden")[-1]["label"]).unlink()  # of u2
+    assert ids(Datalist.load(path, labeled=2, validation=2), "validation") == ["p4", "u0"]
+
+
 def edit(section, number, **values):
     def change(content):
         entry = content.setdefault(section, [{}])[number]
@@ -159,7 +167,7 @@ def test_an_absent_datalist_is_refused(tmp_path):
     [
         (6, 0, "E217 6 labeled cases are asked for; .*datalist.json has 5. Ask for 1 to 5"),
         (0, 0, "E217 0 labeled cases"),
-        (2, 6, "E217 6 validation cases are asked for; 5 unlabeled cases have a reference. Ask for 0 to 5"),
+        (2, 6, "E217 6 validation cases are asked for; 5 unlabeled cases have a reference. Use --validation 5 or less"),
     ],
 )
 def test_more_cases_than_there_are_is_refused(written, labeled, validation, message):

@@ -107,12 +107,20 @@ def test_command_tells_what_is_there(raw, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({}, "E220 .* holds no published case"), ({"spacing": -1}, "E101 spacing"), ({"workers": 0}, "E101 workers")],
+    [({}, "E222 .* holds no published case"), ({"spacing": -1}, "E108 spacing"), ({"workers": 0}, "E108 workers")],
 )
 def test_what_cannot_be_done_is_refused(tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
         prepare(tmp_path / "nothing", tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_sources_are_never_overwritten(raw):
+    """Preparing a folder into itself is refused, and leaves it as it was."""
+    before = {path: path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"E108 .* is the folder of the source files"):
+        prepare(raw, raw / ".", spacing=1.25)
+    assert {path: path.read_bytes() for path in raw.rglob("*") if path.is_file()} == before
 
 
 def test_published_volumes(shared_data, tmp_path):

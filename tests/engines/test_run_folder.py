@@ -64,6 +64,33 @@ def test_a_resumed_run_has_the_facts_it_had(tmp_path):
     assert (tmp_path / "log.txt").read_text().count("INFO resumed: ") == 1
 
 
+def test_a_resumed_run_has_the_configuration_it_had(tmp_path):
+    """Another value of any entry is refused by name; where a run is, and on what, may change."""
+    first = RunFolder(tmp_path / "run")
+    first.config_text = "teacher_decay: 0.99\ndevice: cpu\n"
+    first.open()
+    first.close()
+    again = RunFolder(tmp_path / "run", resume=True)
+    again.config_text = "teacher_decay: 0.5\ndevice: cpu\n"
+    with pytest.raises(UserError, match=r"E313 the run in .* has teacher_decay 0\.99, this one 0\.5"):
+        again.open()
+    again.config_text = "teacher_decay: 0.99\ndevice: cuda\n"
+    again.open()
+    again.close()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.open()
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / ".partial-x.pt").write_bytes(b"half")
+    folder.close()
+    again = RunFolder(tmp_path / "run", resume=True)
+    again.open()
+    again.close()
+    assert not list((tmp_path / "run").rglob(".partial-*"))
+
+
 def test_a_second_process_is_refused(tmp_path):
     folder = RunFolder(tmp_path, facts=FACTS)
     folder.open()
