@@ -53,13 +53,19 @@ class Datalist:
     source: Path | None = None
 
     @classmethod
-    def load(cls, path: Path | str, labeled: int | None = None, validation: int = 0) -> Datalist:
+    def load(
+        cls, path: Path | str, labeled: int | None = None, validation: int = 0, codes: int | None = None
+    ) -> Datalist:
         """Read and check a file; `labeled` and `validation` as in `with_labeled`.
+
+        Args:
+            codes: how many label codes, background included, the reader can work with; None for any number.
 
         Files are checked after the subset is taken: label files of cases that become unlabeled may be absent.
 
         Raises:
-            UserError: E210 to E217, each with the file and the number of the entry, counted from 1.
+            UserError: E210 to E217, each with the file and the number of the entry, counted from 1; E219, another
+                number of label codes than `codes`.
         """
         path = Path(path)
         content = _read_json(path)
@@ -79,6 +85,9 @@ class Datalist:
             protocol=content.get("protocol", ""),
             source=path,
         )
+        if codes is not None and len(datalist.labels) != codes:
+            cause = f"{path} lists {len(datalist.labels)} label codes, the configuration has {codes}"
+            raise UserError("E219", cause, "Correct `labels` there, or the bundle's `label_names`")
         if content.get("split_digest", datalist.split_digest) != datalist.split_digest:
             cause = f"{path}: the sections are not those that `split_digest` was taken of"
             raise UserError("E216", cause, "Restore the file, or remove `split_digest` if the change is meant")

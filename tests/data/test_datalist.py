@@ -173,3 +173,10 @@ def test_an_absent_datalist_is_refused(tmp_path):
 def test_more_cases_than_there_are_is_refused(written, labeled, validation, message):
     with pytest.raises(UserError, match=message):
         Datalist.load(written()).with_labeled(labeled, validation)
+
+
+def test_another_number_of_classes_than_the_network_has_is_refused(written):
+    path = written()
+    assert Datalist.load(path, codes=2).labels == Datalist.load(path).labels
+    with pytest.raises(UserError, match=r"E219 .*datalist\.json lists 2 label codes, the configuration has 4"):
+        Datalist.load(path, codes=4)
