@@ -256,7 +256,7 @@ def predict_with_run(
     best = checkpoints / "best_honest.pt"
     content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
     method = parser.get_parsed_content("stages")[-1].method().to(device)
-    method.load_state_dict(content["method"])
+    checkpoint.restore(method, content)
     deployed, network = next(iter(method.predictors().items()))
     cases = [{"id": case_name(path), "image": str(path)} for path in images]
     written = predict_files(

@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import torch
+from torch import nn
 
 from mednoisy.engines.writing import writing
 from mednoisy.errors import UserError
@@ -38,4 +39,20 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict:
             "E322",
             f"checkpoint {path} cannot be read ({type(fault).__name__})",
             "Use another checkpoint or train again",
+        ) from fault
+
+
+def restore(method: nn.Module, content: dict) -> None:
+    """Put the weights of a checkpoint into the method of a run's last stage.
+
+    Raises:
+        UserError: E318, they are of an earlier stage, or of other networks.
+    """
+    try:
+        method.load_state_dict(content["method"])
+    except RuntimeError as fault:
+        raise UserError(
+            "E318",
+            f"the checkpoint of step {content['step']} (stage {content['stage']!r}) does not fit the run's last stage",
+            "Finish the run first (--resume)",
         ) from fault

@@ -29,6 +29,7 @@ from mednoisy.files import write_text, written_aside
 from mednoisy.inference.predict import predict_case
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
+from mednoisy.networks.ensemble import MeanEnsemble
 
 LOGGER = logging.getLogger("mednoisy")
 COLUMNS = ("case", "class", *MAIN_METRICS)
@@ -39,7 +40,8 @@ class Evaluation:
 
     Checkpoints: `honest`, the best on the validation section (the final one where there is none); `final`;
     and, where the run kept them, `published`: each predictor's own best on the test cases (the step told is the
-    deployed one's), distances in voxels, 0 in every metric for empty predictions, as the reference code does.
+    deployed one's) and, of several students, the mean of their own bests; there distances are in voxels and
+    every metric of an empty prediction is 0, as in the reference code.
 
     Args:
         device: where networks run.
@@ -83,7 +85,8 @@ class Evaluation:
         """Score, write and export (on the main process; others return at once).
 
         Raises:
-            UserError: E321 or E322, no checkpoint that can be read; E410, neither test nor validation cases.
+            UserError: E318, E321 or E322, no checkpoint that fits or can be read; E410, neither test nor validation
+                cases.
         """
         if not self.run_folder.main:
             return
@@ -124,14 +127,24 @@ class Evaluation:
         if all((folder / f"best_published_{name}.pt").is_file() for name in names):
             for name in names:
                 best = checkpoint.load(folder / f"best_published_{name}.pt", self.device)
-                method.load_state_dict(best["method"])
+                checkpoint.restore(method, best)
                 yield "published", best["step"], {name: method.predictors()[name]}
+            if len(method.students) > 1:
+                yield "published", last["step"], {"mean_of_bests": self._mean_of_bests(method)}
         honest = folder / "best_honest.pt"
         best = checkpoint.load(honest, self.device) if honest.is_file() else last
-        method.load_state_dict(best["method"])
+        checkpoint.restore(method, best)
         yield "honest", best["step"], method.predictors()
-        method.load_state_dict(last["method"])
+        checkpoint.restore(method, last)
         yield "final", last["step"], method.predictors()
+
+    def _mean_of_bests(self, method: Method) -> MeanEnsemble:
+        """The mean of all students, each at its own best on the test cases: the figure that SDCL reports."""
+        for name, student in method.students.items():
+            best = checkpoint.load(self.run_folder.checkpoints / f"best_published_{name}.pt", self.device)["method"]
+            prefix = f"students.{name}."
+            student.load_state_dict({key[len(prefix) :]: best[key] for key in best if key.startswith(prefix)})
+        return MeanEnsemble(method.students.values())
 
     def _score(
         self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str

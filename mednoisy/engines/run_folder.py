@@ -86,11 +86,13 @@ class RunFolder:
                 )
 
     def open(self) -> None:
-        """Lock the folder, log into it and note what the run is.
+        """Lock the folder, log into it and note what the run is; nothing where that is done already.
 
         Raises:
             UserError: as `check`; E314, another process is at work in it; E315, it cannot be written.
         """
+        if self._lock is not None:
+            return
         self.check()
         if not self.main:
             return

@@ -4,7 +4,8 @@
 
 - `schema`: 1.
 - `run`: facts in the order shown, such as dataset, method, recipe, labeled, unlabeled, validation, test (counts),
-  seed, steps, seconds, protocol, spacing. `method` is required; `title` overrides the name made from the others.
+  seed, steps, seconds, protocol, spacing_unit, scored_section (test or validation). `method` is required;
+  `title` overrides the name made from the others.
 - `labels`: class code as text to name.
 - `deployed`: the predictor that `metrics.csv` scores, at the honest checkpoint.
 - `checkpoints`: `honest`, `final`, `published` to `{"step": n, "predictors": {name: figures}}`, figures as

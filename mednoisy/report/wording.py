@@ -61,6 +61,10 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def _noun(run: Run) -> str:
+    return f"{run.facts.get('scored_section', 'test')} case"
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun: `1 case`, `8 cases`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
@@ -70,7 +74,7 @@ def standing(run: Run, figures: Mapping, unit: str) -> str:
     """One sentence that says where a run stands."""
     dice, hd95 = figures["all"]["dice"], figures["all"]["hd95"]
     within = f" (95 % interval of the mean {interval(dice['interval'], 'dice')})" if dice["interval"] else ""
-    over = f" over {counted(dice['n'], 'test case')}"
+    over = f" over {counted(dice['n'], _noun(run))}"
     sentence = f"{run.name} reaches a mean Dice of {number(dice['mean'], 'dice')} %{within}{over}"
     if hd95["mean"] is not None:
         sentence += f", with a mean HD95 of {number(hd95['mean'], 'hd95')} {unit}"
@@ -85,10 +89,10 @@ def verdict(run: Run, baseline: Run, difference: Mapping) -> str:
         return f"{run.name} and {baseline.name} have no case with a defined Dice in common."
     points = f"{abs(100 * gap):.1f}"
     if points == "0.0":
-        sentence = f"{run.name} is level with {baseline.name} on {counted(n, 'test case')}"
+        sentence = f"{run.name} is level with {baseline.name} on {counted(n, _noun(run))}"
     else:
         side = "ahead of" if gap > 0 else "behind"
-        sentence = f"{run.name} is {side} {baseline.name} by {points} Dice points on {counted(n, 'test case')}"
+        sentence = f"{run.name} is {side} {baseline.name} by {points} Dice points on {counted(n, _noun(run))}"
     details = [f"better on {difference['better']} of {n}"]
     ends = difference["interval"]
     if ends is not None:
