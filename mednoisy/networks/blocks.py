@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from monai.networks.layers.factories import Conv, Norm
@@ -72,7 +72,36 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.residual(x) + self.shortcut(x))
 
 
-class ResidualEncoder(nn.Module):
+class Encoder(nn.Module):
+    """Feature maps at full, half, quarter ... resolution, one for each level."""
+
+    def __init__(self, levels: Iterable[nn.Module]):
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = []
+        for level in self.levels:
+            x = level(x)
+            maps.append(x)
+        return maps
+
+
+class Decoder(nn.Module):
+    """The map at full resolution from an encoder's maps, by levels from the coarsest up."""
+
+    def __init__(self, levels: Iterable[nn.Module]):
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        x = maps.pop()
+        for level in self.levels:
+            x = level(x, maps.pop())
+        return x
+
+
+class ResidualEncoder(Encoder):
     """Feature maps at full, half, quarter ... resolution from a ResNet without max pool.
 
     With blocks (3, 4, 6, 3) it is a ResNet-34 whose stem keeps the resolution and whose four layers all halve it.
@@ -92,7 +121,6 @@ class ResidualEncoder(nn.Module):
         stem_kernel: int,
         norm: str,
     ):
-        super().__init__()
         if stem_kernel % 2 == 0:
             raise ValueError(f"stem_kernel is {stem_kernel}; it must be odd to keep the size")
         if len(widths) != len(blocks) + 1:
@@ -109,11 +137,4 @@ class ResidualEncoder(nn.Module):
             )
             for level, count in enumerate(blocks)
         ]
-        self.levels = nn.ModuleList([stem, *layers])
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps: list[Tensor] = []
-        for level in self.levels:
-            x = level(x)
-            maps.append(x)
-        return maps
+        super().__init__([stem, *layers])

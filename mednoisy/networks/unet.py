@@ -8,7 +8,7 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
-from mednoisy.networks.blocks import ResidualEncoder, check_divisible, convolution, normalisation
+from mednoisy.networks.blocks import Decoder, Encoder, ResidualEncoder, check_divisible, convolution, normalisation
 
 
 class UNet(nn.Module):
@@ -94,42 +94,27 @@ class ResUNet(nn.Module):
         return self.head(self.decoder(self.encoder(image)))
 
 
-class PoolingEncoder(nn.Module):
+class PoolingEncoder(Encoder):
     """Feature maps at full, half, quarter ... resolution; max pooling leads down."""
 
     def __init__(self, spatial_dims: int, in_channels: int, widths: Sequence[int], dropout: Sequence[float], norm: str):
-        super().__init__()
         if len(dropout) != len(widths):
             raise ValueError(f"{len(dropout)} dropout probabilities for {len(widths)} widths; there must be as many")
         levels: list[nn.Module] = [_two_convolutions(spatial_dims, in_channels, widths[0], dropout[0], norm)]
         for above, width, probability in zip(widths[:-1], widths[1:], dropout[1:], strict=True):
             stage = _two_convolutions(spatial_dims, above, width, probability, norm)
             levels.append(nn.Sequential(Pool[Pool.MAX, spatial_dims](2), stage))
-        self.levels = nn.ModuleList(levels)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps: list[Tensor] = []
-        for level in self.levels:
-            x = level(x)
-            maps.append(x)
-        return maps
+        super().__init__(levels)
 
 
-class ConcatenatingDecoder(nn.Module):
+class ConcatenatingDecoder(Decoder):
     """The map at full resolution from an encoder's maps; what comes up from below is put behind each."""
 
     def __init__(self, spatial_dims: int, widths: Sequence[int], norm: str):
-        super().__init__()
-        self.levels = nn.ModuleList(
+        super().__init__(
             _ConcatenatingLevel(spatial_dims, widths[level + 1], widths[level], norm)
             for level in reversed(range(len(widths) - 1))
         )
-
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        x = maps.pop()
-        for level in self.levels:
-            x = level(x, maps.pop())
-        return x
 
 
 class _ConcatenatingLevel(nn.Module):

@@ -8,6 +8,8 @@ from monai.networks.layers.factories import Conv, Dropout
 from torch import Tensor, nn
 
 from mednoisy.networks.blocks import (
+    Decoder,
+    Encoder,
     ResidualEncoder,
     check_divisible,
     convolution,
@@ -110,13 +112,12 @@ class ResVNet(nn.Module):
         return self.head(self.decoder(self.encoder(image)))
 
 
-class PlainEncoder(nn.Module):
+class PlainEncoder(Encoder):
     """Feature maps at full, half, quarter ... resolution; a convolution of kernel and stride 2 leads down."""
 
     def __init__(
         self, spatial_dims: int, in_channels: int, widths: Sequence[int], convolutions: Sequence[int], norm: str
     ):
-        super().__init__()
         levels = [convolution_stage(spatial_dims, in_channels, widths[0], convolutions[0], norm)]
         for above, width, repeats in zip(widths[:-1], widths[1:], convolutions[1:], strict=True):
             down = nn.Sequential(
@@ -125,33 +126,19 @@ class PlainEncoder(nn.Module):
                 nn.ReLU(inplace=True),
             )
             levels.append(nn.Sequential(down, convolution_stage(spatial_dims, width, width, repeats, norm)))
-        self.levels = nn.ModuleList(levels)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps: list[Tensor] = []
-        for level in self.levels:
-            x = level(x)
-            maps.append(x)
-        return maps
+        super().__init__(levels)
 
 
-class AddingDecoder(nn.Module):
+class AddingDecoder(Decoder):
     """The map at full resolution from an encoder's maps; each is added to what comes up from below."""
 
     def __init__(self, spatial_dims: int, widths: Sequence[int], convolutions: Sequence[int], norm: str):
-        super().__init__()
         if len(widths) != len(convolutions) + 1:
             raise ValueError(f"{len(convolutions)} decoder stages for {len(widths)} levels; there must be one less")
-        self.levels = nn.ModuleList(
+        super().__init__(
             _AddingLevel(spatial_dims, widths[level + 1], widths[level], convolutions[level], norm)
             for level in reversed(range(len(convolutions)))
         )
-
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        x = maps.pop()
-        for level in self.levels:
-            x = level(x, maps.pop())
-        return x
 
 
 class _AddingLevel(nn.Module):
