@@ -25,7 +25,7 @@ from mednoisy.report.tables import markdown_table
 from mednoisy.study import Cell, Study
 
 METHODS = (
-    "supervised", "copy_paste", "supervised:strong", "mean_teacher", "bcp", "sdcl", "sdcl:strong",
+    "supervised", "copy_paste", "supervised:strong", "mean_teacher", "bcp", "sdcl", "sdcl:strong", "sdcl_plain:strong",
 )  # fmt: skip
 SETTINGS = {
     "patch_size": [64, 64, 48],
