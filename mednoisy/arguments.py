@@ -98,7 +98,9 @@ def _add_train(commands) -> None:
     train.add_argument("bundle", help="name of a bundle (phantom, left_atrium), or its folder")
     train.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset (with datalist.json)")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
-    train.add_argument("--method", help="supervised, copy_paste, mean_teacher, bcp, sdcl, sdcl_plain, or an overlay's file")
+    train.add_argument(
+        "--method", help="supervised, copy_paste, mean_teacher, bcp, sdcl, sdcl_plain, or an overlay's file"
+    )
     train.add_argument("--recipe", default="default", help="default, strong, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")
     train.add_argument("--validation", type=_number, help="cases of the unlabeled pool that choose the checkpoint")

@@ -8,7 +8,7 @@ from torch import nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.consistency import squared_gap
-from mednoisy.losses.segmentation import DiceKind
+from mednoisy.losses.segmentation import DiceKind, full_precision
 from mednoisy.methods.method import Method, Step, Terms, together
 from mednoisy.methods.ramps import Ramp, Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
@@ -58,7 +58,8 @@ class MeanTeacher(Method):
         student = self.students["student"]
         weak = batch.unlabeled_weak
         generator = step.draw.torch_generator("noise", weak.device)
-        target = self.teacher(weak + clipped_noise(weak, generator, self.noise, self.noise_limit))
+        noisy = weak + clipped_noise(weak, generator, self.noise, self.noise_limit)
+        target = full_precision(self.teacher(noisy)).softmax(dim=1)
         labeled, unlabeled = together(student, batch.labeled, batch.unlabeled)
         terms = supervised_terms(labeled, batch.labels, self.dice)
         terms["agree"] = (weight_at(self.weight, step), squared_gap(unlabeled, target))

@@ -162,3 +162,21 @@ def test_pseudo_labels_of_no_weight_teach_nothing():
     second = gradients(method, "student", replace(batch, unlabeled_weak=-batch.unlabeled_weak), step_at())
     for mine, theirs in zip(first, second, strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_mean_teacher_agrees_with_itself():
+    """Without noise and on the same view, student and teacher are equal: the consistency is 0, not of logits."""
+    network, batch = small_network(), small_batch()
+    same = replace(batch, unlabeled_weak=batch.unlabeled)
+    weight, gap = MeanTeacher(network, weight=0.1, noise=0.0).train()(same, step_at())["student"]["agree"]
+    assert weight == 0.1
+    assert gap.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_mean_teacher_by_hand():
+    """The term is the mean squared difference of probabilities of student and teacher, in 0..1."""
+    network, batch = small_network(), small_batch()
+    method = MeanTeacher(network, weight=0.1, noise=0.0).train()
+    gap = method(batch, step_at())["student"]["agree"][1]
+    student, teacher = (network(view).softmax(dim=1) for view in (batch.unlabeled, batch.unlabeled_weak))
+    assert gap.item() == pytest.approx((student - teacher).square().mean().item(), rel=1e-5)
