@@ -37,6 +37,7 @@ def run_demo(output: Path, steps: int = 600, seed: int = 0) -> Path:
         labeled=[2],
         seeds=[seed],
         steps=steps,
+        threads=1,  # networks this small gain little from two, which wait for one another on a busy machine
     )
     failed = study.run()
     if failed:

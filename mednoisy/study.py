@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import math
 import signal
 import statistics
@@ -61,6 +62,7 @@ class Study:
         steps: of each run, over all its stages.
         validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
         settings: entries of the configuration that all runs share.
+        threads: CPU threads of a run, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
     """
 
     bundle: str
@@ -72,6 +74,7 @@ class Study:
     steps: int
     validation: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
 
     @property
     def cells(self) -> list[Cell]:
@@ -98,7 +101,7 @@ class Study:
         for number, cell in enumerate(self.cells, 1):
             if not self._finished(cell):
                 print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
-                code, stopped = _finish(self._command(cell))
+                code, stopped = _finish(self._command(cell), self.threads)
                 if stopped:
                     raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
                 if code:
@@ -239,11 +242,14 @@ def _spread(values: Sequence[float | None], decimals: int) -> str | None:
     return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
 
 
-def _finish(command: Sequence[str]) -> tuple[int, bool]:
+def _finish(command: Sequence[str], threads: int | None) -> tuple[int, bool]:
     """Run a command to its end: its exit code, and whether this process was told to stop meanwhile.
 
     The signal is passed on, and the command is given the time to save.
     """
+    environment = dict(os.environ)
+    if threads is not None:
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
     received: list[int] = []
     children: list[subprocess.Popen] = []
 
@@ -254,7 +260,7 @@ def _finish(command: Sequence[str]) -> tuple[int, bool]:
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         children.append(child)
         if received:  # between the two lines above
             child.terminate()
