@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import math
+import os
 import signal
 import statistics
 import subprocess
@@ -242,7 +242,7 @@ def _spread(values: Sequence[float | None], decimals: int) -> str | None:
     return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
 
 
-def _finish(command: Sequence[str], threads: int | None) -> tuple[int, bool]:
+def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bool]:
     """Run a command to its end: its exit code, and whether this process was told to stop meanwhile.
 
     The signal is passed on, and the command is given the time to save.

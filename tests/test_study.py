@@ -27,7 +27,7 @@ def started(monkeypatch) -> list[list[str]]:
     """Runs happen in this process, which is faster; their commands."""
     commands: list[list[str]] = []
 
-    def finish(command: list[str]) -> tuple[int, bool]:
+    def finish(command: list[str], threads: int | None) -> tuple[int, bool]:
         assert command[:3] == [sys.executable, "-m", "mednoisy"]
         commands.append(command)
         return main(command[3:]), False
