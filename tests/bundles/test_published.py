@@ -94,8 +94,8 @@ def run(request: pytest.FixtureRequest, runs: dict[str, Run]) -> Run:
     return runs[request.param]
 
 
-def test_every_method_is_here():
-    assert sorted(PREDICTORS) == known("method")
+def test_every_published_method_is_here():
+    assert sorted([*PREDICTORS, "sdcl_plain"]) == known("method")  # that one is ours
 
 
 def test_a_run_is_trained_scored_and_in_single_precision(run):
