@@ -27,8 +27,16 @@ class Look:
     lines: tuple[str, ...]
 
 
-LIGHT = Look("#52606d", "#dfe4ea", ("#7b8794", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9"))
-DARK = Look("#a7b0ba", "#333c46", ("#9aa5b1", "#56b4e9", "#ff8c42", "#3ecf9f", "#e39ac1", "#f0c419", "#9fd4f5"))
+LIGHT = Look(
+    "#52606d",
+    "#dfe4ea",
+    ("#7b8794", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#5b3a8c", "#7a4b2a", "#1f2933"),
+)
+DARK = Look(
+    "#a7b0ba",
+    "#333c46",
+    ("#9aa5b1", "#56b4e9", "#ff8c42", "#3ecf9f", "#e39ac1", "#f0c419", "#9fd4f5", "#b69be0", "#d2a679", "#f5f7fa"),
+)
 
 
 @dataclass(frozen=True)

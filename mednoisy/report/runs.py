@@ -70,15 +70,17 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
     """
     runs = [_read_run(Path(folder)) for folder in folders]
     for fact in TELLING_FACTS:
-        runs = [_told_apart(run, fact, [other for other in runs if other.name == run.name]) for run in runs]
+        # A recipe is told of all runs or of none: "sdcl" beside "supervised, strong" would hide half of what differs.
+        namesakes = {run.name: [other for other in runs if other.name == run.name] for run in runs}
+        runs = [_told_apart(run, fact, runs if fact == "recipe" else namesakes[run.name]) for run in runs]
     taken = [run.name for run in runs]
     runs = [replace(run, name=f"{run.name} ({run.folder.name})") if taken.count(run.name) > 1 else run for run in runs]
     taken = [run.name for run in runs]
     return [replace(run, name=f"{run.name} {i}") if taken.count(run.name) > 1 else run for i, run in enumerate(runs, 1)]
 
 
-def _told_apart(run: Run, fact: str, namesakes: list[Run]) -> Run:
-    if len({str(other.facts.get(fact)) for other in namesakes}) < 2 or run.facts.get(fact) is None:
+def _told_apart(run: Run, fact: str, others: list[Run]) -> Run:
+    if len({str(other.facts.get(fact)) for other in others}) < 2 or run.facts.get(fact) is None:
         return run
     value = run.facts[fact]
     return replace(run, name=f"{run.name}, {value if fact == 'recipe' else f'{fact} {value}'}")

@@ -80,6 +80,14 @@ def test_several_runs_are_told_apart_by_what_differs(finished_run, tmp_path):
     assert "sdcl, labeled 8 is level with sdcl, labeled 4" in shown
 
 
+def test_a_recipe_is_told_of_all_runs_or_of_none(finished_run, tmp_path):
+    """Also where the methods differ as well."""
+    plain = finished_run("plain", {"c1": 1, "c2": 2}, method="bcp", recipe="default")
+    strong = finished_run("strong", {"c1": 1, "c2": 2}, method="sdcl", recipe="strong")
+    both = words(write_report([plain, strong], tmp_path / "both.html").read_text())
+    assert "sdcl, strong is level with bcp, default" in both
+
+
 def test_many_runs_show_one_plane_each(finished_run, tmp_path):
     runs = [finished_run(f"run{k}", {"c1": 1, "c2": 2, "c3": 3}, seed=k) for k in range(4)]
     _, page = read(write_report(runs, tmp_path / "report.html"))
