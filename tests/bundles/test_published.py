@@ -145,6 +145,14 @@ def test_boxes_and_crops_never_take_the_last_position(runs, method):
     assert trainer.loader.stream.published_margin == (1 if method == "sdcl" else 3)
 
 
+def test_boxes_on_the_atrium_have_the_limits_of_the_released_code():
+    """Whatever the patch."""
+    parser = compose("left_atrium", "bcp", "published", overrides={"patch_size": [32, 32, 32]}).workflow().parser
+    parser.parse(reset=True)
+    box = parser.get_parsed_content("box")
+    assert (box.last_included, tuple(box.drawn_for)) == (False, (112, 112, 80))
+
+
 def test_pretraining_mixes_in_one_direction(runs):
     """The first half of a batch receives a box of the second, and not the other way round."""
     for method in ("copy_paste", "bcp", "sdcl"):
