@@ -1,30 +1,20 @@
-"""Every file format to an array with its geometry, and back: NIfTI, HDF5, PNG and JPEG. No torch here."""
+"""Every file format to an array with its geometry, and NIfTI and pictures back. No torch here."""
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import h5py
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from PIL import Image as Picture
 
+from mednoisy.data.formats import SUFFIXES, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
-NIFTI, HDF5, PICTURES = (".nii", ".nii.gz"), (".h5", ".hdf5"), (".png", ".jpg", ".jpeg", ".bmp")
-SUFFIXES = (*NIFTI, *HDF5, *PICTURES)
-UNREADABLE = (  # what the libraries raise for damaged files
-    *(OSError, EOFError, ValueError, OverflowError, SyntaxError, zlib.error, struct.error),
-    *(ImageFileError, HeaderDataError),
-)
+SAME_PLACE = 0.01  # how many voxels the corners of grids that count as one may lie apart
 
 
 @dataclass(frozen=True)
@@ -36,11 +26,14 @@ class Image:
             a picture's are rows and columns. Whole numbers stay whole, all else is float32.
         affine: (4, 4), from voxel indices to millimetres (or pixels, where a file knows no size).
         spacing: the distance between neighbouring voxels along each spatial axis.
+        located: whether the file says how large its voxels are or where they lie; False for pictures, and for HDF5
+            and NRRD files without a word of it. `affine` is a mere convention then.
     """
 
     array: np.ndarray
     affine: np.ndarray
     spacing: tuple[float, ...]
+    located: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,29 +56,30 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
 
     Raises:
         UserError: E201 no such file; E202 unreadable, truncated or without voxels; E203 NaN or infinite
-            voxels; E208 more than three spatial axes; E209 a geometry that is no geometry.
+            voxels; E208 more than one volume; E209 a geometry that is no geometry.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError("E201", f"{path} does not exist", "Restore the file, or drop the case", case=case)
     if path.stat().st_size == 0:
         raise UserError("E202", f"{path} is empty (0 bytes)", "Copy the file again, or drop the case", case=case)
-    name = path.name.lower()
-    if not name.endswith(SUFFIXES):
+    read = reader_of(path)
+    if read is None:
         raise UserError("E202", f"{path} is of no known format", f"Known: {', '.join(SUFFIXES)}", case=case)
-    read = _read_nifti if name.endswith(NIFTI) else _read_hdf5 if name.endswith(HDF5) else _read_picture
     try:
-        array, affine, axes = read(path, key or "image")
+        voxels = read(path, key or "image")
+        array, affine, axes = _plain(voxels.array), voxels.affine, voxels.axes
+    except NotOneImage as error:
+        raise UserError("E208", f"{path} {error}", "Store one volume per file", case=case) from error
+    except NoSuchDataset as error:
+        raise UserError("E202", f"{path} {error}", "Name the datasets `image` and `label`", case=case) from error
     except UNREADABLE as error:
         cause = f"{path} cannot be read: {error or type(error).__name__}"
         raise UserError("E202", cause, "Copy or export the file again, or drop the case", case=case) from error
-    except KeyError as error:
-        cause = f"{path} holds no dataset {key or 'image'!r}"
-        raise UserError("E202", cause, "Name the datasets `image` and `label`", case=case) from error
-    _check_array(array, axes, path, case)
+    _check_array(array, path, case)
     _check_affine(affine, path, case)
     spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :axes], axis=0))
-    return Image(np.ascontiguousarray(array), affine, spacing)
+    return Image(np.ascontiguousarray(array), affine, spacing, voxels.located)
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
@@ -105,17 +99,36 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
     if image.shape != label.array.shape:
         cause = f"image is {_by(image.shape)}, label is {_by(label.array.shape)}"
         raise UserError("E204", cause, "Re-export the label on the image's grid, or drop the case", case=case)
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in (*image.shape, 1)[:3]], [1])).reshape(4, -1)
-    apart = np.linalg.norm(((image.affine - label.affine) @ corners)[:3], axis=0).max()
-    if apart > 0.01 * min(image.spacing):
+    apart = corners_apart_mm(image.shape, image.affine, label.affine)
+    if apart > SAME_PLACE * min(image.spacing):
         cause = f"image and label have different affines (corners up to {apart:.3g} mm apart)"
         raise UserError("E205", cause, "Re-export the label on the image's grid, or drop the case", case=case)
-    found = np.unique(label.array)
-    strange = [value.item() for value in found if value not in codes]
+    cure = "Add the code to `labels` of the datalist, or mend the label"
+    check_codes(distinct_values(label.array), codes, "label", cure, case=case)
+
+
+def check_codes(values: np.ndarray, codes: Collection[int], holder: str, cure: str, *, case: str | None = None) -> None:
+    """Refuse `values`, found in `holder`, that are not among `codes` (E206), all of them named."""
+    strange = [f"{value:.10g}" for value in values.tolist() if value not in codes]
     if strange:
-        shown = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if len(strange) > 5 else "")
-        cause = f"label holds {shown}; known codes are {', '.join(str(code) for code in sorted(codes))}"
-        raise UserError("E206", cause, "Add the code to `labels` of the datalist, or mend the label", case=case)
+        cause = f"{holder} holds {listed(strange, 20)}; known codes are {', '.join(map(str, sorted(codes)))}"
+        raise UserError("E206", cause, cure, case=case)
+
+
+def distinct_values(array: np.ndarray) -> np.ndarray:
+    """The values that occur, sorted; by slices, which is twice as fast as all at once and takes no second volume."""
+    return np.unique(np.concatenate([np.unique(part) for part in array]))
+
+
+def corners_apart_mm(shape: Sequence[int], first: np.ndarray, second: np.ndarray) -> float:
+    """The largest distance between the same corner of a grid under two affines (4, 4); two or three axes."""
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in (*shape, 1)[:3]], [1])).reshape(4, -1)
+    return float(np.linalg.norm(((first - second) @ corners)[:3], axis=0).max())
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first names and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray) -> None:
@@ -146,52 +159,19 @@ def write_picture(path: Path | str, array: np.ndarray) -> None:
         Picture.fromarray(array).save(aside)
 
 
-def _read_nifti(path: Path, key: str) -> tuple[np.ndarray, np.ndarray, int]:
-    image: Any = nibabel.load(path)
-    proxy = image.dataobj
-    plain = (proxy.slope, proxy.inter) == (1, 0)
-    array = proxy.get_unscaled() if plain else np.asarray(proxy, dtype=np.float32)
-    while array.ndim > 3 and array.shape[-1] == 1:  # a time axis of one frame
-        array = array[..., 0]
-    return _plain(array), image.affine, array.ndim
-
-
-def _read_hdf5(path: Path, key: str) -> tuple[np.ndarray, np.ndarray, int]:
-    with h5py.File(path) as file:
-        data = file[key]
-        array = _plain(data[()])
-        attributes = {**file.attrs, **data.attrs}
-    if "affine" in attributes:
-        affine = np.asarray(attributes["affine"], dtype=np.float64).reshape(4, 4)
-    else:
-        affine = np.eye(4)
-        spacing = np.atleast_1d(attributes.get("spacing", 1.0)).astype(np.float64)
-        affine[range(array.ndim), range(array.ndim)] = np.broadcast_to(spacing, array.ndim)
-    return array, affine, array.ndim
-
-
-def _read_picture(path: Path, key: str) -> tuple[np.ndarray, np.ndarray, int]:
-    with Picture.open(path) as picture:
-        mode = picture.mode if picture.mode in ("1", "L", "I;16", "I") else "RGB"
-        array = np.asarray(picture.convert(mode))
-    return _plain(array), np.eye(4), 2
-
-
 def _plain(array: np.ndarray) -> np.ndarray:
     """Whole numbers as they are, truth values as uint8, all else as float32."""
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind not in "iuf":
         raise ValueError(f"voxels are of type {array.dtype}, numbers are needed")
-    return array.astype(array.dtype.newbyteorder("=") if array.dtype.kind in "iu" else np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        return array.astype(array.dtype.newbyteorder("=") if array.dtype.kind in "iu" else np.float32, copy=False)
 
 
-def _check_array(array: np.ndarray, axes: int, path: Path, case: str | None) -> None:
+def _check_array(array: np.ndarray, path: Path, case: str | None) -> None:
     if array.size == 0:
         raise UserError("E202", f"{path} has no voxels ({_by(array.shape)})", "Export the file again", case=case)
-    if axes not in (2, 3):
-        cause = f"{path} has {axes} axes ({_by(array.shape)}), wanted two or three"
-        raise UserError("E208", cause, "Store one volume per file", case=case)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
         cause = f"{path} has {count} NaN or infinite voxels"

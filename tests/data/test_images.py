@@ -143,6 +143,12 @@ def test_a_label_off_its_image_or_codes_is_refused(label, message):
         check_pair(volume(np.zeros((4, 5, 6))), label, (0, 1), case="A12")
 
 
+def test_unknown_codes_are_all_named_up_to_twenty():
+    label = volume(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    with pytest.raises(UserError, match=r"E206 label holds 2, 3, .*, 20, 21 and 2 more; known codes are 0, 1\."):
+        check_pair(label, label, (1, 0))
+
+
 def test_an_affine_off_by_rounding_is_accepted():
     check_pair(volume(np.zeros((4, 5, 6))), volume(np.ones((4, 5, 6), np.uint8), 1 + 1e-6), (0, 1))
 
