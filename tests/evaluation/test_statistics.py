@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from mednoisy.evaluation.statistics import case_values, paired_difference, summarise
+from mednoisy.evaluation.statistics import (
+    RESAMPLES,
+    case_values,
+    cells,
+    paired_difference,
+    paired_differences,
+    resamples,
+    shared_values,
+    summarise,
+)
 
 
 def rows_of(values, metric="dice", code=1):
@@ -69,3 +79,82 @@ def test_equal_runs_do_not_differ_and_strangers_are_not_compared():
     assert (same["difference"], same["p"], same["tied"]) == (0, 1, 2)
     apart = paired_difference(rows_of([0.5]), [{"case": "x", "class": 1, "dice": 0.5}], "dice")
     assert (apart["difference"], apart["p"], apart["n"], apart["unpaired"]) == (None, None, 0, 2)
+
+
+def test_every_median_and_spread_is_numpys():
+    values = np.random.Generator(np.random.PCG64(3)).gamma(2, 3, 31)
+    hd95 = summarise(rows_of(values, "hd95"))["all"]["hd95"]
+    assert [hd95["mean"], hd95["sd"], hd95["median"]] == pytest.approx(
+        [values.mean(), values.std(ddof=1), np.median(values)], rel=1e-12
+    )
+    assert hd95["quartiles"] == pytest.approx([np.percentile(values, 25), np.percentile(values, 75)], rel=1e-12)
+
+
+def test_interval_of_a_difference_agrees_with_scipy():
+    generator = np.random.Generator(np.random.PCG64(4))
+    before, after = generator.beta(8, 2, 25), generator.beta(9, 2, 25)
+    interval = paired_difference(rows_of(before), rows_of(after), "dice")["interval"]
+    peer = stats.bootstrap((after - before,), np.mean, n_resamples=20000, method="percentile")
+    assert interval == pytest.approx(list(peer.confidence_interval), abs=0.006)  # a twentieth of its length
+
+
+def test_intervals_are_those_of_the_same_resamples_done_one_by_one():
+    """A case whose value is undefined is drawn like the others and left out of that resample's mean."""
+    values = np.array([0.2, 0.5, math.nan, 0.9, 0.4])
+    draws = [np.repeat(values, times.astype(int)) for block in resamples(5, 0) for times in block]
+    means = [np.nanmean(draw) for draw in draws if not np.isnan(draw).all()]
+    expected = np.quantile(means, (0.025, 0.975))
+    assert summarise(rows_of(values))["all"]["dice"]["interval"] == pytest.approx(list(expected), abs=1e-12)
+
+
+def test_resamples_do_not_depend_on_their_blocks(monkeypatch):
+    whole = np.concatenate(list(resamples(7, 1)))
+    assert whole.shape == (RESAMPLES, 7)
+    assert (whole.sum(axis=1) == 7).all()
+    monkeypatch.setattr("mednoisy.evaluation.statistics.BLOCK", 7 * 999)
+    blocks = list(resamples(7, 1))
+    assert len(blocks) == 6
+    assert np.array_equal(np.concatenate(blocks), whole)
+
+
+def test_metrics_that_some_rows_lack_are_left_out():
+    rows = [{"case": "old", "class": 1, "dice": 0.5}, {"case": "new", "class": 1, "dice": 0.7, "assd": 1.0}]
+    assert list(summarise(rows)["all"]) == ["dice"]
+    assert list(summarise(rows[::-1])["classes"]["1"]) == ["dice"]
+    difference = paired_difference(rows_of([0.5]), rows_of([1.0], "assd"), "assd")
+    assert (difference["n"], difference["undefined"], difference["p"]) == (0, 1, None)
+
+
+def test_runs_are_compared_on_classes_that_both_have_defined():
+    """The second class of c0 has a distance in one run only; the far first class of c1 counts in both."""
+    before = rows_of([3.0, 4.0], "hd95") + rows_of([math.nan, 2.0], "hd95", code=2)
+    after = rows_of([2.0, 6.0], "hd95") + rows_of([50.0, 2.0], "hd95", code=2)
+    cases, values = shared_values([cells(before, "hd95"), cells(after, "hd95")])
+    assert cases == ["c0", "c1"]
+    assert values.tolist() == [[3, 2], [3, 4]]
+    difference = paired_difference(before, after, "hd95")
+    assert (difference["difference"], difference["better"], difference["worse"]) == (0, 1, 1)
+
+
+def test_many_pairs_are_each_as_if_alone():
+    """Pairs with unequal numbers of cases among them."""
+    generator = np.random.Generator(np.random.PCG64(6))
+    runs = [rows_of(generator.random(count), "asd") for count in (6, 9, 9)]
+    pairs = [(runs[0], runs[1]), (runs[1], runs[2]), (runs[2], runs[0])]
+    together = paired_differences([(cells(a, "asd"), cells(b, "asd")) for a, b in pairs], "asd", seed=2)
+    for found, pair in zip(together, pairs, strict=True):
+        alone = paired_difference(*pair, "asd", seed=2)
+        assert found.pop("interval") == pytest.approx(alone.pop("interval"), rel=1e-12)
+        assert found == alone
+
+
+@pytest.mark.slow
+def test_thousands_of_cases_stay_within_memory():
+    """All resamples of 3,000 cases at once would take 120 MB."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    rows = [row for code in (1, 2, 3) for row in rows_of(generator.random(3000), code=code)]
+    tracemalloc.start()
+    summarise(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6

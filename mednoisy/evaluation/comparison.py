@@ -1,0 +1,133 @@
+"""Several runs set against one another on one metric: every pair tested, and a ranking with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, Row
+from mednoisy.evaluation.statistics import cells, paired_differences, resamples, shared_values
+
+SAME = 10  # decimals up to which two means are one: far below any reading, above the rounding of sums
+
+
+def compare(runs: Mapping[str, Sequence[Row]], metric: str, seed: int = 0) -> dict:
+    """Differences of every two runs, and their order by mean with how far other cases would change it.
+
+    A run that predicts nothing in a case has no distance there, so its own mean lacks its worst case and looks
+    better than it is. Nothing here uses such means: a pair is compared on the cases, and within them the classes,
+    that both have defined, the ranking on those that all runs have. `left_out` says how many cases that costs.
+
+    Args:
+        runs: name to rows as `read_metrics` gives them, of one predictor of one checkpoint each.
+        metric: one that has a better side: overlaps (higher) or distances (lower), not volumes.
+        seed: of the bootstrap.
+
+    Returns:
+        Ready for JSON:
+
+        - `metric`; `cases`, how many the ranking uses; `left_out`, cases of any run that it does not use;
+        - `pairs`: for every two runs in the given order `baseline`, `other`, what `paired_difference` gives, and
+          `p_holm`, its p corrected for all pairs together (None where p is);
+        - `ranking`, best first, empty where no case is shared: `run`, `mean`, `rank` (runs of equal mean share
+          their mean rank), and over resamples of the cases `rank_interval` (95 %, percentile method), `shares` (how
+          often it has rank 1, 2, ...; equal means share the ranks that they hold together) and `first` (how often
+          rank 1). These three are None with one case, which resampling cannot change;
+        - `stability`: mean Kendall tau-b between the ranking and the resampled ones, 1 if no resample changes it;
+          a resample that puts all runs level counts 0. None with fewer than 2 runs or cases, or all runs level.
+
+    Raises:
+        ValueError: no runs, or a metric without a better side.
+    """
+    if not runs or metric.startswith("volume"):
+        raise ValueError(f"{len(runs)} runs cannot be ranked by {metric!r}; give runs and an overlap or a distance")
+    of_run = {name: cells(rows, metric) for name, rows in runs.items()}
+    names = list(combinations(of_run, 2))
+    differences = paired_differences([(of_run[before], of_run[after]) for before, after in names], metric, seed)
+    corrected = holm([difference["p"] for difference in differences])
+    _, shared = shared_values(list(of_run.values()))
+    values = shared[~np.isnan(shared).any(axis=1)]
+    everywhere = {case for run in of_run.values() for case, _ in run}
+    ranking, stability = _rank(list(runs), values, 1 if HIGHER_IS_BETTER.get(metric) else -1, seed)
+    return {
+        "metric": metric,
+        "cases": len(values),
+        "left_out": len(everywhere) - len(values),
+        "pairs": [
+            {"baseline": before, "other": after, **difference, "p_holm": p}
+            for (before, after), difference, p in zip(names, differences, corrected, strict=True)
+        ],
+        "ranking": ranking,
+        "stability": stability,
+    }
+
+
+def holm(probabilities: Sequence[float | None]) -> list[float | None]:
+    """P values corrected so that the chance of any false finding among all of them stays at the level.
+
+    Step-down of Holm (1979): the k-th smallest of m is multiplied by m - k + 1, made no smaller than the one before
+    and at most 1. None stays None and is not counted, as no test was made.
+    """
+    places = [place for place, p in enumerate(probabilities) if p is not None]
+    given = np.array([probabilities[place] for place in places], dtype=float)
+    order = np.argsort(given, kind="stable")
+    steps = np.maximum.accumulate(given[order] * np.arange(given.size, 0, -1)).clip(max=1)
+    corrected: list[float | None] = [None] * len(probabilities)
+    for number, p in zip(order, steps, strict=True):
+        corrected[places[number]] = float(p)
+    return corrected
+
+
+def _rank(names: list[str], values: np.ndarray, sign: int, seed: int) -> tuple[list[dict], float | None]:
+    """The ranking and its stability from values (cases, runs) without gaps."""
+    if not len(values):
+        return [], None
+    means = values.mean(axis=0)
+    ranks = _ranks(sign * means)
+    ranking: list[dict] = [
+        {"run": name, "mean": float(mean), "rank": float(rank), "rank_interval": None, "first": None, "shares": None}
+        for name, mean, rank in zip(names, means, ranks, strict=True)
+    ]
+    stability = None
+    if len(values) > 1:
+        resampled = np.concatenate([times @ values for times in resamples(len(values), seed)]) / len(values)
+        lines = _ranks(sign * resampled)
+        # A percentile that is a rank, not a point between two
+        ends = np.quantile(lines, (0.025, 0.975), axis=0, method="inverted_cdf")
+        shares = _shares(sign * resampled)
+        for number, entry in enumerate(ranking):
+            entry["rank_interval"] = [float(end) for end in ends[:, number]]
+            entry["shares"] = [float(share) for share in shares[number]]
+            entry["first"] = entry["shares"][0]
+        stability = _stability(ranks, lines)
+    return sorted(ranking, key=lambda entry: entry["rank"]), stability
+
+
+def _ranks(scores: np.ndarray, ties: str = "average") -> np.ndarray:
+    """Ranks along the last axis, the highest score first."""
+    return stats.rankdata(-np.round(scores, SAME), method=ties, axis=-1)
+
+
+def _shares(scores: np.ndarray) -> np.ndarray:
+    """Of scores (resamples, runs), how often each run has each rank (runs, ranks); ties hold theirs together."""
+    best, worst = _ranks(scores, "min"), _ranks(scores, "max")
+    each = 1 / (worst - best + 1)
+    places = range(1, scores.shape[1] + 1)
+    return np.stack([np.mean(each * ((best <= rank) & (rank <= worst)), axis=0) for rank in places], axis=1)
+
+
+def _stability(ranks: np.ndarray, resampled: np.ndarray) -> float | None:
+    """Mean Kendall tau-b (Kendall 1945) between ranks (runs,) and each line of resampled ranks (resamples, runs).
+
+    All lines at once, as one call of `scipy.stats.kendalltau` for each would take a second.
+    """
+    one, other = np.triu_indices(ranks.size, 1)
+    order = np.sign(ranks[one] - ranks[other])
+    if not order.any():
+        return None
+    orders = np.sign(resampled[:, one] - resampled[:, other])
+    untied = np.count_nonzero(order) * np.count_nonzero(orders, axis=1)
+    return float(np.mean(orders @ order / np.sqrt(np.maximum(untied, 1))))
