@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DiceKind = Literal["per_sample", "batch_squared", "batch_squared_present", "foreground_squared"]
+DiceKind = Literal["per_sample", "batch_squared", "batch_squared_present", "foreground_squared", "foreground_linear"]
 _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
 
 
@@ -29,7 +29,13 @@ def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     return torch.zeros_like(like).scatter_(1, labels.unsqueeze(1), 1)
 
 
-def dice_loss(logits: Tensor, labels: Tensor, dice: DiceKind = "per_sample", where: Tensor | None = None) -> Tensor:
+def dice_loss(
+    logits: Tensor,
+    labels: Tensor,
+    dice: DiceKind = "per_sample",
+    where: Tensor | None = None,
+    smooth: float | None = None,
+) -> Tensor:
     """One minus the soft Dice of one of the published kinds.
 
     `per_sample` (D1, BCP and SDCL in 3D): for each sample and class `(2 sum py + s)/(sum p + sum y + s)` with
@@ -38,18 +44,39 @@ def dice_loss(logits: Tensor, labels: Tensor, dice: DiceKind = "per_sample", whe
     with `where` (BCP and SDCL in 2D), 1e-5 without (SSL4MIS). An absent class costs nearly 1.
     `batch_squared_present`: the same over the classes that occur in the region only (not published).
     `foreground_squared` (D3, UA-MT): `batch_squared` with s = 1e-5 without the background.
+    `foreground_linear` (D4, segmentation_models_pytorch for one class): sums over the whole batch, no squares, s = 0,
+    mean over the foreground classes; one that the target lacks costs 0.
 
     Args:
         logits: (B, K, *S), any number of spatial axes.
         labels: (B, *S), int64 codes 0..K-1.
         dice: the kind.
         where: (*S) or (B, *S), the region that counts; all voxels by default.
+        smooth: s of `batch_squared` and `batch_squared_present`, in place of the one above.
 
     Returns:
-        A scalar; 0 for an empty region with `per_sample`.
+        A scalar; 0 for an empty region.
     """
     probabilities = F.softmax(full_precision(logits), dim=1)
-    return _dice(probabilities, one_hot(labels, probabilities), dice, where)
+    return _dice(probabilities, one_hot(labels, probabilities), dice, where, smooth)
+
+
+def soft_dice_loss(logits: Tensor, target_probabilities: Tensor, dice: DiceKind = "per_sample") -> Tensor:
+    """`dice_loss` whose target is a prediction, such as a teacher's; equal to it where that is certain.
+
+    With linear denominators the loss is least for a certain answer, not for the target itself.
+
+    Args:
+        logits: (B, K, *S).
+        target_probabilities: (B, K, *S); no gradient flows into them.
+        dice: the kind.
+
+    Returns:
+        A scalar.
+    """
+    if target_probabilities.shape != logits.shape:
+        raise ValueError(f"the target is {tuple(target_probabilities.shape)}; logits are {tuple(logits.shape)}")
+    return _dice(F.softmax(full_precision(logits), dim=1), target_probabilities.detach(), dice, None)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, where: Tensor | None = None) -> Tensor:
@@ -100,7 +127,9 @@ def mixed_loss(
     return torch.stack(dice_terms).sum(), torch.stack(entropy_terms).sum()
 
 
-def _dice(probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor | None) -> Tensor:
+def _dice(
+    probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor | None, smooth: float | None = None
+) -> Tensor:
     if where is not None:
         # The mask is 0 or 1, its own square, so one product serves linear and squared sums alike.
         inside = _per_sample(where, probabilities[:, 0]).unsqueeze(1)
@@ -109,9 +138,13 @@ def _dice(probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor |
         return _dice_per_sample(probabilities, target)
     if dice == "foreground_squared":
         return _dice_per_class(probabilities[:, 1:], target[:, 1:], smooth=1e-5).mean()
+    if dice == "foreground_linear":
+        return _dice_linear(probabilities[:, 1:], target[:, 1:])
     if dice not in get_args(DiceKind):
         raise ValueError(f"unknown kind of Dice {dice!r}; known: {', '.join(get_args(DiceKind))}")
-    per_class = _dice_per_class(probabilities, target, smooth=1e-5 if where is None else 1e-10)
+    if smooth is None:
+        smooth = 1e-5 if where is None else 1e-10
+    per_class = _dice_per_class(probabilities, target, smooth)
     if dice == "batch_squared":
         return per_class.mean()
     present = target.transpose(0, 1).flatten(1).any(dim=1)
@@ -125,11 +158,19 @@ def _dice_per_sample(probabilities: Tensor, target: Tensor, smooth: float = 1e-5
 
 
 def _dice_per_class(probabilities: Tensor, target: Tensor, smooth: float) -> Tensor:
-    def over_batch(values: Tensor) -> Tensor:
-        return values.flatten(2).sum(dim=(0, 2))
+    total = _over_batch(probabilities.square()) + _over_batch(target.square())
+    return 1 - (2 * _over_batch(probabilities * target) + smooth) / (total + smooth)
 
-    total = over_batch(probabilities.square()) + over_batch(target)  # a target of 0 and 1 is its own square
-    return 1 - (2 * over_batch(probabilities * target) + smooth) / (total + smooth)
+
+def _dice_linear(probabilities: Tensor, target: Tensor) -> Tensor:
+    of_target = _over_batch(target)
+    total = (_over_batch(probabilities) + of_target).clamp(min=1e-7)
+    return ((1 - 2 * _over_batch(probabilities * target) / total) * (of_target > 0)).mean()
+
+
+def _over_batch(values: Tensor) -> Tensor:
+    """(B, K, *S) summed to (K,)."""
+    return values.flatten(2).sum(dim=(0, 2))
 
 
 def _mean_where(per_voxel: Tensor, where: Tensor) -> Tensor:

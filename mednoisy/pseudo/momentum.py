@@ -25,6 +25,8 @@ class Momentum(nn.Module):
         mode: what the teacher is in while the method trains. "train" is what all the published codes do: dropout
             is active and batch norm takes the batch's statistics. When the method is in evaluation mode the
             teacher is too.
+        into: takes the copy's weights and is the copy, so that a later stage can start from it; by default the
+            network is copied.
     """
 
     def __init__(
@@ -34,13 +36,18 @@ class Momentum(nn.Module):
         warm_start: bool = False,
         buffers: bool = True,
         mode: Literal["eval", "train"] = "eval",
+        into: nn.Module | None = None,
     ):
         super().__init__()
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is {decay}; it must lie in 0..1")
         if mode not in ("eval", "train"):
             raise ValueError(f"mode is {mode!r}; it must be 'eval' or 'train'")
-        self.network = copy.deepcopy(network).requires_grad_(False)
+        if into is None:
+            into = copy.deepcopy(network)
+        else:
+            into.load_state_dict(network.state_dict())
+        self.network = into.requires_grad_(False)
         self.decay, self.warm_start, self.buffers_too, self.mode = decay, warm_start, buffers, mode
         self.train(self.training)
 

@@ -34,7 +34,10 @@ def configs(bundle: str) -> Path:
 
 def test_there_are_the_bundles_methods_and_recipes_that_the_help_names():
     assert BUNDLES == ["left_atrium", "phantom"]
-    assert METHODS == ["bcp", "copy_paste", "mean_teacher", "sdcl", "sdcl_plain", "supervised"]
+    assert METHODS == [
+        *("bcp", "copy_paste", "cps", "fixmatch", "mean_teacher", "online_labels", "sdcl", "sdcl_plain"),
+        *("supervised", "ua_mt", "unimatch"),
+    ]
     assert RECIPES == ["published", "strong", "default"]
 
 
