@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from nibabel.orientations import apply_orientation, io_orientation
 
-from mednoisy.data.images import read_image
+from mednoisy.data.images import Image, read_image
+from mednoisy.data.label_maps import read_label_map
+from mednoisy.errors import UserError
+from mednoisy.evaluation.pairing import on_grid_of
 from mednoisy.report.figures import data_address
 
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each other and from grey in any sight
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # plane to the axis it cuts, once axes point right, front, up
 LINES_PER_WIDTH = 300  # an outline is 1.6 of these wide
 LEAST_SHARE = 0.6  # of the plane's shorter side that is shown at least
+LEAST_SHARE_EMPTY = 0.2  # the same where no image gives outlines a surrounding
 MARGIN = 0.35  # of the reference's extent, shown around them
 
 
@@ -33,33 +37,59 @@ class Picture:
 
 @dataclass(frozen=True)
 class Volume:
-    """Image (if there is one), reference and prediction on one grid whose axes point right, front and up."""
+    """Image (if there is one), reference and prediction on one grid whose axes point right, front and up.
+
+    `note` says why an image that there is cannot be shown.
+    """
 
     image: np.ndarray | None
     reference: np.ndarray
     prediction: np.ndarray
     spacing: tuple[float, ...]
+    note: str = ""
 
 
-def load(files: dict[str, Path], case: str) -> Volume:
-    """Read a case's reference and prediction, and its image where it has one.
+def load(
+    files: Mapping[str, Path], case: str, codes: Collection[int] | None = None, mapping: Mapping[int, int] | None = None
+) -> Volume:
+    """Read a case's reference and prediction as they were scored, and its image where it has one.
+
+    Args:
+        files: paths of reference, prediction and perhaps image.
+        case: its id.
+        codes, mapping: of the label maps, as for `read_label_map`.
 
     Raises:
-        UserError: E2xx, as `read_image`.
+        UserError: E2xx and E4xx for label maps that cannot be read or do not lie on one grid.
     """
-    reference = read_image(files["reference"], "label", case=case)
-    prediction = read_image(files["prediction"], "label", case=case)
-    image = read_image(files["image"], "image", case=case) if "image" in files else None
+    reference = read_label_map(files["reference"], codes, mapping, case=case).image
+    found = read_label_map(files["prediction"], codes, mapping, case=case).image
+    prediction, _ = on_grid_of(found, reference, case=case)
+    image, note = _image(files["image"], reference, case) if "image" in files else (None, "")
     if len(reference.spacing) == 2:
-        return Volume(image.array if image else None, reference.array, prediction.array, reference.spacing)
+        return Volume(image, reference.array, prediction, reference.spacing, note)
     turn = io_orientation(reference.affine)
     along = np.argsort(turn[:, 0])
     return Volume(
-        apply_orientation(image.array, turn) if image else None,
+        None if image is None else apply_orientation(image, turn),
         apply_orientation(reference.array, turn),
-        apply_orientation(prediction.array, turn),
+        apply_orientation(prediction, turn),
         tuple(reference.spacing[axis] for axis in along),
+        note,
     )
+
+
+def _image(path: Path, reference: Image, case: str) -> tuple[np.ndarray | None, str]:
+    """The image on the reference's grid, or why it cannot be shown: figures do not depend on it."""
+    try:
+        image = read_image(path, "image", case=case)
+        if image.array.ndim == len(image.spacing):
+            return on_grid_of(image, reference, case=case)[0], ""
+    except UserError as fault:
+        return None, fault.cause
+    if image.shape != reference.shape:  # a picture in colour, which has no other geometry than its size
+        return None, f"it has {image.shape[0]} x {image.shape[1]} pixels, the reference another size"
+    return image.array, ""
 
 
 def pictures(
@@ -106,35 +136,36 @@ def _picture(flat: Volume, spacing: tuple[float, ...], plane: str, name: str, wi
     axes.set_axis_off()
     if flat.image is not None:
         smoothing = "bilinear" if flat.image.ndim == 2 else "antialiased"
-        axes.imshow(_greys(flat.image), cmap="gray", interpolation=smoothing, vmin=0, vmax=1)
+        axes.imshow(
+            greys(flat.image, colour=flat.image.ndim == 3), cmap="gray", interpolation=smoothing, vmin=0, vmax=1
+        )
     line = 1.6 / LINES_PER_WIDTH * 72  # points: a figure is one inch wide
     for mask, colour in ((flat.reference, REFERENCE_COLOUR), (flat.prediction, PREDICTION_COLOUR)):
         framed = np.pad(mask, 1)  # so that an outline is closed where the mask touches the border
         rows, columns = (np.arange(size) - 1 for size in framed.shape)
         for code in np.unique(mask[mask != 0]):
             axes.contour(columns, rows, framed == code, levels=[0.5], colors=[colour], linewidths=line)
-    (top, bottom), (left, right) = _window(flat.reference, flat.prediction, spacing)
+    (top, bottom), (left, right) = _window(flat, spacing)
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect=spacing[0] / spacing[1])
     stream = io.BytesIO()
     figure.savefig(stream, format="jpeg", pil_kwargs={"quality": 86, "subsampling": 0}, facecolor="black")
     return Picture(data_address(stream.getvalue(), "image/jpeg"), plane, f"{name}, {plane} plane")
 
 
-def _window(
-    reference: np.ndarray, prediction: np.ndarray, spacing: tuple[float, ...]
-) -> tuple[tuple[float, float], tuple[float, float]]:
+def _window(flat: Volume, spacing: tuple[float, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
     """First and last row and column of a square (in mm) around the reference; it may reach beyond the plane.
 
     It does not depend on the prediction where there is a reference, so that runs are pictured alike.
     """
-    shown = (reference if reference.any() else prediction) != 0
+    shown = (flat.reference if flat.reference.any() else flat.prediction) != 0
     middles, extents = [], []
     for axis in range(2):
         occupied = np.flatnonzero(shown.any(axis=1 - axis))
         low, high = (occupied[0], occupied[-1] + 1) if occupied.size else (0, shown.shape[axis])
         middles.append((low + high - 1) / 2)
         extents.append((high - low) * (1 + 2 * MARGIN) * spacing[axis])
-    least = min(size * step for size, step in zip(shown.shape, spacing, strict=True)) * LEAST_SHARE
+    least = min(size * step for size, step in zip(shown.shape, spacing, strict=True))
+    least *= LEAST_SHARE_EMPTY if flat.image is None else LEAST_SHARE
     half = max(*extents, least) / 2
     first, second = (
         (middle - half / step, middle + half / step) for middle, step in zip(middles, spacing, strict=True)
@@ -142,9 +173,9 @@ def _window(
     return first, second
 
 
-def _greys(image: np.ndarray) -> np.ndarray:
-    """Brightness from 0 to 1 between the 1st and 99.5th percentile; colours stay as they are."""
-    if image.ndim == 3:
+def greys(image: np.ndarray, *, colour: bool) -> np.ndarray:
+    """Brightness from 0 to 1 between the 1st and 99.5th percentile; colours (in the last axis) stay as they are."""
+    if colour:
         return np.clip(image / (255 if image.dtype == np.uint8 else max(float(image.max()), 1e-9)), 0, 1)
     low, high = np.percentile(image, (1, 99.5))
     return np.clip((image.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1)

@@ -1,18 +1,7 @@
-"""What a report needs of a run, read from the run's own files alone.
+"""What a report needs of a run or an evaluation, read from its own files alone.
 
-`summary.json`, schema 1:
-
-- `schema`: 1.
-- `run`: facts in the order shown, such as dataset, method, recipe, labeled, unlabeled, validation, test (counts),
-  seed, steps, seconds, protocol, spacing_unit, scored_section (test or validation). `method` is required;
-  `title` overrides the name made from the others.
-- `labels`: class code as text to name.
-- `deployed`: the predictor that `metrics.csv` scores, at the honest checkpoint.
-- `checkpoints`: `honest`, `final`, `published` to `{"step": n, "predictors": {name: figures}}`, figures as
-  `evaluation.statistics.summarise` gives them.
-- `undefined`: how many values of `metrics.csv` are undefined.
-- `cases`: list of `{"id", "image", "reference", "prediction"}`, paths relative to the run's folder or absolute.
-- `versions`: package to version.
+`evaluation.results` says what `summary.json` holds. Schema 1, which earlier versions wrote, has neither `shown`
+(`honest` then) nor `failed` nor `notes`.
 """
 
 from __future__ import annotations
@@ -26,13 +15,13 @@ from pathlib import Path
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import Row, read_metrics
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
 TELLING_FACTS = ("recipe", "labeled", "seed", "steps")  # told in a run's name where they tell runs apart
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: `metrics` of what it deploys, `scores` of all checkpoints and predictors, and its facts."""
+    """A finished run: `metrics` of what it shows, `scores` of all checkpoints and predictors, and its facts."""
 
     folder: Path
     name: str
@@ -46,6 +35,40 @@ class Run:
     def deployed(self) -> str:
         """Name of the predictor that is deployed."""
         return self.summary["deployed"]
+
+    @property
+    def shown(self) -> str:
+        """Name of the checkpoint that `metrics` scores."""
+        return self.summary.get("shown", "honest")
+
+    @property
+    def failed(self) -> list[dict[str, str]]:
+        """`id` and `reason` of the cases that could not be scored."""
+        return self.summary.get("failed", [])
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing about the files that were scored."""
+        return self.summary.get("notes", [])
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Label codes that were scored to names."""
+        return {code: self.class_name(code) for code in sorted({int(row["class"]) for row in self.metrics})}
+
+    @property
+    def codes(self) -> set[int] | None:
+        """Label codes that files may hold; None where the summary lists none."""
+        return {int(code) for code in self.summary.get("labels", {})} or None
+
+    @property
+    def mapping(self) -> dict[int, int]:
+        """Codes of files that were replaced before scoring."""
+        return {int(old): int(new) for old, new in self.summary.get("mapping", {}).items()}
+
+    def step(self, checkpoint: str) -> int | None:
+        """The training step of a checkpoint; None where it has none or there is no such checkpoint."""
+        return self.summary.get("checkpoints", {}).get(checkpoint, {}).get("step")
 
     def class_name(self, code: int) -> str:
         """The name of a label code; the code itself where it has none."""
@@ -89,8 +112,9 @@ def _told_apart(run: Run, fact: str, others: list[Run]) -> Run:
 def _read_run(folder: Path) -> Run:
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {summary['schema']}, this program reads {SCHEMA}")
+        if summary["schema"] not in SCHEMAS:
+            known = " and ".join(str(schema) for schema in SCHEMAS)
+            raise ValueError(f"it has schema {summary['schema']}, this program reads {known}")
         facts, _ = summary["run"], summary["deployed"]
         name = str(facts.get("title") or facts["method"])
     except (OSError, ValueError, KeyError, TypeError) as fault:
@@ -103,7 +127,7 @@ def _read_run(folder: Path) -> Run:
 
 
 def _scores_of(metrics: list[Row], summary: dict) -> list[Row]:
-    return [{"checkpoint": "honest", "predictor": summary["deployed"], **row} for row in metrics]
+    return [{"checkpoint": summary.get("shown", "honest"), "predictor": summary["deployed"], **row} for row in metrics]
 
 
 def _progress(path: Path) -> list[dict[str, str]]:

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mednoisy.report.runs import Run
 
 OVERLAPS = {"dice": "Dice", "jaccard": "Jaccard", "nsd": "NSD"}  # shown in percent
 DISTANCES = {"hd95": "HD95", "asd": "ASD", "assd": "ASSD", "masd": "MASD", "hd": "HD"}
-NAMES = OVERLAPS | DISTANCES
+VOLUMES = {"volume_prediction": "Predicted", "volume_reference": "Reference"}
+NAMES = OVERLAPS | DISTANCES | VOLUMES
 CHECKPOINTS = {
     "honest": "the best on validation cases that are in no other section",
     "final": "the last one, without any choice",
     "published": "chosen as the published code does: the best on the test cases themselves, so it flatters",
+    "given": "label maps from elsewhere, scored as they are",
 }
 NOT_IN_THE_LIST = ("title",)
 
 
-def meaning(checkpoint: str, runs: list[Run]) -> str:
+def meaning(checkpoint: str, runs: Sequence[Run]) -> str:
     """How a checkpoint was chosen; without validation cases the last one stands in for the honest one."""
     if checkpoint == "honest" and all(run.facts.get("validation") == 0 for run in runs):
         return "the last one here: there were no validation cases to choose by"
     return CHECKPOINTS[checkpoint]
 
 
-def heading(metric: str, unit: str) -> str:
+def heading(metric: str, unit: str, volume_unit: str = "ml") -> str:
     """A metric's name with its unit."""
-    return f"{NAMES.get(metric, metric)} {'%' if metric in OVERLAPS else unit}"
+    return f"{NAMES.get(metric, metric)} {'%' if metric in OVERLAPS else volume_unit if metric in VOLUMES else unit}"
+
+
+def volume_unit(run: Run) -> str:
+    """What volumes are counted in: ml, areas of pictures in the square of their unit."""
+    unit = str(run.facts.get("spacing_unit", "mm"))
+    if str(run.facts.get("axes", 3)) == "2" or unit == "pixel":
+        return f"{unit}²"
+    return "ml" if unit == "mm" else "thousand voxels"
 
 
 def number(value: float | None, metric: str, *, signed: bool = False) -> str:
-    """A value as tables show it: overlaps in percent with one decimal, distances with two; – if undefined."""
+    """A value as tables show it: overlaps in percent with one decimal, all else with two; – if undefined."""
     if value is None or value != value:
         return "–"
-    scaled, decimals = (100 * value, 1) if metric in OVERLAPS else (value, 2)
+    scaled, decimals = (100 * value, 1) if metric in OVERLAPS else (value, 0 if abs(value) >= 1000 else 2)
     text = f"{scaled:+.{decimals}f}" if signed else f"{scaled:.{decimals}f}"
     return text.replace("-", "−")
 
@@ -50,6 +60,16 @@ def probability(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def share(value: float | None) -> str:
+    """A share in whole per cent."""
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def rank(value: float) -> str:
+    """A rank; runs of equal mean may share one, such as 1.5."""
+    return f"{value:g}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as hours, minutes and seconds, the two largest."""
     if seconds is None:
@@ -62,7 +82,7 @@ def duration(seconds: float | None) -> str:
 
 
 def _noun(run: Run) -> str:
-    return f"{run.facts.get('scored_section', 'test')} case"
+    return f"{run.facts.get('scored_section', 'test')} case" if "method" in run.facts else "case"
 
 
 def counted(count: int, noun: str) -> str:

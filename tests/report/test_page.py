@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import html.parser
 import json
 import re
 
+import numpy as np
 import pytest
 
+from mednoisy.data.images import write_nifti
 from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import read_metrics
+from mednoisy.evaluation.statistics import summarise
+from mednoisy.report.lines import result_lines
 from mednoisy.report.page import write_report
 
 NASTY = "<script>alert(1)</script> ü $x_1$"
@@ -32,7 +40,17 @@ def read(path):
 
 
 def words(text):
+    """What a reader sees, in one line."""
+    text = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text))
+
+
+def change(folder, **entries):
+    """Put entries into a run's summary; None takes one away."""
+    summary = json.loads((folder / "summary.json").read_text()) | entries
+    (folder / "summary.json").write_text(
+        json.dumps({key: value for key, value in summary.items() if value is not None})
+    )
 
 
 def test_one_run_is_whole_in_one_file(finished_run, tmp_path):
@@ -40,14 +58,28 @@ def test_one_run_is_whole_in_one_file(finished_run, tmp_path):
     text, page = read(write_report([run], tmp_path / "report.html"))
     assert page.fetched
     assert all(address.startswith("data:image/") for address in page.fetched)
-    assert page.tags.count("img") == 2 + 2 + 9  # figures per case, curves, three planes of three cases
+    plots = 2 + 2 + 1 + 2  # how they spread, case by case, Dice on validation cases, loss terms of two students
+    assert page.tags.count("img") == plots + 9  # three planes of three cases
     assert len(text) < 3_000_000
+
+
+def test_scripts_and_style_are_those_of_the_policy(finished_run, tmp_path):
+    text, _ = read(write_report([finished_run("run", {"c1": 1, "c2": 3})], tmp_path / "report.html"))
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])
+    parts = re.findall(r"<(style|script)>(.*?)</\1>", text, re.DOTALL)
+    assert [name for name, _ in parts] == ["style", "script", "script"]
+    for name, content in parts:
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert re.search(rf"{name}-src [^;]*'sha256-{re.escape(digest)}'", policy)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert not re.search(r"\s(style|on\w+)=", re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL))
 
 
 def test_names_are_escaped(finished_run, tmp_path):
     run = finished_run("run", {NASTY: 1, "c2": 3}, title="<b>SDCL & co</b>", protocol='"><img src=x>')
     text, page = read(write_report([run], tmp_path / "report.html", title="<i>atria</i>"))
-    assert not {"script", "b", "i"} & set(page.tags)
+    assert not {"b", "i"} & set(page.tags)
+    assert page.tags.count("script") == 2 + 2  # two of the page, two with slices
     assert "&lt;script&gt;alert(1)&lt;/script&gt; ü $x_1$" in text
     assert "x" not in page.fetched
 
@@ -69,7 +101,7 @@ def test_the_sentence_says_who_is_ahead_either_way(finished_run, tmp_path):
     points = re.search(r"Near is ahead of Far by ([\d.]+) Dice points on 8 test cases \(better on 8 of 8", ahead)
     assert points
     assert f"Far is behind Near by {points[1]} Dice points on 8 test cases (better on 0 of 8" in behind
-    assert "p 0.008" in ahead  # 2 / 2**8
+    assert "p 0.008" in ahead  # 2 / 2**8; one pair needs no correction
     same = words(write_report([near, near], tmp_path / "c.html").read_text())
     assert "Near (near) 2 is level with Near (near) 1 on 8 test cases" in same
 
@@ -91,14 +123,15 @@ def test_a_recipe_is_told_of_all_runs_or_of_none(finished_run, tmp_path):
 def test_many_runs_show_one_plane_each(finished_run, tmp_path):
     runs = [finished_run(f"run{k}", {"c1": 1, "c2": 2, "c3": 3}, seed=k) for k in range(4)]
     _, page = read(write_report(runs, tmp_path / "report.html"))
-    assert page.tags.count("img") == 3 + 4 * 3
+    assert page.tags.count("img") == 2 + 2 + 1 + 4 * 3
 
 
 def test_pictures_in_colour(finished_run, tmp_path):
     run = finished_run("run", {"c1": 1, "c2": 2, "c3": 3}, flat=True)
     text, page = read(write_report([run], tmp_path / "report.html"))
-    assert page.tags.count("img") == 2 + 2 + 3
+    assert page.tags.count("img") == 2 + 2 + 1 + 2 + 3
     assert "c1, picture plane" not in text
+    assert "Look at the layers" in text
 
 
 def test_report_can_be_made_where_images_and_curves_are_gone(finished_run, tmp_path):
@@ -106,7 +139,7 @@ def test_report_can_be_made_where_images_and_curves_are_gone(finished_run, tmp_p
     for file in [*(run / "images").iterdir(), run / "progress.csv", run / "scores.csv"]:
         file.unlink()
     shown = words(write_report([run], tmp_path / "a.html").read_text())
-    assert "there is no image, only the outlines are shown" in shown
+    assert "of the reference; there are no images. Outlines:" in shown
     for file in (run / "predictions").iterdir():
         file.unlink()
     assert "No picture: the prediction could not be found" in words(
@@ -114,11 +147,68 @@ def test_report_can_be_made_where_images_and_curves_are_gone(finished_run, tmp_p
     )
 
 
-@pytest.mark.parametrize("change", [{"schema": 2}, {"run": {}}, {"deployed": None}])
-def test_unusable_summaries_are_refused(finished_run, tmp_path, change):
+def test_an_evaluation_of_a_folder_has_no_steps_and_no_predictors(finished_run, tmp_path):
+    run = finished_run("run", {"c1": 1, "c2": 2})
+    figures = summarise(read_metrics(run / "metrics.csv"))
+    facts = {"title": "theirs", "predictions": "a", "tolerance": 1.0, "axes": "3"}
+    change(
+        run, schema=2, run=facts, shown="given", deployed="prediction",
+        checkpoints={"given": {"step": None, "predictors": {"prediction": figures}}},
+        failed=[{"id": "c9", "reason": "E202 it is empty"}], notes=["prediction axes turned: c2"],
+    )  # fmt: skip
+    for file in ("scores.csv", "progress.csv"):
+        (run / file).unlink()
+    shown = words(write_report([run], tmp_path / "report.html").read_text())
+    assert "Evaluation: theirs theirs reaches a mean Dice of" in shown
+    assert "over 2 cases, with" in shown
+    assert "1 case could not be scored" in shown
+    assert "c9 E202 it is empty" in shown
+    assert "prediction axes turned: c2" in shown
+    assert "deployed" not in shown
+    assert "At step" not in shown
+    (line,) = result_lines(run)
+    assert line.startswith("2 cases: Dice 0.")
+
+
+def test_run_and_folder_compare(finished_run, tmp_path):
+    """Each at the checkpoint that it shows."""
+    trained, given = (finished_run(name, {"c1": 1, "c2": 2, "c3": 2}, title=name) for name in ("trained", "given"))
+    change(given, schema=2, shown="given", deployed="prediction", checkpoints={"given": {"step": None}})
+    (given / "scores.csv").unlink()
+    shown = words(write_report([trained, given], tmp_path / "report.html").read_text())
+    assert "Checkpoint: honest and given" in shown
+    assert "Given means label maps from elsewhere, scored as they are." in shown
+    assert "given is level with trained on 3 test cases" in shown
+    assert "Another choice of the checkpoint: final" in shown
+
+
+def test_many_runs_begin_with_the_one_that_ranks_first(finished_run, tmp_path):
+    runs = [finished_run(f"run{k}", {"c1": k, "c2": k + 1}, title=f"run {k}") for k in (4, 3, 0, 2, 5, 6)]
+    shown = words(write_report(runs, tmp_path / "report.html").read_text())
+    assert "run 0 ranks first of 6 runs by mean Dice on 2 cases, and in 100 % of the resamples" in shown
+    assert "run 0 is ahead of run 4 by" in shown
+    assert "run 5 is behind" not in shown
+    assert "10 more pairs of runs" in shown  # of 15, 5 are with the baseline
+
+
+def test_another_reference_is_told_and_left_out_of_the_slices(finished_run, tmp_path):
+    runs = [finished_run(name, {"c1": 1}, title=name) for name in ("first", "second", "third")]
+    (runs[2] / "references" / "0.nii.gz").write_bytes((runs[2] / "predictions" / "0.nii.gz").read_bytes())
+    shown = words(write_report(runs, tmp_path / "report.html").read_text())
+    assert "The reference of this case is another one in third" in shown
+    assert re.search(r"Run first ?second ", shown)  # the choice of runs in the viewer
+
+
+def test_an_image_on_another_grid_is_not_shown(finished_run, tmp_path):
     run = finished_run("run", {"c1": 1})
-    summary = json.loads((run / "summary.json").read_text()) | change
-    (run / "summary.json").write_text(json.dumps({key: value for key, value in summary.items() if value is not None}))
+    write_nifti(run / "images" / "0.nii.gz", np.zeros((4, 4, 4), np.float32), np.eye(4))
+    assert "the image is not shown: " in words(write_report([run], tmp_path / "report.html").read_text())
+
+
+@pytest.mark.parametrize("changes", [{"schema": 3}, {"run": {}}, {"deployed": None}])
+def test_unusable_summaries_are_refused(finished_run, tmp_path, changes):
+    run = finished_run("run", {"c1": 1})
+    change(run, **changes)
     with pytest.raises(UserError, match=r"E402 .*summary\.json cannot be used"):
         write_report([run], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

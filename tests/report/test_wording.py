@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mednoisy.report.wording import duration, fact, interval, number, probability
+from mednoisy.report.wording import duration, fact, interval, number, probability, rank, share
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,12 @@ from mednoisy.report.wording import duration, fact, interval, number, probabilit
         (number(float("nan"), "asd"), "–"),
         (interval([0.1, 0.2], "jaccard"), "10.0 to 20.0"),
         (interval(None, "jaccard"), ""),
+        (number(31.456, "volume_reference"), "31.46"),
+        (number(80123.4, "volume_reference"), "80123"),
+        (share(0.874), "87 %"),
+        (share(None), "–"),
+        (rank(1.0), "1"),
+        (rank(1.5), "1.5"),
         (probability(0.0002), "< 0.001"),
         (probability(0.0156), "0.016"),
         (duration(59.94), "59.9 s"),
