@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +16,8 @@ EXAMPLES = """examples:
   mednoisy prepare left_atrium RAW data/left_atrium --spacing 1.25
   mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl
   mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl --resume
-  mednoisy report runs/supervised runs/sdcl --output comparison.html
+  mednoisy compare runs/supervised runs/sdcl --output comparison.html
+  mednoisy evaluate --predictions theirs --references labels --labels 1=atrium --output scores
 
 exit codes: 0 done, 1 done in part (what failed is listed), 2 refused
 """
@@ -42,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_compare(commands)
     _add_predict(commands)
     _add_report(commands)
     _add_study(commands)
@@ -99,7 +102,9 @@ def _add_train(commands) -> None:
     train.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset (with datalist.json)")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument(
-        "--method", help="supervised, copy_paste, mean_teacher, bcp, sdcl, sdcl_plain, or an overlay's file"
+        "--method",
+        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, bcp, sdcl, sdcl_plain, "
+        "or an overlay's file",
     )
     train.add_argument("--recipe", default="default", help="default, strong, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")
@@ -113,10 +118,65 @@ def _add_train(commands) -> None:
 
 def _add_evaluate(commands) -> None:
     evaluate = _command(
-        commands, "evaluate", "score the checkpoints of a run again and report", "mednoisy evaluate runs/sdcl"
+        commands,
+        "evaluate",
+        "score a folder of label maps against references, or the checkpoints of a run again",
+        "mednoisy evaluate --predictions theirs --references labels --labels 1=atrium --output scores\n"
+        "  mednoisy evaluate runs/sdcl",
     )
-    evaluate.add_argument("run", type=Path, help="folder of a finished run")
+    evaluate.add_argument("run", type=Path, nargs="?", help="folder of a finished run, to score it again")
     _add_device(evaluate)
+    maps = evaluate.add_argument_group("label maps from anywhere (NIfTI, NRRD, MetaImage, HDF5, PNG, JPEG, BMP, TIFF)")
+    maps.add_argument("--predictions", type=Path, metavar="DIR", help="folder of the label maps to be scored")
+    maps.add_argument("--references", type=Path, metavar="DIR", help="folder of the references, paired by case id")
+    maps.add_argument("--output", type=Path, metavar="DIR", help="folder of metrics.csv, summary.json and report.html")
+    maps.add_argument("--images", type=Path, metavar="DIR", help="folder of the images, shown on the page")
+    maps.add_argument("--labels", type=_label, nargs="+", metavar="CODE[=NAME]", help="classes (default: all found)")
+    maps.add_argument("--map", type=_pair, nargs="+", metavar="OLD=NEW", help="replace codes first; 0 is background")
+    maps.add_argument("--strip", nargs="+", default=[], metavar="ENDING", help="cut off names, such as _pred")
+    maps.add_argument("--strict", action="store_true", help="refuse flipped or exchanged axes instead of turning them")
+    maps.add_argument("--allow-missing", action="store_true", help="leave out cases that only one folder has")
+    maps.add_argument("--tolerance", type=_length, metavar="MM", help="of NSD (default: 1)")
+    maps.add_argument("--workers", type=_count, metavar="N", help="processes (default: one for each core)")
+
+
+def _label(text: str) -> tuple[int, str]:
+    code, _, name = text.partition("=")
+    return _whole(code, least=1), name or f"class {code}"
+
+
+def _pair(text: str) -> tuple[int, int]:
+    old, equals, new = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD=NEW")
+    return _whole(old, least=0), _whole(new, least=0)
+
+
+def _length(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length from 0 on")
+    return value
+
+
+def _add_compare(commands) -> None:
+    compare = _command(
+        commands,
+        "compare",
+        "compare runs or evaluations case by case: differences, tests, ranking, one page",
+        "mednoisy compare runs/supervised runs/sdcl --output comparison.html",
+    )
+    compare.add_argument("runs", type=Path, nargs="+", help="folders of two or more runs; the first is the baseline")
+    compare.add_argument("--metric", default="dice", help="what the ranking and the tests go by (default: dice)")
+    compare.add_argument("--output", type=Path, default=Path("comparison.html"), help="the page (default: %(default)s)")
+    _add_table(compare)
+
+
+def _add_table(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--table", choices=("markdown", "latex"), help="print the table of figures alone")
 
 
 def _add_predict(commands) -> None:
@@ -134,10 +194,11 @@ def _add_predict(commands) -> None:
 
 def _add_report(commands) -> None:
     report = _command(
-        commands, "report", "make one page of one or several runs", "mednoisy report runs/a runs/b --output page.html"
+        commands, "report", "make the page of a run or an evaluation again, from its files", "mednoisy report runs/sdcl"
     )
-    report.add_argument("runs", type=Path, nargs="+", help="folders of finished runs; the first is the baseline")
-    report.add_argument("--output", type=Path, default=Path("comparison.html"), help="the page (default: %(default)s)")
+    report.add_argument("run", type=Path, help="folder of a finished run or of an evaluation")
+    report.add_argument("--output", type=Path, help="the page (default: report.html in that folder)")
+    _add_table(report)
 
 
 def _add_study(commands) -> None:

@@ -15,6 +15,11 @@ from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 
+FOLDER_OPTIONS = (
+    *("predictions", "references", "output", "images", "labels", "map", "strip", "strict", "allow_missing"),
+    *("tolerance", "workers"),
+)  # of `evaluate`, where it scores label maps instead of a run
+
 
 def _demo(options: argparse.Namespace) -> int:
     from mednoisy.demo import run_demo
@@ -65,10 +70,55 @@ def _tell(run: Path) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.run is None:
+        return _evaluate_folders(options)
+    given = [f"--{name.replace('_', '-')}" for name in FOLDER_OPTIONS if getattr(options, name)]
+    if given:
+        raise UserError("E113", f"{given[0]} does not go with a run", "Give a run alone, or folders alone")
     from mednoisy.composition import of_run
 
     of_run(options.run, _device(options)).run("evaluate")
     _tell(options.run)
+    return DONE
+
+
+def _evaluate_folders(options: argparse.Namespace) -> int:
+    missing = [f"--{name}" for name in ("predictions", "references", "output") if getattr(options, name) is None]
+    if missing:
+        cure = "Give --predictions, --references and --output, or the folder of a run"
+        raise UserError("E113", f"{' and '.join(missing)} missing", cure)
+    from mednoisy.evaluation.folders import Rules, evaluate_folders
+    from mednoisy.report.page import write_report
+
+    rules = Rules(
+        labels=None if options.labels is None else dict(options.labels),
+        mapping=dict(options.map or ()),
+        strict=options.strict,
+        tolerance=1.0 if options.tolerance is None else options.tolerance,
+    )
+    faults = evaluate_folders(
+        options.predictions, options.references, options.output, rules,
+        images=options.images, strip=options.strip, allow_missing=options.allow_missing, workers=options.workers,
+    )  # fmt: skip
+    write_report([options.output], options.output / "report.html")
+    for fault in faults:
+        print(f"mednoisy: {fault}", file=sys.stderr)
+    _tell(options.output)
+    return DONE_IN_PART if faults else DONE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from mednoisy.report.lines import comparison_lines, table_text
+    from mednoisy.report.page import write_report
+
+    if len(options.runs) < 2:
+        raise UserError("E114", "one run cannot be compared", "Give two or more, or call mednoisy report")
+    lines = (
+        [table_text(options.runs, options.table)] if options.table else comparison_lines(options.runs, options.metric)
+    )
+    write_report(options.runs, options.output)
+    print(*lines, sep="\n")
+    print(f"report: {options.output}", file=sys.stderr if options.table else sys.stdout)
     return DONE
 
 
@@ -80,10 +130,14 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from mednoisy.report.lines import table_text
     from mednoisy.report.page import write_report
 
-    write_report(options.runs, options.output)
-    print(options.output)
+    output = options.output or options.run / "report.html"
+    write_report([options.run], output)
+    if options.table:
+        print(table_text([options.run], options.table))
+    print(f"report: {output}", file=sys.stderr if options.table else sys.stdout)
     return DONE
 
 
@@ -126,6 +180,7 @@ COMMANDS = {
     "demo": _demo,
     "train": _train,
     "evaluate": _evaluate,
+    "compare": _compare,
     "predict": _predict,
     "report": _report,
     "study": _study,

@@ -118,10 +118,15 @@ def test_predict_equals_the_prediction_of_the_evaluation(run, dataset, tmp_path,
     np.testing.assert_array_equal(written.affine, nibabel.load(image).affine)
 
 
-def test_report_compares_runs(run, tmp_path):
+def test_a_run_is_compared_and_reported_again(run, tmp_path, capsys):
     page = tmp_path / "page.html"
-    assert main(["report", str(run), str(run), "--output", str(page)]) == 0
+    assert main(["compare", str(run), str(run), "--output", str(page)]) == 0
     assert "supervised" in page.read_text(encoding="utf-8")
+    before = (run / "report.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main(["report", str(run)]) == 0
+    assert capsys.readouterr().out == f"report: {run / 'report.html'}\n"
+    assert (run / "report.html").read_text(encoding="utf-8") == before
 
 
 # Refusals: command line and configuration

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import platform
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.transforms import Compose
 from torch import nn
@@ -23,16 +19,19 @@ from mednoisy.data.readers import LoadCased
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import MAIN_METRICS, case_metrics, write_metrics
+from mednoisy.evaluation.metrics import TABLE_METRICS, Row, write_metrics
+from mednoisy.evaluation.results import COLUMNS, count_undefined, score_case, write_summary
 from mednoisy.evaluation.statistics import summarise
-from mednoisy.files import write_text, written_aside
+from mednoisy.files import written_aside
 from mednoisy.inference.predict import predict_case
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
 
 LOGGER = logging.getLogger("mednoisy")
-COLUMNS = ("case", "class", *MAIN_METRICS)
+VOLUMES = ("volume_prediction", "volume_reference")
+SCORED_ZERO = tuple(name for name in TABLE_METRICS if name not in VOLUMES)  # of an empty prediction
+PACKAGES = ("mednoisy", "monai", "torch", "numpy", "scipy")
 
 
 class Evaluation:
@@ -110,8 +109,7 @@ class Evaluation:
         shown = [row for row in rows if row["checkpoint"] == "honest" and row["predictor"] == deployed]
         write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
         write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
-        undefined = sum(math.isnan(row[metric]) for row in shown for metric in MAIN_METRICS)
-        self._write_summary(checkpoints, deployed, last["seconds"], undefined)
+        self._write_summary(checkpoints, deployed, last["seconds"], count_undefined(shown))
 
     def _scored(self) -> tuple[str, list[Case]]:
         """The section whose cases are scored, and them."""
@@ -155,13 +153,10 @@ class Evaluation:
             reference = read_image(case["label"], "label", case=case["id"])
             spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
             for predictor, labels in prediction.labels.items():
-                metrics = case_metrics(labels, reference.array, spacing, self._classes)
-                for code, values in metrics.items():
-                    shown = {metric: values[metric] for metric in MAIN_METRICS}
-                    if name == "published" and not (labels == code).any():
-                        shown = dict.fromkeys(MAIN_METRICS, 0.0)
-                    where = {"checkpoint": name, "predictor": predictor, "case": case["id"], "class": code}
-                    rows.append(where | shown)
+                for row in score_case(case["id"], labels, reference.array, spacing, self._classes):
+                    if name == "published":
+                        row |= _as_published(row, math.prod(reference.spacing))
+                    rows.append({"checkpoint": name, "predictor": predictor, **row})
             if name == "honest":
                 path = self.run_folder.predictions / f"{case['id']}.nii.gz"
                 write_nifti(path, prediction.labels[deployed], prediction.affine)
@@ -173,8 +168,7 @@ class Evaluation:
 
     def _write_summary(self, checkpoints: dict, deployed: str, seconds: float, undefined: int) -> None:
         section, cases = self._scored()
-        summary = {
-            "schema": 1,
+        content = {
             "run": {
                 **self.run_folder.facts,
                 "test": len(self.datalist.cases("test")),
@@ -185,6 +179,7 @@ class Evaluation:
             },
             "labels": {str(code): name for code, name in self.datalist.labels.items()},
             "deployed": deployed,
+            "shown": "honest",
             "checkpoints": checkpoints,
             "undefined": undefined,
             "cases": [
@@ -196,11 +191,8 @@ class Evaluation:
                 }
                 for case in cases
             ],
-            "versions": {name: version(name) for name in ("monai", "torch", "numpy", "scipy")}
-            | {"python": platform.python_version()},
         }
-        text = json.dumps(summary, indent=1, default=_plain, allow_nan=False) + "\n"
-        write_text(self.run_folder.path / "summary.json", text)
+        write_summary(self.run_folder.path, content, PACKAGES)
 
     def _export(self, network: nn.Module) -> None:
         with written_aside(self.model_file) as aside:
@@ -208,7 +200,8 @@ class Evaluation:
         LOGGER.info("deployed predictor written to %s", self.model_file)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} in a summary")
+def _as_published(row: Row, voxel: float) -> Row:
+    """A row that was scored in voxels as the reference code has it: 0 if empty; volumes stay physical."""
+    volumes = {name: float(row[name]) * voxel for name in VOLUMES}
+    scored = dict.fromkeys(SCORED_ZERO, 0.0) if row["volume_prediction"] == 0 else {}
+    return volumes | scored

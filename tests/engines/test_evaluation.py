@@ -25,6 +25,7 @@ from mednoisy.engines import checkpoint, evaluation
 from mednoisy.engines.evaluation import Evaluation
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
+from mednoisy.evaluation.results import COLUMNS
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.report.runs import read_runs
@@ -142,8 +143,8 @@ def test_metrics_are_those_of_the_deployed_predictor_in_mm(data):
     save(data, "last", 8, other=BLIND)
     evaluation_of(data).run()
     text = (data / "run" / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    assert text[0] == "case,class,dice,jaccard,hd95,asd"
-    assert text[2] == "shifted,2,,,,"  # in neither map: undefined
+    assert text[0] == "case,class,dice,jaccard,hd95,asd,assd,hd,nsd,volume_prediction,volume_reference"
+    assert text[2] == "shifted,2,,,,,,,,0.0,0.0"  # in neither map: undefined
     rows = table(data / "run" / "metrics.csv")
     assert [(row["case"], row["class"]) for row in rows] == [
         *(("shifted", "1"), ("shifted", "2"), ("exact", "1"), ("exact", "2")),
@@ -160,7 +161,8 @@ def test_scores_have_every_checkpoint_and_predictor(data):
     save(data, "best_published_other", 6)
     evaluation_of(data).run()
     rows = table(data / "run" / "scores.csv")
-    assert list(rows[0]) == ["checkpoint", "predictor", "case", "class", "dice", "jaccard", "hd95", "asd"]
+    assert list(rows[0]) == ["checkpoint", "predictor", *COLUMNS]
+    assert {float(row["volume_reference"]) for row in rows if row["class"] == "1"} == {64 * 3 / 1000}  # published too
     found = {(row["checkpoint"], row["predictor"], row["case"], row["class"]) for row in rows}
     wanted = {
         (name, predictor, case, code)
@@ -238,14 +240,14 @@ def test_predictions_lie_on_the_grid_of_the_source(data):
 
 
 def test_the_summary_holds_what_a_report_reads(data):
-    """Schema 1 of `report.runs`: facts, classes, figures by checkpoint and predictor, and paths that lead to files."""
+    """Schema 2 of `evaluation.results`: facts, classes, figures by checkpoint and predictor, paths to files."""
     save(data, "last", 8)
     evaluation_of(data).run()
     summary = json.loads((data / "run" / "summary.json").read_text(encoding="utf-8"))
     assert list(summary) == [
-        *("schema", "run", "labels", "deployed", "checkpoints", "undefined", "cases", "versions"),
+        *("schema", "run", "labels", "deployed", "shown", "checkpoints", "undefined", "cases", "versions"),
     ]
-    assert (summary["schema"], summary["deployed"], summary["undefined"]) == (1, "main", 4)
+    assert (summary["schema"], summary["deployed"], summary["undefined"]) == (2, "main", 4)
     assert summary["labels"] == {"0": "background", "1": "cube", "2": "beside"}
     wanted = {"method": "planted", "steps": 8, "test": 2, "seconds": 12.3, "protocol": "Planted."}
     assert wanted.items() <= summary["run"].items()
