@@ -103,8 +103,8 @@ def _add_train(commands) -> None:
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument(
         "--method",
-        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, bcp, sdcl, sdcl_plain, "
-        "or an overlay's file",
+        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, bcp, sdcl, "
+        "sdcl_plain, or an overlay's file",
     )
     train.add_argument("--recipe", default="default", help="default, strong, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")

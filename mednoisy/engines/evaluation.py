@@ -155,7 +155,7 @@ class Evaluation:
             for predictor, labels in prediction.labels.items():
                 for row in score_case(case["id"], labels, reference.array, spacing, self._classes):
                     if name == "published":
-                        row |= _as_published(row, math.prod(reference.spacing))
+                        row = _as_published(row, math.prod(reference.spacing))
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
             if name == "honest":
                 path = self.run_folder.predictions / f"{case['id']}.nii.gz"
@@ -202,6 +202,5 @@ class Evaluation:
 
 def _as_published(row: Row, voxel: float) -> Row:
     """A row that was scored in voxels as the reference code has it: 0 if empty; volumes stay physical."""
-    volumes = {name: float(row[name]) * voxel for name in VOLUMES}
-    scored = dict.fromkeys(SCORED_ZERO, 0.0) if row["volume_prediction"] == 0 else {}
-    return volumes | scored
+    zeros = dict.fromkeys(SCORED_ZERO, 0.0) if row["volume_prediction"] == 0 else {}
+    return {**row, **zeros, **{name: float(row[name]) * voxel for name in VOLUMES}}

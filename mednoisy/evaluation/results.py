@@ -45,7 +45,7 @@ def score_case(
     """The rows of `metrics.csv` of one case, one for each class; arguments as for `metrics.case_metrics`."""
     metrics = case_metrics(prediction, reference, spacing, labels, tolerance)
     return [
-        {"case": case, "class": code} | {name: values[name] for name in TABLE_METRICS}
+        {"case": case, "class": code, **{name: values[name] for name in TABLE_METRICS}}
         for code, values in metrics.items()
     ]
 
