@@ -4,12 +4,20 @@ import json
 import math
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import case_metrics, read_metrics, write_metrics
+from mednoisy.evaluation.metrics import (
+    DISTANCES,
+    MAIN_METRICS,
+    TABLE_METRICS,
+    case_metrics,
+    read_metrics,
+    write_metrics,
+)
 
 SPACINGS = {"voxel_1": (1.0, 1.0, 1.0), "iso_0.625": (0.625,) * 3, "aniso_0.6_0.8_3.0": (0.6, 0.8, 3.0)}
 
@@ -32,7 +40,7 @@ def test_medpy_gives_the_same_values_on_real_atria(golden, spacing):
         hd, hd95, asd, asd_back, assd = tables[spacing]
         expected = {
             "dice": dice, "jaccard": jaccard, "hd": hd, "hd95": hd95, "asd": asd, "assd": assd,
-            "masd": (asd + asd_back) / 2,
+            "asd_reference_to_prediction": asd_back, "masd": (asd + asd_back) / 2,
         }  # fmt: skip
         assert {key: values[key] for key in expected} == pytest.approx(expected, rel=1e-9, abs=1e-12), name
 
@@ -47,7 +55,9 @@ def test_figures_worked_out_by_hand():
     assert values["asd"] == pytest.approx((2 + math.sqrt(2)) / 3)
     assert values["assd"] == pytest.approx((4 + math.sqrt(2)) / 5)
     assert values["masd"] == pytest.approx(((2 + math.sqrt(2)) / 3 + 1) / 2)
+    assert values["asd_reference_to_prediction"] == 1
     assert values["hd"] == pytest.approx(math.sqrt(2))
+    assert values["hd95_maximum"] == pytest.approx(1 + 0.9 * (math.sqrt(2) - 1))  # rank .95 * 2 = 1.9 of 1, 1, sqrt(2)
     assert values["hd95"] == pytest.approx(1 + 0.8 * (math.sqrt(2) - 1))  # rank .95 * 4 = 3.8 of 1, 1, 1, 1, sqrt(2)
     assert values["nsd"] == 4 / 5
     assert (values["volume_prediction"], values["volume_reference"]) == (3, 2)
@@ -71,12 +81,62 @@ def test_golden_nsd_equals_monai_without_subvoxels(golden):
             assert values["nsd"] == pytest.approx(expected, rel=1e-5), name
 
 
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_golden_maximum_of_directed_percentiles_equals_monai(golden, spacing):
+    tables = {
+        pair["name"]: pair["monai"] for pair in json.loads(golden("surface_metrics_la.json").read_text())["pairs"]
+    }
+    for name, prediction, reference, _, _ in golden_pairs(golden("surface_metrics_la.npz")):
+        values = case_metrics(prediction, reference, SPACINGS[spacing][: prediction.ndim])[1]
+        expected = tables[name][spacing]["hd95_max_of_directed_percentiles"]
+        assert values["hd95_maximum"] == pytest.approx(expected, rel=1e-5), name
+
+
+def facing_sheets(shape):
+    """Each has a voxel on the other's plane, so that the boxes around them overlap and all the rest is far."""
+    prediction, reference = np.zeros(shape, bool), np.zeros(shape, bool)
+    prediction[:, 0] = reference[:, -1] = True
+    prediction[0, -1, 0] = reference[0, 0, 0] = True
+    return prediction, reference
+
+
+@pytest.mark.parametrize("pair", ["elastic", "half_missing", "two_different_cases", "facing sheets"])
+def test_memory_stays_under_twelve_bytes_a_voxel_of_the_crop(golden, pair):
+    if pair == "facing sheets":
+        prediction, reference = facing_sheets((120, 50, 120))
+    else:
+        found = {name: masks for name, *masks, _, _ in golden_pairs(golden("surface_metrics_la.npz"))}
+        prediction, reference = (mask.astype(np.uint8) for mask in found[pair])
+    box = np.argwhere(prediction | reference)
+    crop = math.prod(int(size) for size in box.max(axis=0) - box.min(axis=0) + 1)
+    case_metrics(prediction, reference, (1.0, 1.0, 1.0))  # what is kept for the spacing is no cost of a case
+    tracemalloc.start()
+    case_metrics(prediction, reference, (1.0, 1.0, 1.0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / crop < 12
+
+
+def test_table_holds_the_main_metrics_and_what_case_metrics_gives():
+    assert TABLE_METRICS[:4] == MAIN_METRICS
+    assert set(TABLE_METRICS) < set(case_metrics(np.ones((2, 2)), np.ones((2, 2)), (1, 1))[1])
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])
+def test_many_and_distant_codes_are_found(dtype):
+    """Few codes are counted one by one, many by sorting; background alone has none."""
+    codes = np.arange(100).reshape(10, 10).astype(dtype)
+    assert list(case_metrics(codes, codes, (1, 1))) == list(range(1, 100))
+    codes[codes > 3] = 3
+    assert list(case_metrics(codes, codes * 0, (1, 1))) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_one_empty_is_zero_overlap_and_undefined_distance(swapped):
     full, empty = np.ones((3, 4, 5), np.uint8), np.zeros((3, 4, 5), np.uint8)
     values = case_metrics(*((empty, full) if swapped else (full, empty)), (1, 1, 1))[1]
     assert values["dice"] == values["jaccard"] == values["nsd"] == 0
-    assert all(math.isnan(values[name]) for name in ("hd95", "hd", "asd", "assd", "masd"))
+    assert all(math.isnan(values[name]) for name in DISTANCES)
     assert sorted((values["volume_prediction"], values["volume_reference"])) == [0, 0.06]
 
 

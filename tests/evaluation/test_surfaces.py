@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from mednoisy.evaluation.surfaces import bounding_box, surface, surface_distances
+from mednoisy.evaluation import surfaces
+from mednoisy.evaluation.surfaces import bounding_box, nearest_distances, surface, surface_distances
 
 
 def masks(seed, shape, kind):
@@ -36,6 +37,59 @@ def test_distances_equal_those_between_all_pairs(kind, spacing):
         forth, back = surface_distances(prediction, reference, spacing)
         assert np.sort(forth) == pytest.approx(np.sort(between.min(axis=1)), rel=1e-12, abs=1e-12)
         assert np.sort(back) == pytest.approx(np.sort(between.min(axis=0)), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("search", ["_by_tree", "_by_axes"])
+@pytest.mark.parametrize(
+    "spacing", [(1.0, 1.0, 1.0), (0.625, 0.625, 0.625), (0.6, 0.8, 3.0), (3.0, 0.8, 0.6), (2.0, 3.0)]
+)
+def test_far_searches_equal_distances_between_all_pairs(search, spacing):
+    """Each alone, on points near and far, with goals that leave whole rows and planes empty."""
+    draw = np.random.Generator(np.random.PCG64(5))
+    shape = (25, 70, 31)[: len(spacing)]
+    for share in (0.3, 0.001):
+        goal = draw.random(shape) < share
+        goal[:, shape[1] // 2 :] = False
+        goal[0, 0] = True
+        points = np.argwhere(draw.random(shape) < 0.05)
+        expected = cdist(points * spacing, np.argwhere(goal) * spacing).min(axis=1)
+        found = getattr(surfaces, search)(points, goal, np.array(spacing))
+        assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.6, 0.8, 3.0)])
+def test_every_choice_of_search_gives_the_same_distances(spacing, monkeypatch):
+    """Costs decide which search answers; made absurd, they must not change a figure."""
+    prediction, reference = masks(6, (30, 31, 32), "smooth")
+    expected = surface_distances(prediction, reference, spacing)
+    for changed in (
+        {"LOOKUP": 1e9, "TREE_START": 1e12},  # no shell, all by axes
+        {"LOOKUP": 1e9, "AXES_START": 1e12},  # no shell, all by the tree
+        {"LOOKUP": 1e9, "TREE_START": 1e12, "AXES_STEP": 1e9},  # by axes, which hands over to the tree at once
+        {"LOOKUP": 0.0, "OFFSET": 0.0},  # all shells
+        {"ROWS": 3, "FIRST_STEPS": 1, "LOOKUP": 1e9, "TREE_START": 1e12},
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in changed.items():
+                patch.setattr(surfaces, name, value)
+            for found, wanted in zip(surface_distances(prediction, reference, spacing), expected, strict=True):
+                assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), changed
+
+
+def test_distances_come_in_the_order_of_the_voxels_they_start_from():
+    start, goal = np.zeros((6, 7, 8), bool), np.zeros((6, 7, 8), bool)
+    start[0, 1, 2] = start[3, 0, 0] = start[5, 6, 7] = goal[0, 1, 5] = goal[5, 6, 7] = True
+    assert nearest_distances(start, goal, (1.0, 1.0, 2.0)) == pytest.approx([6, np.sqrt(9 + 1 + 100), 0])
+    with pytest.raises(ValueError, match="goal holds no true voxel"):
+        nearest_distances(start, goal & False, (1, 1, 1))
+
+
+def test_squares_stay_exact_along_an_axis_of_thousands():
+    goal = np.zeros((9000, 3), bool)
+    goal[0, 0] = goal[8999, 2] = True
+    points = np.array([[4499, 1], [4500, 0], [8999, 0]])
+    expected = np.sqrt([4499**2 + 1, 4499**2 + 4, 4])
+    assert surfaces._by_axes(points, goal, np.ones(2)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_far_apart_is_as_exact_as_near():
