@@ -91,8 +91,8 @@ def _class_metrics(
     if pooled.size:
         asd, asd_back = float(forth.mean()), float(back.mean())
         values |= {
-            "hd95": float(np.percentile(pooled, 95)),
-            "hd95_maximum": float(max(np.percentile(forth, 95), np.percentile(back, 95))),
+            "hd95": percentile_95(pooled),
+            "hd95_maximum": max(percentile_95(forth), percentile_95(back)),
             "hd": float(pooled.max()),
             "asd": asd,
             "asd_reference_to_prediction": asd_back,
@@ -101,6 +101,14 @@ def _class_metrics(
             "nsd": float(np.count_nonzero(pooled <= tolerance * (1 + 1e-9)) / pooled.size),
         }
     return values
+
+
+def percentile_95(values: np.ndarray) -> float:
+    """As `np.percentile(values, 95)`, linearly interpolated, whose preparations take longer than a small mask."""
+    below, share = divmod((values.size - 1) * 0.95, 1)
+    above = min(int(below) + 1, values.size - 1)
+    low, high = np.partition(values, (int(below), above))[[int(below), above]]
+    return float(low + (high - low) * share)
 
 
 def write_metrics(path: Path | str, rows: Iterable[Mapping], columns: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from mednoisy.evaluation.metrics import (
     MAIN_METRICS,
     TABLE_METRICS,
     case_metrics,
+    percentile_95,
     read_metrics,
     write_metrics,
 )
@@ -199,3 +200,9 @@ def test_neither_torch_nor_monai_is_imported():
         "print([name for name in ('torch', 'monai') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 20, 21, 1000, 4097])
+def test_the_percentile_is_numpy_s(size):
+    values = np.random.Generator(np.random.PCG64(size)).gamma(2, 3, size)
+    assert percentile_95(values) == pytest.approx(np.percentile(values, 95), rel=1e-14)
