@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import os
 import struct
@@ -31,7 +32,9 @@ UNREADABLE = (  # what the libraries raise for damaged files
 )
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 GREY_MODES = ("1", "L", "I;16", "I;16B", "I;16L", "I", "F")
+NIFTI_HEADER = 540  # bytes, of the longer of its versions
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+NIFTI_UNITS = {1: 1000.0, 3: 0.001}  # metres and microns in millimetres; all other codes are taken for millimetres
 
 logging.getLogger("nibabel.global").disabled = True  # it prints what it sets right in headers, and raises the rest
 warnings.filterwarnings("ignore", category=Picture.DecompressionBombWarning)  # a slide's mask; more is refused
@@ -47,12 +50,14 @@ class Voxels:
         affine: (4, 4), from voxel indices to RAS millimetres; the identity where the file holds no geometry.
         axes: how many spatial axes `array` has.
         located: whether the file says how large its voxels are or where they lie.
+        order: of the stored axes by the format's convention: "xyz", "rows" (then columns), or "unknown".
     """
 
     array: np.ndarray
     affine: np.ndarray
     axes: int
     located: bool = True
+    order: str = "xyz"
 
 
 class NotOneImage(ValueError):
@@ -90,11 +95,12 @@ def is_lossy(path: Path) -> bool:
 
 def read_nifti(path: Path, key: str) -> Voxels:
     """A NIfTI volume."""
-    image: Any = nibabel.load(path)
+    image = _load_nifti(path)
     proxy = image.dataobj
     plain = (proxy.slope, proxy.inter) == (1, 0)
     array = _one_volume(proxy.get_unscaled() if plain else np.asarray(proxy, dtype=np.float32))
-    return Voxels(array, image.affine, array.ndim)
+    millimetres = NIFTI_UNITS.get(int(image.header["xyzt_units"]) % 8, 1.0)  # the upper bits are the unit of time
+    return Voxels(array, np.diag([millimetres] * 3 + [1.0]) @ image.affine, array.ndim)
 
 
 def read_hdf5(path: Path, key: str) -> Voxels:
@@ -111,7 +117,7 @@ def read_hdf5(path: Path, key: str) -> Voxels:
         affine = np.eye(4)
         spacing = np.atleast_1d(attributes.get("spacing", 1.0)).astype(np.float64)
         affine[range(array.ndim), range(array.ndim)] = np.broadcast_to(spacing, array.ndim)
-    return Voxels(array, affine, array.ndim, located=bool({"affine", "spacing"} & set(attributes)))
+    return Voxels(array, affine, array.ndim, bool({"affine", "spacing"} & set(attributes)), order="unknown")
 
 
 def read_itk(path: Path, key: str) -> Voxels:
@@ -167,6 +173,20 @@ READERS = (
 )
 
 
+def _load_nifti(path: Path) -> Any:
+    """nibabel's image; it takes a compressed file cut off within the header for one of an unknown type."""
+    try:
+        return nibabel.load(path)
+    except ImageFileError:
+        if path.suffix.lower() == ".gz":
+            try:
+                with gzip.open(path) as file:
+                    file.read(NIFTI_HEADER)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise ValueError("truncated or not gzip") from error
+        raise
+
+
 def _read_with_tifffile(path: Path) -> Voxels:
     import tifffile
 
@@ -181,12 +201,12 @@ def _read_with_tifffile(path: Path) -> Voxels:
     array = np.moveaxis(array, 0, -1) if series.axes == "SYX" else array
     if array.ndim == 3 and array.shape[2] != 3:
         raise NotOneImage(f"holds {array.shape[2]} values for each pixel, wanted one or three")
-    return Voxels(array, np.eye(4), 2, located=False)
+    return Voxels(array, np.eye(4), 2, located=False, order="rows")
 
 
 def _of_picture(picture: Picture.Image) -> Voxels:
     mode = picture.mode if picture.mode in GREY_MODES else "RGB"
-    return Voxels(np.asarray(picture.convert(mode)), np.eye(4), 2, located=False)
+    return Voxels(np.asarray(picture.convert(mode)), np.eye(4), 2, located=False, order="rows")
 
 
 def _one_volume(array: np.ndarray) -> np.ndarray:

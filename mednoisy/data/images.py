@@ -15,6 +15,7 @@ from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
 SAME_PLACE = 0.01  # how many voxels the corners of grids that count as one may lie apart
+SINGULAR_BELOW = 1e-6  # the volume that the directions of an affine span; that of right angles is 1
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Image:
         spacing: the distance between neighbouring voxels along each spatial axis.
         located: whether the file says how large its voxels are or where they lie; False for pictures, and for HDF5
             and NRRD files without a word of it. `affine` is a mere convention then.
+        order: of the stored axes by the format's convention: "xyz" for volumes, "rows" (then columns) for pictures,
+            "unknown" for HDF5.
     """
 
     array: np.ndarray
     affine: np.ndarray
     spacing: tuple[float, ...]
     located: bool = True
+    order: str = "xyz"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,7 +83,7 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
     _check_array(array, path, case)
     _check_affine(affine, path, case)
     spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :axes], axis=0))
-    return Image(np.ascontiguousarray(array), affine, spacing, voxels.located)
+    return Image(np.ascontiguousarray(array), affine, spacing, voxels.located, voxels.order)
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
@@ -181,7 +185,9 @@ def _check_array(array: np.ndarray, path: Path, case: str | None) -> None:
 
 
 def _check_affine(affine: np.ndarray, path: Path, case: str | None) -> None:
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    sound = np.isfinite(affine).all() and steps.all() and abs(np.linalg.det(affine[:3, :3] / steps)) > SINGULAR_BELOW
+    if not sound:
         cause = f"{path} has an affine that is singular or not finite"
         raise UserError("E209", cause, "Export the file with its voxel size and orientation", case=case)
 

@@ -91,7 +91,8 @@ def on_grid_of(
 
     Grids are one if all corners lie within a hundredth of a voxel in physical space; a last axis of length one does
     not count. Where the prediction's axes are flipped or exchanged against the reference's they are put into
-    its order, exactly, voxel by voxel. If one file holds no geometry (`Image.located`) sizes alone are compared.
+    its order, exactly, voxel by voxel. If one file holds no geometry (`Image.located`) sizes alone are compared;
+    between a picture and a volume's format, columns are x and rows are y, unless the sizes fit only as stored.
 
     Returns:
         The array in the reference's shape; a note that follows a subject ("prediction ..."), or None.
@@ -101,6 +102,13 @@ def on_grid_of(
     """
     array, shape = prediction.array.reshape(_in_three_axes(prediction.shape)), _in_three_axes(reference.shape)
     both_located = prediction.located and reference.located
+    exchanged = array.swapaxes(0, 1)
+    if exchanged.shape == shape and {prediction.order, reference.order} == {"rows", "xyz"}:
+        ours, theirs = "columns as x and rows as y, for it", "x as columns and y as rows, for that"
+        note = (
+            f"compared with the reference by size alone, {ours if prediction.order == 'rows' else theirs} is a picture"
+        )
+        return np.ascontiguousarray(exchanged).reshape(reference.shape), note
     if array.shape == shape and not both_located:
         holder = "the reference" if prediction.located else "it"
         note = f"compared with the reference by size alone, for {holder} holds no geometry"

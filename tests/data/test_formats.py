@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,27 @@ def test_whether_a_file_says_where_it_lies(tmp_path):
     located = {name: read_image(tmp_path / name).located for name in ("a.h5", "bare.nrrd", "spaced.nrrd", "a.png")}
     assert located == {"a.h5": False, "bare.nrrd": False, "spaced.nrrd": True, "a.png": False}
     assert read_image(tmp_path / "a.h5", "label").located
+
+
+def test_whose_first_axis_is_known(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["image"] = GREYS
+    Picture.fromarray(GREYS).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", GREYS.astype(float))
+    nibabel.save(nibabel.Nifti1Image(GREYS, np.eye(4)), tmp_path / "a.nii")
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(GREYS), tmp_path / "a.mha")
+    expected = {"h5": "unknown", "png": "rows", "tif": "rows", "nii": "xyz", "mha": "xyz"}
+    assert {name: read_image(tmp_path / f"a.{name}").order for name in expected} == expected
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("unknown", 1), ("mm", 1), ("micron", 0.001), ("meter", 1000)])
+def test_nifti_units_become_millimetres(tmp_path, unit, millimetres):
+    stored = nibabel.Nifti1Image(VOLUME, oblique())
+    stored.header.set_xyzt_units(unit, "sec")
+    nibabel.save(stored, tmp_path / "a.nii")
+    image = read_image(tmp_path / "a.nii")
+    np.testing.assert_allclose(image.affine, np.diag([millimetres] * 3 + [1]) @ oblique(), rtol=1e-5)
+    assert image.spacing == pytest.approx(np.array([0.7, 1.1, 2.5]) * millimetres)
 
 
 @pytest.mark.parametrize("suffix", VOLUMES)
@@ -211,6 +233,17 @@ def test_a_truncated_file_is_one_quiet_line_wherever_it_ends(tmp_path, capfd, ki
     assert all(fault.startswith(f"E202 case 'p7': {path} cannot be read: ") for fault in faults)
     assert "\n" not in "".join(faults)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("end", [10, 60, 200])
+def test_a_nifti_cut_off_within_its_header_is_told_from_a_foreign_one(tmp_path, end):
+    path = write(tmp_path, ".nii.gz", VOLUME)
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(UserError, match=r"E202 .*a.nii.gz cannot be read: truncated or not gzip"):
+        read_image(path)
+    path.write_bytes(gzip.compress(b"sound, but no image" * 40))
+    with pytest.raises(UserError, match=r"E202 .*a.nii.gz cannot be read: Cannot work out file type"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

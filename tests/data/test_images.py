@@ -124,6 +124,20 @@ def test_a_damaged_file_is_one_line_that_names_case_and_cure(tmp_path, kind, mes
     assert fault.value.exit_code == 2
 
 
+@pytest.mark.parametrize("step", [5e-5, 1.0, 1e5])
+def test_an_affine_is_singular_whatever_its_unit(tmp_path, step):
+    """Voxels of 50 nm are sound; two axes along one line are not."""
+    affine = np.diag([step, step, step, 1.0])
+    write_nifti(tmp_path / "a.nii", np.eye(3)[..., np.newaxis], affine)
+    image = read_image(tmp_path / "a.nii")
+    assert image.spacing == pytest.approx((step,) * 3)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["image"] = np.ones((2, 2, 2))
+        file.attrs["affine"] = affine + np.array([[0, step, 0, 0], [0, -step, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    with pytest.raises(UserError, match=r"E209 .* singular"):
+        read_image(tmp_path / "a.h5")
+
+
 def test_an_image_of_one_value_is_empty():
     with pytest.raises(UserError, match=r"E202 case 'p7': the image is empty: every voxel is 3.0"):
         check_image(volume(np.full((2, 2, 2), 3.0)), case="p7")

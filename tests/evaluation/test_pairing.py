@@ -3,12 +3,14 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
-from mednoisy.data.images import Image, read_image, write_nifti
+from mednoisy.data.images import Image, read_image, write_nifti, write_picture
 from mednoisy.errors import UserError
 from mednoisy.evaluation.pairing import Pair, find_pairs, on_grid_of
 
@@ -247,3 +249,54 @@ def test_a_last_axis_of_one_slice_does_not_count():
     array, note = on_grid_of(image(CODES[:, ::-1, 0], flipped), single)
     np.testing.assert_array_equal(array, CODES[..., :1])
     assert note == "axes turned from RPS to RAS, as the reference has them"
+
+
+# Pictures against volumes of one slice
+
+SQUARE = np.zeros((64, 64), bool)
+SQUARE[10:20, 5:50] = True
+
+
+def stored(folder: Path, kind: str, mask: np.ndarray) -> Image:
+    """A mask of rows and columns as programs store it in each format."""
+    path, codes = folder / f"a.{kind.removeprefix('one slice ')}", mask.astype(np.uint8)
+    if kind == "png":
+        write_picture(path, mask)
+    elif kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["image"] = codes
+    elif kind.endswith(("mha", "nrrd")):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(codes[np.newaxis] if "slice" in kind else codes), path)
+    else:
+        write_nifti(path, codes.T[..., np.newaxis] if "slice" in kind else codes.T, np.diag([-0.5, -2, 3, 1]))
+    return read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["mha", "nrrd", "nii.gz", "one slice mha", "one slice nrrd", "one slice nii.gz"])
+@pytest.mark.parametrize("mask", [SQUARE, SQUARE[:30]])
+def test_a_picture_meets_a_volume_in_its_order(tmp_path, kind, mask):
+    picture, volume = stored(tmp_path, "png", mask), stored(tmp_path, kind, mask)
+    array, note = on_grid_of(picture, volume, strict=True)
+    np.testing.assert_array_equal(array, volume.array)
+    assert array.flags.c_contiguous
+    assert note == "compared with the reference by size alone, columns as x and rows as y, for it is a picture"
+    array, note = on_grid_of(volume, picture)
+    np.testing.assert_array_equal(array, mask)
+    assert note == "compared with the reference by size alone, x as columns and y as rows, for that is a picture"
+
+
+@pytest.mark.parametrize("kind", ["png", "h5"])
+def test_a_picture_meets_another_and_hdf5_as_stored(tmp_path, kind):
+    array, note = on_grid_of(stored(tmp_path, "png", SQUARE), stored(tmp_path, kind, SQUARE))
+    np.testing.assert_array_equal(array, SQUARE)
+    assert note is None
+
+
+def test_a_volume_that_fits_a_picture_only_as_stored_is_taken_so(tmp_path):
+    """Predictions for pictures are stored as rows and columns by some programs."""
+    picture = stored(tmp_path, "png", SQUARE[:30])
+    array, note = on_grid_of(stored(tmp_path, "nii.gz", SQUARE[:30].T), picture)
+    np.testing.assert_array_equal(array, SQUARE[:30])
+    assert note == "compared with the reference by size alone, for the reference holds no geometry"
+    with pytest.raises(UserError, match=r"E424 .* size \(64x29 against 30x64\)"):
+        on_grid_of(stored(tmp_path, "nii.gz", SQUARE[:29]), picture)
