@@ -37,6 +37,9 @@ LEGEND_FONT = FontProperties(size=8)
 LEGEND_MARK = 4  # times the font size, what the mark before a name and the gap after it take
 
 
+Limits = tuple[float | None, float | None]  # least and greatest value that there can be
+
+
 @dataclass(frozen=True)
 class Plot:
     """One plot as two data addresses, and what it shows in words."""
@@ -46,7 +49,14 @@ class Plot:
     words: str
 
 
-def dots_per_case(values: Mapping[str, Mapping[str, float]], label: str, words: str, *, higher_is_better: bool) -> Plot:
+def dots_per_case(
+    values: Mapping[str, Mapping[str, float]],
+    label: str,
+    words: str,
+    *,
+    higher_is_better: bool,
+    limits: Limits = (None, None),
+) -> Plot:
     """A line for each case with a dot for each series, in the order of the first series, best at the top.
 
     Args:
@@ -54,6 +64,7 @@ def dots_per_case(values: Mapping[str, Mapping[str, float]], label: str, words: 
         label: what the values are, with its unit.
         words: what the plot shows, for those who do not see it.
         higher_is_better: whether the highest value of the first series goes to the top, or the lowest.
+        limits: beyond which the axis of the values does not run.
     """
     first = next(iter(values.values()))
     sign = 1 if higher_is_better else -1
@@ -75,13 +86,16 @@ def dots_per_case(values: Mapping[str, Mapping[str, float]], label: str, words: 
         named = len(cases) <= NAMED_CASES
         axes.set_yticks(range(len(cases)) if named else [], [short(case) for case in cases] if named else [])
         axes.set_ylim(-0.7, len(cases) - 0.3)
+        axes.set_xlim(_within(axes.get_xlim(), limits))
         axes.set_xlabel(label)
         axes.grid(axis="x", color=look.grid, linewidth=0.8)
 
     return _both(draw, 1.0 + min(0.24 * len(cases), 7.0), names, words)
 
 
-def distributions(values: Mapping[str, Mapping[str, float]], label: str, words: str) -> Plot:
+def distributions(
+    values: Mapping[str, Mapping[str, float]], label: str, words: str, *, limits: Limits = (None, None)
+) -> Plot:
     """A box over a dot for each case, one line for each series, the first at the top.
 
     Boxes span the quartiles around the median; whiskers reach the last case within 1.5 times that span (Tukey 1977).
@@ -89,7 +103,7 @@ def distributions(values: Mapping[str, Mapping[str, float]], label: str, words: 
 
     Args:
         values: series name to case id to value; undefined ones have no dot and are counted below the name.
-        label, words: as for `dots_per_case`.
+        label, words, limits: as for `dots_per_case`.
     """
     names, lines = [], []
     for name, of_case in values.items():
@@ -104,6 +118,7 @@ def distributions(values: Mapping[str, Mapping[str, float]], label: str, words: 
                 box(axes, found, place, look, look.colour(place, len(lines)))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.45, -0.55)
+        axes.set_xlim(_within(axes.get_xlim(), limits))
         axes.set_xlabel(label)
         axes.grid(axis="x", color=look.grid, linewidth=0.8)
 
@@ -156,13 +171,18 @@ def _means_and_differences(prediction: Sequence[float], reference: Sequence[floa
 
 
 def curves(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str, words: str, *, logarithmic: bool = False
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    label: str,
+    words: str,
+    *,
+    logarithmic: bool = False,
+    limits: Limits = (None, None),
 ) -> Plot:
     """Values against training steps, a line for each series.
 
     Args:
         lines: series name to steps and values.
-        label, words: as for `dots_per_case`.
+        label, words, limits: as for `dots_per_case`.
         logarithmic: whether the value axis is.
     """
     names = [short(name, 2 * LONGEST_NAME) for name in lines]
@@ -174,12 +194,20 @@ def curves(
             axes.plot(steps, values, color=colour, marker=few, markersize=3.5, linewidth=1.8, label=names[number])
         if logarithmic:
             axes.set_yscale("log")
+        axes.set_ylim(_within(axes.get_ylim(), limits))
         axes.set_xlabel("training step")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(color=look.grid, linewidth=0.8)
 
     return _both(draw, 3.1, names, words)
+
+
+def _within(ends: tuple[float, float], limits: Limits) -> tuple[float, float]:
+    """The ends of an axis, drawn in to the limits where they are beyond them."""
+    least, greatest = limits
+    low, high = ends
+    return low if least is None else max(low, least), high if greatest is None else min(high, greatest)
 
 
 def _both(draw: Callable[[Axes, Look], None], height: float, names: Sequence[str], words: str) -> Plot:
@@ -203,6 +231,8 @@ def _png(draw: Callable[[Axes, Look], None], height: float, legend_columns: int,
     draw(axes, look)
     axes.tick_params(colors=look.text, labelsize=8, length=0)
     axes.set_axisbelow(True)
+    for mark in (*axes.lines, *axes.patches, *axes.collections):
+        mark.set_clip_on(False)  # axes hold all values, so that only halves of marks at their borders would be cut
     for side in axes.spines.values():
         side.set_visible(False)
     for text in (axes.xaxis.label, axes.yaxis.label):

@@ -57,14 +57,19 @@ def table_text(folders: Sequence[Path | str], form: str = "markdown") -> str:
     return _scores(read_runs(folders), form)
 
 
+def check_metric(metric: str) -> None:
+    """Refuse what has no better side, or is no metric of the tables (E115)."""
+    if metric not in COMPARED:
+        raise UserError("E115", f"runs cannot be compared by {metric!r}", did_you_mean(metric, COMPARED))
+
+
 def comparison_lines(folders: Sequence[Path | str], metric: str = "dice") -> list[str]:
     """Two or more runs set against one another: their scores, every pair by one metric, and the ranking.
 
     Raises:
         UserError: E401, E402 for a folder without a finished run; E115 for a metric that cannot rank.
     """
-    if metric not in COMPARED:
-        raise UserError("E115", f"runs cannot be compared by {metric!r}", did_you_mean(metric, COMPARED))
+    check_metric(metric)
     runs = read_runs(folders)
     found = compare({run.name: run.metrics for run in runs}, metric)
     unit = str(runs[0].facts.get("spacing_unit", "mm"))

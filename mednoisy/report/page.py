@@ -38,7 +38,7 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
         `output`.
 
     Raises:
-        UserError: E401, E402 for a folder without a finished run; E2xx, E4xx for a label map that cannot be read.
+        UserError: E401, E402 for a folder without a finished run; E403 for distances in different units.
     """
     found = read_runs(runs)
     if not found:
@@ -68,7 +68,7 @@ def _hash(text: str) -> str:
 
 def _content(runs: list[Run], title: str | None) -> dict:
     first = runs[0]
-    unit = str(first.facts.get("spacing_unit", "mm"))
+    unit = first.unit
     figures = [summarise(run.metrics) for run in runs]
     several = len(runs) > 1
     compared = comparison(runs) if several else None
@@ -77,11 +77,12 @@ def _content(runs: list[Run], title: str | None) -> dict:
     return {
         "title": title or _title(runs),
         "sentences": compared["sentences"] if compared else [wording.standing(first, figures[0], unit)],
-        "cards": [] if several else sections.cards(figures[0], unit),
+        "cards": [] if several or not cases["rows"] else sections.cards(figures[0], unit),
         "headings": [wording.heading(metric, unit) for metric in MAIN_METRICS],
         "tables": sections.score_tables(runs, figures),
         "per_class": sections.class_table(runs, figures),
         "further": sections.further_table(runs, figures, unit),
+        "doubts": sections.doubts(runs),
         "compared": compared,
         "baseline": first.name,
         "several": several,
@@ -89,7 +90,7 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "validation_plot": validation_plot(runs),
         "term_plots": [] if several else term_plots(first),
         "shown_cases": shown,
-        "images": any(not strip["no_image"] for case in shown for strip in case["strips"]),
+        "images": any(strip["image"] or strip["note"] for case in shown for strip in case["strips"]),
         "table": cases,
         "unfolded": len(cases["rows"]) <= SHORT_TABLE,
         "run_names": [run.name for run in runs],

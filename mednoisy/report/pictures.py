@@ -20,7 +20,8 @@ from mednoisy.report.figures import data_address
 
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each other and from grey in any sight
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # plane to the axis it cuts, once axes point right, front, up
-LINES_PER_WIDTH = 300  # an outline is 1.6 of these wide
+LINES_PER_WIDTH = 300  # an outline is 1.8 of these wide
+DASHES = (0, (3, 3))  # of the prediction, which lies above the reference and must not hide it
 LEAST_SHARE = 0.6  # of the plane's shorter side that is shown at least
 LEAST_SHARE_EMPTY = 0.2  # the same where no image gives outlines a surrounding
 MARGIN = 0.35  # of the reference's extent, shown around them
@@ -139,12 +140,17 @@ def _picture(flat: Volume, spacing: tuple[float, ...], plane: str, name: str, wi
         axes.imshow(
             greys(flat.image, colour=flat.image.ndim == 3), cmap="gray", interpolation=smoothing, vmin=0, vmax=1
         )
-    line = 1.6 / LINES_PER_WIDTH * 72  # points: a figure is one inch wide
-    for mask, colour in ((flat.reference, REFERENCE_COLOUR), (flat.prediction, PREDICTION_COLOUR)):
+    line = 1.8 / LINES_PER_WIDTH * 72  # points: a figure is one inch wide
+    for mask, colour, style in (
+        (flat.reference, REFERENCE_COLOUR, "solid"),
+        (flat.prediction, PREDICTION_COLOUR, DASHES),
+    ):
         framed = np.pad(mask, 1)  # so that an outline is closed where the mask touches the border
         rows, columns = (np.arange(size) - 1 for size in framed.shape)
         for code in np.unique(mask[mask != 0]):
-            axes.contour(columns, rows, framed == code, levels=[0.5], colors=[colour], linewidths=line)
+            axes.contour(
+                columns, rows, framed == code, levels=[0.5], colors=[colour], linewidths=line, linestyles=[style]
+            )
     (top, bottom), (left, right) = _window(flat, spacing)
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect=spacing[0] / spacing[1])
     stream = io.BytesIO()

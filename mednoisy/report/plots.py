@@ -12,22 +12,25 @@ from mednoisy.report.figures import Plot, bland_altman, curves, distributions, d
 from mednoisy.report.runs import Run
 
 VALIDATION = "val_dice_"  # what columns of progress.csv with validation figures begin with
+LIMITS = {"dice": (0, 100), "hd95": (0, None)}  # of what is shown: percent, distances
 FEW_CASES = 60  # up to which each has a line of its own
 
 
 def case_plots(runs: Sequence[Run], unit: str) -> list[Plot]:
     """Dice and HD95: how they spread and, where there are few cases, a line for each case; then volumes."""
     spread, lines = [], []
-    for metric in ("dice", "hd95"):
+    for metric, limits in LIMITS.items():
         values = _series(runs, metric)
         label = wording.heading(metric, unit)
         shown = {name: {c: 100 * v if metric == "dice" else v for c, v in of.items()} for name, of in values.items()}
         if all(math.isnan(value) for of_case in shown.values() for value in of_case.values()):
             continue
-        spread.append(distributions(shown, label, f"How {label} spreads over the cases, for {', '.join(values)}"))
+        words = f"How {label} spreads over the cases, for {', '.join(values)}"
+        spread.append(distributions(shown, label, words, limits=limits))
         if max(len(of_case) for of_case in shown.values()) <= FEW_CASES:
             words = f"{label} of every case, a dot each for {', '.join(values)}"
-            lines.append(dots_per_case(shown, label, words, higher_is_better=metric in HIGHER_IS_BETTER))
+            higher = metric in HIGHER_IS_BETTER
+            lines.append(dots_per_case(shown, label, words, higher_is_better=higher, limits=limits))
     return [*spread, *lines, *_volumes(runs)]
 
 
@@ -36,7 +39,8 @@ def validation_plot(runs: Sequence[Run]) -> Plot | None:
     lines = {name: line for run in runs for name, line in _validation_curves(run, len(runs) > 1).items()}
     if not lines:
         return None
-    return curves(lines, "Dice % on validation cases", f"Learning curves of {', '.join(lines)}")
+    words = f"Learning curves of {', '.join(lines)}"
+    return curves(lines, "Dice % on validation cases", words, limits=LIMITS["dice"])
 
 
 def term_plots(run: Run) -> list[Plot]:

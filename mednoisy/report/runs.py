@@ -1,7 +1,8 @@
 """What a report needs of a run or an evaluation, read from its own files alone.
 
 `evaluation.results` says what `summary.json` holds. Schema 1, which earlier versions wrote, has neither `shown`
-(`honest` then) nor `failed` nor `notes`.
+(`honest` then) nor `failed` nor `notes`. `codes`, where it is there, lists the codes that files may hold, or is null
+for any; elsewhere the labels are these codes.
 """
 
 from __future__ import annotations
@@ -53,13 +54,19 @@ class Run:
 
     @property
     def classes(self) -> dict[int, str]:
-        """Label codes that were scored to names."""
-        return {code: self.class_name(code) for code in sorted({int(row["class"]) for row in self.metrics})}
+        """Label codes that were scored to names, each a name of its own."""
+        return class_names([self])
 
     @property
     def codes(self) -> set[int] | None:
-        """Label codes that files may hold; None where the summary lists none."""
-        return {int(code) for code in self.summary.get("labels", {})} or None
+        """Label codes that files may hold; None for any."""
+        listed = self.summary["codes"] if "codes" in self.summary else self.summary.get("labels", {})
+        return {int(code) for code in listed or ()} or None
+
+    @property
+    def unit(self) -> str:
+        """What distances are counted in."""
+        return str(self.facts.get("spacing_unit", "mm"))
 
     @property
     def mapping(self) -> dict[int, int]:
@@ -85,11 +92,22 @@ class Run:
         return {}
 
 
+def class_names(runs: Sequence[Run]) -> dict[int, str]:
+    """Label codes that any run scored to names: those of the first run that has the class; namesakes get their code."""
+    names: dict[int, str] = {}
+    for run in runs:
+        for code in sorted({int(row["class"]) for row in run.metrics} - names.keys()):
+            names[code] = run.class_name(code)
+    taken = list(names.values())
+    return {code: f"{name} ({code})" if taken.count(name) > 1 else name for code, name in sorted(names.items())}
+
+
 def read_runs(folders: Sequence[Path | str]) -> list[Run]:
     """The runs in these folders, each under a name of its own.
 
     Raises:
-        UserError: E402 where a folder holds no finished run, E401 where its tables are damaged.
+        UserError: E402 where a folder holds no finished run, E401 where its tables are damaged, E403 where runs count
+            distances in different units.
     """
     runs = [_read_run(Path(folder)) for folder in folders]
     for fact in TELLING_FACTS:
@@ -99,7 +117,12 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
     taken = [run.name for run in runs]
     runs = [replace(run, name=f"{run.name} ({run.folder.name})") if taken.count(run.name) > 1 else run for run in runs]
     taken = [run.name for run in runs]
-    return [replace(run, name=f"{run.name} {i}") if taken.count(run.name) > 1 else run for i, run in enumerate(runs, 1)]
+    runs = [replace(run, name=f"{run.name} {i}") if taken.count(run.name) > 1 else run for i, run in enumerate(runs, 1)]
+    for run in runs:
+        if run.unit != runs[0].unit:
+            cause = f"distances of {runs[0].name} are in {runs[0].unit}, those of {run.name} in {run.unit}"
+            raise UserError("E403", cause, "Compare runs of one unit, or score label maps that state their spacing")
+    return runs
 
 
 def _told_apart(run: Run, fact: str, others: list[Run]) -> Run:

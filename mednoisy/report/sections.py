@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from mednoisy.evaluation.metrics import MAIN_METRICS, Row
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.report import wording
-from mednoisy.report.runs import Run
+from mednoisy.report.runs import Run, class_names
 
 NOTHING: Mapping = {"mean": None, "median": None, "interval": None, "undefined": 0}  # of a metric that no case has
+USUAL_TOLERANCE = 1.0  # of NSD, in runs that state none
 MOST_NAMED = 200  # undefined values that are named one by one
 
 
@@ -29,6 +30,8 @@ def cards(figures: Mapping, unit: str) -> list[dict]:
 def score_tables(runs: Sequence[Run], figures: Sequence[Mapping]) -> list[dict]:
     """First the checkpoints that the runs show, then every other one that tells more.
 
+    None of a lone run with a single line, for its cards say the same.
+
     Args:
         runs: as read.
         figures: what `summarise` gives for the metrics of each run.
@@ -40,6 +43,8 @@ def score_tables(runs: Sequence[Run], figures: Sequence[Mapping]) -> list[dict]:
         others = [run for run in runs if run.shown != name and run.step(name) not in (None, run.step(run.shown))]
         if others:
             tables.append(_score_table(others, {run.name: name for run in others}, [name], {}))
+    if len(runs) == 1 and sum(len(table["lines"]) for table in tables) == 1:
+        return []
     return [table for table in tables if table["lines"]]
 
 
@@ -75,16 +80,17 @@ def _score_table(
 
 def class_table(runs: Sequence[Run], figures: Sequence[Mapping]) -> list[dict]:
     """One line for each run and class; none where there is one class only."""
-    if len({code for run in runs for code in run.classes}) < 2:
+    names = class_names(runs)
+    if len(names) < 2:
         return []
     return [
         {
             "run": "" if place else run.name,
-            "class": name,
+            "class": names[code],
             "cells": [_cell(of_run["classes"][str(code)], metric) for metric in MAIN_METRICS],
         }
         for run, of_run in zip(runs, figures, strict=True)
-        for place, (code, name) in enumerate(run.classes.items())
+        for place, code in enumerate(run.classes)
     ]
 
 
@@ -129,7 +135,7 @@ def case_table(runs: Sequence[Run], unit: str) -> dict:
     every = [name for name in dict.fromkeys((*MAIN_METRICS, *wording.NAMES)) if name in known]
     metrics = every if len(runs) == 1 else ["dice", "hd95"]
     volume = wording.volume_unit(runs[0])
-    names = {code: name for run in reversed(runs) for code, name in run.classes.items()}
+    names = class_names(runs)
     rows = []
     for (case, code), of_run in by_key.items():
         values = [(metric, of_run.get(run.name, {}).get(metric)) for run in runs for metric in metrics]
@@ -166,14 +172,29 @@ def _fact(run: Run, name: str) -> str:
     return wording.duration(value) if name == "seconds" else wording.fact(value)
 
 
+def doubts(runs: Sequence[Run]) -> list[str]:
+    """What keeps figures of these runs from meaning the same: tolerances of NSD, names of classes."""
+    found = []
+    tolerances = {run.name: float(run.facts.get("tolerance", USUAL_TOLERANCE)) for run in runs}
+    if len(set(tolerances.values())) > 1:
+        listed = ", ".join(f"{value:g} {runs[0].unit} in {name}" for name, value in tolerances.items())
+        found.append(f"NSD cannot be compared: its tolerance is {listed}.")
+    for code, name in class_names(runs).items():
+        called = {run.name: run.class_name(code) for run in runs if code in run.classes}
+        if len(set(called.values())) > 1:
+            listed = ", ".join(f"{other} in {run}" for run, other in called.items())
+            found.append(f"Class {code} is {listed}; here it is called {name}.")
+    return found
+
+
 def undefined_values(runs: Sequence[Run]) -> dict:
     """Run, case and class of what is undefined, and how many more there are than are named."""
-    lines = []
+    lines, names = [], class_names(runs)
     for run in runs:
         for row in run.metrics:
             open_metrics = [wording.NAMES[metric] for metric in MAIN_METRICS if math.isnan(float(row[metric]))]
             if open_metrics:
-                where = f"{row['case']}, {run.class_name(int(row['class']))}"
+                where = f"{row['case']}, {names[int(row['class'])]}"
                 lines.append(f"{run.name}: {where}: {', '.join(open_metrics)}")
     return {"lines": lines[:MOST_NAMED], "more": max(0, len(lines) - MOST_NAMED)}
 

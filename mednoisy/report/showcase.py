@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
+from mednoisy.errors import UserError
 from mednoisy.evaluation.statistics import case_values
 from mednoisy.report import wording
 from mednoisy.report.pictures import Volume, load, pictures
-from mednoisy.report.runs import Run
+from mednoisy.report.runs import Run, class_names
 from mednoisy.report.viewer import viewer_data
 
 MOST_SIDE_BY_SIDE = 3  # with more runs only one plane of each case is shown
@@ -19,21 +20,13 @@ WIDTH = 380  # pixels of a picture
 
 
 def shown_cases(runs: Sequence[Run]) -> list[dict]:
-    """Best, median and worst case with what each run made of it.
-
-    Raises:
-        UserError: E2xx, E4xx for label maps that are there but cannot be read.
-    """
+    """Best, median and worst case with what each run made of it, or why that cannot be shown."""
     dice = {run.name: case_values(run.metrics, "dice") for run in runs}
     hd95 = {run.name: case_values(run.metrics, "hd95") for run in runs}
     shown = []
     for rank, (case, mean) in _chosen(list(dice.values())).items():
-        files = {run.name: _present(run, case) for run in runs}
-        volumes = {
-            run.name: load(files[run.name], case, run.codes, run.mapping)
-            for run in runs
-            if {"reference", "prediction"} <= files[run.name].keys()
-        }
+        found = {run.name: _volume(run, case) for run in runs}
+        volumes = _with_images({name: volume for name, volume in found.items() if isinstance(volume, Volume)})
         comparable, other = _on_one_reference(volumes)
         shown.append(
             {
@@ -45,11 +38,11 @@ def shown_cases(runs: Sequence[Run]) -> list[dict]:
                         "run": run.name,
                         "dice": wording.number(dice[run.name][case], "dice"),
                         "hd95": wording.number(hd95[run.name][case], "hd95"),
-                        **_strip(files[run.name], volumes.get(run.name), f"{case}, {run.name}", len(runs)),
+                        **_strip(volumes.get(run.name, found[run.name]), f"{case}, {run.name}", len(runs)),
                     }
                     for run in runs
                 ],
-                "viewer": viewer_data(comparable, _classes(runs)) if comparable else None,
+                "viewer": viewer_data(comparable, class_names(runs)) if comparable else None,
                 "viewer_runs": list(comparable),
                 "other_reference": other,
             }
@@ -69,19 +62,38 @@ def _chosen(values: Sequence[Mapping[str, float]]) -> dict[str, tuple[str, float
     return chosen
 
 
-def _present(run: Run, case: str) -> dict[str, Path]:
-    return {part: path for part, path in run.files_of(case).items() if path.exists()}
-
-
-def _strip(files: Mapping[str, Path], volume: Volume | None, name: str, runs: int) -> dict:
-    """Pictures of a case as one run has it, or what is missing for them."""
-    planes = ("axial", "coronal", "sagittal") if runs <= MOST_SIDE_BY_SIDE else ("axial",)
+def _volume(run: Run, case: str) -> Volume | str:
+    """A case as a run has it, or why it cannot be shown: figures do not depend on it any more."""
+    files = {part: path for part, path in run.files_of(case).items() if path.exists()}
     absent = [part for part in ("reference", "prediction") if part not in files]
+    if absent:
+        return f"the {' and '.join(absent)} could not be found."
+    try:
+        return load(files, case, run.codes, run.mapping)
+    except UserError as fault:
+        return str(fault)
+
+
+def _with_images(volumes: Mapping[str, Volume]) -> dict[str, Volume]:
+    """The volumes; those without image have that of the first one with the same reference and an image."""
+    completed = {}
+    for name, volume in volumes.items():
+        givers = (other for other in volumes.values() if other.image is not None)
+        giver = next((other for other in givers if np.array_equal(other.reference, volume.reference)), None)
+        completed[name] = replace(volume, image=giver.image, note="") if giver and volume.image is None else volume
+    return completed
+
+
+def _strip(volume: Volume | str, name: str, runs: int) -> dict:
+    """Pictures of a case as one run has it, or why there are none."""
+    planes = ("axial", "coronal", "sagittal") if runs <= MOST_SIDE_BY_SIDE else ("axial",)
+    if isinstance(volume, str):
+        return {"pictures": [], "why_not": volume, "image": False, "note": ""}
     return {
-        "pictures": [] if volume is None else pictures(volume, name, WIDTH, planes),
-        "absent": " and ".join(absent),
-        "no_image": "image" not in files,
-        "note": "" if volume is None else volume.note,
+        "pictures": pictures(volume, name, WIDTH, planes),
+        "why_not": "",
+        "image": volume.image is not None,
+        "note": volume.note,
     }
 
 
@@ -94,7 +106,3 @@ def _on_one_reference(volumes: Mapping[str, Volume]) -> tuple[dict[str, Volume],
         if first is not None and np.array_equal(volume.reference, first.reference)
     }
     return same, [name for name in volumes if name not in same]
-
-
-def _classes(runs: Sequence[Run]) -> dict[int, str]:
-    return {code: name for run in reversed(runs) for code, name in run.classes.items()}

@@ -33,10 +33,9 @@ def heading(metric: str, unit: str, volume_unit: str = "ml") -> str:
 
 def volume_unit(run: Run) -> str:
     """What volumes are counted in: ml, areas of pictures in the square of their unit."""
-    unit = str(run.facts.get("spacing_unit", "mm"))
-    if str(run.facts.get("axes", 3)) == "2" or unit == "pixel":
-        return f"{unit}²"
-    return "ml" if unit == "mm" else "thousand voxels"
+    if str(run.facts.get("axes", 3)) == "2" or run.unit == "pixel":
+        return f"{run.unit}²"
+    return "ml" if run.unit == "mm" else "thousand voxels"
 
 
 def number(value: float | None, metric: str, *, signed: bool = False) -> str:
@@ -90,8 +89,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def nothing_scored(run: Run) -> str:
+    """One sentence about a run without figures."""
+    return f"There was nothing to score in {run.name}: the label maps hold no class."
+
+
 def standing(run: Run, figures: Mapping, unit: str) -> str:
     """One sentence that says where a run stands."""
+    if not figures["cases"]:
+        return nothing_scored(run)
     dice, hd95 = figures["all"]["dice"], figures["all"]["hd95"]
     within = f" (95 % interval of the mean {interval(dice['interval'], 'dice')})" if dice["interval"] else ""
     over = f" over {counted(dice['n'], _noun(run))}"
@@ -104,6 +110,9 @@ def standing(run: Run, figures: Mapping, unit: str) -> str:
 
 def verdict(run: Run, baseline: Run, difference: Mapping) -> str:
     """One sentence that says which of two runs is ahead in Dice, by how much, and how sure that is."""
+    for either in (run, baseline):
+        if not either.metrics:
+            return nothing_scored(either)
     gap, n = difference["difference"], difference["n"]
     if gap is None:
         return f"{run.name} and {baseline.name} have no case with a defined Dice in common."

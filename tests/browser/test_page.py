@@ -127,3 +127,15 @@ def test_cases_that_failed_are_named_at_once(evaluation, page_of, opened):
     page.get_by_role("link", name="1 case could not be scored").click()
     assert page.locator("#failed").evaluate("part => part.getBoundingClientRect().top < innerHeight")
     assert "lost E202 the file is empty" in page.locator("#failed + ul").inner_text()
+
+
+def test_a_lone_run_fits_a_phone_and_its_tables_scroll(evaluation, page_of, opened):
+    page = opened(page_of(evaluation("run", {"c1": case(1), "c2": case(2)})), viewport={"width": 400, "height": 800})
+    assert page.locator(".scroll[aria-label^='Figures, checkpoint']").count() == 0
+    page.get_by_text("Further metrics").click()
+    further = page.get_by_role("region", name="Further metrics")
+    further.evaluate("region => region.scrollTo(10000, 0)")
+    assert further.evaluate("region => region.scrollLeft") > 0
+    last = further.locator("td").last.bounding_box()
+    assert last["x"] + last["width"] <= 400
+    assert page.evaluate("document.documentElement.scrollWidth") == 400

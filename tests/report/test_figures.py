@@ -125,3 +125,22 @@ def test_any_name_can_be_drawn(name):
     distributions({name: {name: 1.0, "b": 2.0}, "other": {"b": 1.0}}, name, name)
     bland_altman({name: ([1.0, 2.0], [1.0, 1.0]), "other": ([1.0], [1.0])}, "ml", name)
     dots_per_case({name: {name: 1.0}, "other": {name: 1.0}}, "Dice %", name, higher_is_better=True)
+
+
+@pytest.mark.parametrize(("values", "limits"), [([99.0, 100.0], (0, 100)), ([0.0, 1.0], (0, None)), ([0.0], (0, None))])
+@pytest.mark.parametrize("kind", ["distributions", "dots_per_case", "curves"])
+def test_axes_end_where_values_do(axes_drawn, kind, values, limits):
+    """And dots on the border are whole."""
+    of_case = {"a": {f"c{number}": value for number, value in enumerate(values)}}
+    if kind == "distributions":
+        distributions(of_case, "x", "words", limits=limits)
+    elif kind == "dots_per_case":
+        dots_per_case(of_case, "x", "words", higher_is_better=True, limits=limits)
+    else:
+        curves({"a": (list(range(len(values))), values)}, "x", "words", limits=limits)
+    (axes,) = axes_drawn[0].axes
+    low, high = axes.get_ylim() if kind == "curves" else axes.get_xlim()
+    assert low == 0 if values[0] == 0 else 90 < low < 99
+    assert high == 100 if limits[1] else high > values[-1]
+    assert axes.lines
+    assert not any(line.get_clip_on() for line in axes.lines)

@@ -217,3 +217,90 @@ def test_unusable_summaries_are_refused(finished_run, tmp_path, changes):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"E402 .*Give the folder of a finished run"):
         write_report([tmp_path], tmp_path / "report.html")
+
+
+def test_distances_in_different_units_are_not_compared(finished_run, tmp_path):
+    metric, pixels = finished_run("metric", {"c1": 1}), finished_run("pixels", {"c1": 1}, spacing_unit="pixel")
+    with pytest.raises(UserError, match=r"E403 .*metric.* in mm.*pixels.* in pixel") as caught:
+        write_report([metric, pixels], tmp_path / "report.html")
+    assert caught.value.code == "E403"
+    assert not (tmp_path / "report.html").exists()
+    write_report([pixels], tmp_path / "report.html")
+
+
+def test_nsd_of_different_tolerances_is_doubted(finished_run, tmp_path):
+    """A run that states none has 1 mm."""
+    runs = [finished_run(name, {"c1": 1}, title=name) for name in ("plain", "same", "wide")]
+    for run, facts in zip(runs, ({}, {"tolerance": 1.0}, {"tolerance": 2.5}), strict=True):
+        change(run, run={"title": run.name} | facts)
+    agreed = words(write_report(runs[:2], tmp_path / "a.html").read_text())
+    assert "NSD cannot be compared" not in agreed
+    doubted = words(write_report(runs, tmp_path / "b.html").read_text())
+    assert "NSD cannot be compared: its tolerance is 1 mm in plain, 1 mm in same, 2.5 mm in wide." in doubted
+
+
+def test_a_class_of_two_names_has_the_first_and_a_note(finished_run, tmp_path):
+    first, second = (finished_run(name, {"c1": 1, "c2": None}, title=name) for name in ("first", "second"))
+    change(second, labels={"1": "ventricle"})
+    shown = words(write_report([first, second], tmp_path / "report.html").read_text())
+    assert "Class 1 is atrium in first, ventricle in second; here it is called atrium." in shown
+    assert shown.count("ventricle") == 1
+    assert "ventricle" in words(write_report([second], tmp_path / "alone.html").read_text())
+
+
+@pytest.mark.parametrize(("codes", "readable"), [(None, True), ([1, 2], True), ([1], False), ("absent", False)])
+def test_files_are_read_with_the_codes_they_were_scored_with(finished_run, tmp_path, codes, readable):
+    """Runs list none: then those of the classes count. A file that cannot be read leaves a note, not a page unmade."""
+    run = finished_run("run", {"c1": 1, "c2": 2})
+    write_nifti(run / "predictions" / "0.nii.gz", np.full((40, 48, 32), 2, np.uint8), np.diag([1.0, 1.2, 1.5, 1.0]))
+    if codes != "absent":
+        summary = json.loads((run / "summary.json").read_text()) | {"codes": codes}
+        (run / "summary.json").write_text(json.dumps(summary))
+    text, page = read(write_report([run], tmp_path / "report.html"))
+    assert ("No picture: E206 case &#39;c1&#39;: " in text) is not readable
+    assert page.tags.count("img") == 2 + 2 + 1 + 2 + (6 if readable else 3)
+
+
+def test_a_damaged_file_leaves_a_note(finished_run, tmp_path):
+    runs = [finished_run(name, {"c1": 1}, title=name) for name in ("whole", "damaged")]
+    (runs[1] / "predictions" / "0.nii.gz").write_bytes(b"nothing")
+    text, page = read(write_report(runs, tmp_path / "report.html"))
+    assert re.search(r"No picture: E2\d\d case &#39;c1&#39;: ", text)
+    assert page.tags.count("img") == 2 + 2 + 1 + 3
+    assert "Look through the slices" in text
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_nothing_to_score_is_said(finished_run, tmp_path, several):
+    run, other = (finished_run(name, {"c1": None}, title=name) for name in ("nothing", "something"))
+    for name in ("metrics.csv", "scores.csv"):
+        (run / name).write_text((run / name).read_text().splitlines()[0] + "\n")
+    folders = [run, other] if several else [run]
+    shown = words(write_report(folders, tmp_path / "report.html").read_text())
+    assert "There was nothing to score in nothing: the label maps hold no class." in shown
+    assert "every case has a prediction" not in shown
+    if several:
+        shown = words(write_report([run, run], tmp_path / "report.html").read_text())
+        assert "There was nothing to score in nothing" in shown
+
+
+def test_one_predictor_has_cards_and_no_table_beside_them(finished_run, tmp_path):
+    run = finished_run("run", {"c1": 1, "c2": 2})
+    whole = read(write_report([run], tmp_path / "whole.html"))[0]
+    assert 'aria-label="Figures, checkpoint' in whole
+    change(run, schema=2, shown="given", checkpoints={"given": {"step": None}})
+    (run / "scores.csv").unlink()
+    text = read(write_report([run], tmp_path / "report.html"))[0]
+    assert 'aria-label="Figures, checkpoint' not in text
+    assert "<h2>Figures</h2>" not in text  # older tables have no further metrics
+    assert 'class="card"' in text
+
+
+def test_an_image_that_one_run_has_serves_all(finished_run, tmp_path):
+    runs = [finished_run(name, {"c1": 1}, title=name) for name in ("bare", "rich", "elsewhere")]
+    for run in (runs[0], runs[2]):
+        (run / "images" / "0.nii.gz").unlink()
+    (runs[2] / "references" / "0.nii.gz").write_bytes((runs[2] / "predictions" / "0.nii.gz").read_bytes())
+    text = write_report(runs, tmp_path / "report.html").read_text()
+    assert text.count("there is no image, only the outlines are shown") == 1  # of the one with another reference
+    assert '"image": null' not in text

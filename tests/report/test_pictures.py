@@ -5,10 +5,11 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mednoisy.data.images import write_nifti
-from mednoisy.report.pictures import Volume, load, pictures
+from mednoisy.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Volume, load, pictures
 
 RIGHT_FRONT_UP = np.eye(4)
 LEFT_BACK_UP = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -51,3 +52,14 @@ def test_empty_reference_shows_the_prediction_and_both_empty_the_middle():
     full[4:6, 4:6, 8:10] = 3
     assert len(pictures(Volume(None, empty, full, (1.0, 1.0, 3.0)), "c", 100)) == 3
     assert len(pictures(Volume(None, empty, empty, (1.0, 1.0, 3.0)), "c", 100, ("axial",))) == 1
+
+
+def test_both_outlines_are_seen_where_they_coincide():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 10:30] = 1
+    (picture,) = pictures(Volume(None, mask, mask, (1.0, 1.0)), "c", 380)
+    content = base64.b64decode(picture.address.split(",")[1])
+    colours = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    for colour in (REFERENCE_COLOUR, PREDICTION_COLOUR):
+        wanted = [round(255 * part) for part in to_rgb(colour)]
+        assert (np.abs(colours - wanted).max(axis=-1) < 40).sum() > 300, colour
