@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mednoisy.arguments import parser
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
-NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+NO_PLACE = (  # what the place of the output is at fault for
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EEXIST),
+)
 
 FOLDER_OPTIONS = (
     *("predictions", "references", "output", "images", "labels", "map", "strip", "strict", "allow_missing"),
@@ -90,9 +94,10 @@ def _evaluate_folders(options: argparse.Namespace) -> int:
     from mednoisy.evaluation.folders import Rules, evaluate_folders
     from mednoisy.report.page import write_report
 
+    signal.signal(signal.SIGTERM, _interrupt)  # so that workers are stopped with this process
     rules = Rules(
-        labels=None if options.labels is None else dict(options.labels),
-        mapping=dict(options.map or ()),
+        labels=None if options.labels is None else _once(options.labels, "--labels"),
+        mapping=_once(options.map or (), "--map"),
         strict=options.strict,
         tolerance=1.0 if options.tolerance is None else options.tolerance,
     )
@@ -100,19 +105,32 @@ def _evaluate_folders(options: argparse.Namespace) -> int:
         options.predictions, options.references, options.output, rules,
         images=options.images, strip=options.strip, allow_missing=options.allow_missing, workers=options.workers,
     )  # fmt: skip
-    write_report([options.output], options.output / "report.html")
     for fault in faults:
         print(f"mednoisy: {fault}", file=sys.stderr)
+    write_report([options.output], options.output / "report.html")
     _tell(options.output)
     return DONE_IN_PART if faults else DONE
 
 
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _once(pairs: Sequence[tuple[int, Any]], option: str) -> dict[int, Any]:
+    """Code to name or code; refuses a code that is given twice."""
+    twice = [code for code, count in Counter(code for code, _ in pairs).items() if count > 1]
+    if twice:
+        raise UserError("E100", f"{option} names code {twice[0]} more than once", "Name each code once")
+    return dict(pairs)
+
+
 def _compare(options: argparse.Namespace) -> int:
-    from mednoisy.report.lines import comparison_lines, table_text
+    from mednoisy.report.lines import check_metric, comparison_lines, table_text
     from mednoisy.report.page import write_report
 
     if len(options.runs) < 2:
         raise UserError("E114", "one run cannot be compared", "Give two or more, or call mednoisy report")
+    check_metric(options.metric)
     lines = (
         [table_text(options.runs, options.table)] if options.table else comparison_lines(options.runs, options.metric)
     )
@@ -196,10 +214,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = parser().parse_args(arguments)
-        return COMMANDS[options.command](options)
+        code = COMMANDS[options.command](options)
+        sys.stdout.flush()
+        return code
     except UserError as fault:
         print(f"mednoisy: {fault}", file=sys.stderr)
         return fault.exit_code
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE_IN_PART
     except OSError as fault:
         if fault.errno not in NO_PLACE:
             raise

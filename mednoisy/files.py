@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from mednoisy.errors import UserError
 
 ASIDE = ".partial-"  # how the names of files that are being written begin
 
@@ -32,6 +36,25 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(folder: Path | str) -> Iterator[IO]:
+    """The folder, made if need be, for this process alone; the lock is let go when the block or the process ends.
+
+    Raises:
+        UserError: E314, another process has it.
+        OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            cause = f"another process is at work in {folder}"
+            raise UserError("E314", cause, "Wait for it or give another --output") from fault
+        yield lock
 
 
 def write_text(path: Path | str, text: str) -> None:

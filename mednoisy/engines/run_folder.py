@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import yaml
 
 from mednoisy.engines.writing import writing
 from mednoisy.errors import UserError
-from mednoisy.files import ASIDE, write_text
+from mednoisy.files import ASIDE, locked, write_text
 
 LOGGER = logging.getLogger("mednoisy")
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
@@ -40,7 +39,7 @@ class RunFolder:
         self.resume, self.main = bool(resume), main
         self.facts = json.loads(json.dumps(facts or {}))
         self.config_text: str | None = None  # written to config.yaml on opening
-        self._lock: IO | None = None
+        self._lock: ExitStack | None = None
         self._log: logging.Handler | None = None
 
     @property
@@ -119,15 +118,8 @@ class RunFolder:
         LOGGER.info("%s: %s", "resumed" if self.resume else "started", " ".join(sys.argv))
 
     def _take_lock(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = open(self.path / ".lock", "w")  # noqa: SIM115  (held until the run ends)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
-            lock.close()
-            raise UserError(
-                "E314", f"another process is at work in {self.path}", "Wait for it or give another --output"
-            ) from fault
+        lock = ExitStack()
+        lock.enter_context(locked(self.path))
         self._lock = lock
 
     def discard(self) -> bool:

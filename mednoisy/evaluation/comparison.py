@@ -9,9 +9,7 @@ import numpy as np
 from scipy import stats
 
 from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, Row
-from mednoisy.evaluation.statistics import cells, paired_differences, resamples, shared_values
-
-SAME = 10  # decimals up to which two means are one: far below any reading, above the rounding of sums
+from mednoisy.evaluation.statistics import SAME, cells, paired_differences, resamples, shared_values
 
 
 def compare(runs: Mapping[str, Sequence[Row]], metric: str, seed: int = 0) -> dict:

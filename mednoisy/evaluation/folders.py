@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +23,7 @@ from mednoisy.evaluation.metrics import Row, write_metrics
 from mednoisy.evaluation.pairing import Pair, Pairing, find_pairs, on_grid_of
 from mednoisy.evaluation.results import COLUMNS, absent_row, count_undefined, score_case, write_summary
 from mednoisy.evaluation.statistics import summarise
-from mednoisy.files import written_aside
+from mednoisy.files import locked
 
 PREDICTOR, CHECKPOINT = "prediction", "given"  # what label maps from elsewhere are called beside a run's
 PACKAGES = ("mednoisy", "numpy", "scipy", "nibabel", "h5py")
@@ -85,45 +87,55 @@ def evaluate_folders(
 
     Raises:
         UserError: E42x, nothing that pairs; E106, E430 an output folder that cannot be written or holds a training
-            run; E431 no case could be scored; E432 a worker died.
+            run; E314 another evaluation writes to it; E431 no case could be scored; E432 a worker died; E433 names
+            that are no text; E434 nothing but background anywhere.
     """
     rules = rules or Rules()
     start = time.monotonic()
-    _check_output(output)
-    pairing = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
-    workers = max(1, min(workers or _cores(), len(pairing.pairs)))
-    found: dict[str, Scored] = {}
-    with tqdm(total=len(pairing.pairs), desc="evaluate", unit="case", disable=None) as bar:
-        for scored in _all_scored(pairing.pairs, rules, workers):
-            found[scored.id] = scored
-            bar.update()
-    in_order = [found[pair.id] for pair in pairing.pairs]
-    faults = [scored.fault for scored in in_order if scored.fault]
-    if len(faults) == len(in_order):
-        more = f" (and {len(faults) - 1} more cases)" if len(faults) > 1 else ""
-        raise UserError("E431", f"no case could be scored: {faults[0].cause}{more}", faults[0].cure)
-    facts = {
-        "title": predictions.resolve().name,
-        "predictions": str(predictions.resolve()),
-        "references": str(references.resolve()),
-        "workers": workers,
-        "seconds": round(time.monotonic() - start, 1),
-    }
-    _write(output, in_order, pairing, rules, facts)
-    return faults
-
-
-def _check_output(output: Path) -> None:
     if (output / "run.json").is_file():
         raise UserError("E430", f"output folder {output} holds a training run", "Give another --output")
     if output.exists() and not output.is_dir():
         raise UserError("E430", f"output {output} is a file", "Give a folder with --output")
-    output.mkdir(parents=True, exist_ok=True)
-    probe = output / "metrics.csv"
-    if not probe.exists():  # so that a folder that cannot be written is refused before the work
-        with written_aside(probe):
-            pass
-        probe.unlink()
+    pairing = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
+    _check_names(pairing)
+    workers = max(1, min(workers or _cores(), len(pairing.pairs)))
+    with locked(output):  # so that a folder that cannot be written is refused before the work, too
+        scored = _in_order(pairing.pairs, rules, workers)
+        facts = {
+            "title": predictions.resolve().name,
+            "predictions": str(predictions.resolve()),
+            "references": str(references.resolve()),
+            "workers": workers,
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        _write(output, scored, pairing, rules, facts)
+    return [case.fault for case in scored if case.fault]
+
+
+def _check_names(pairing: Pairing) -> None:
+    """Refuse names that no table can hold: line breaks, and bytes that are no text."""
+    strange = [pair.id for pair in pairing.pairs if not pair.id.isprintable()]
+    if strange:
+        cause = f"file names hold line breaks or bytes that are no UTF-8: {listed([ascii(name) for name in strange])}"
+        raise UserError("E433", cause, "Rename the files")
+
+
+def _in_order(pairs: Sequence[Pair], rules: Rules, workers: int) -> list[Scored]:
+    """Every pair's outcome, in the order of the pairs; refuses where no case has any figures."""
+    found: dict[str, Scored] = {}
+    with tqdm(total=len(pairs), desc="evaluate", unit="case", disable=None) as bar:
+        for scored in _all_scored(pairs, rules, workers):
+            found[scored.id] = scored
+            bar.update()
+    in_order = [found[pair.id] for pair in pairs]
+    faults = [scored.fault for scored in in_order if scored.fault]
+    if len(faults) == len(in_order):
+        others = listed([scored.id for scored in in_order[1:]])
+        cause = f"no case could be scored: {in_order[0].id}: {faults[0].cause}" + (f"; nor {others}" if others else "")
+        raise UserError("E431", cause, faults[0].cure)
+    if rules.labels is None and not any(scored.rows for scored in in_order):
+        raise UserError("E434", "no label map holds anything but background", "Name the classes by --labels")
+    return in_order
 
 
 def _cores() -> int:
@@ -136,12 +148,14 @@ def _all_scored(pairs: Sequence[Pair], rules: Rules, workers: int) -> Iterator[S
         yield from (score_pair(pair, rules) for pair in pairs)
         return
     waiting = iter(pairs)
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context)
     pending: set[Future[Scored]] = set()
     try:
         while True:
             for pair in waiting:
-                pending.add(pool.submit(score_pair, pair, rules))
+                with _interrupts_held():  # a worker starts here and must leave Ctrl-C to this process
+                    pending.add(pool.submit(score_pair, pair, rules))
                 if len(pending) >= PENDING * workers:
                     break
             if not pending:
@@ -152,8 +166,21 @@ def _all_scored(pairs: Sequence[Pair], rules: Rules, workers: int) -> Iterator[S
     except BrokenProcessPool as fault:
         cause = "a worker was killed, perhaps because memory ran out"
         raise UserError("E432", cause, "Call again with fewer --workers") from fault
+    except BaseException:  # told to stop: nobody waits for what is being scored
+        for worker in context.active_children():
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def score_pair(pair: Pair, rules: Rules) -> Scored:
@@ -163,9 +190,10 @@ def score_pair(pair: Pair, rules: Rules) -> Scored:
         reference = read_label_map(pair.reference, codes, rules.mapping, case=pair.id)
         prediction = read_label_map(pair.prediction, codes, rules.mapping, case=pair.id)
         array, turned = on_grid_of(prediction.image, reference.image, strict=rules.strict, case=pair.id)
-        rows = score_case(
-            pair.id, array, reference.image.array, reference.image.spacing, rules.labels, rules.tolerance
-        )  # fmt: skip
+        truth, spacing = reference.image.array, reference.image.spacing
+        if truth.ndim == 3 and truth.shape[-1] == 1:  # a slice: in 3D its every voxel would be surface
+            array, truth, spacing = array[..., 0], truth[..., 0], spacing[:2]
+        rows = score_case(pair.id, array, truth, spacing, rules.labels, rules.tolerance)
     except UserError as fault:
         return Scored(pair.id, [], fault=fault)
     notes = [f"prediction {note}" for note in (*prediction.notes, turned) if note]
@@ -197,6 +225,7 @@ def _write(output: Path, scored: Sequence[Scored], pairing: Pairing, rules: Rule
         "checkpoints": {CHECKPOINT: {"step": None, "predictors": {PREDICTOR: summarise(rows)}}},
         "undefined": count_undefined(rows),
         "cases": [_entry(pair) for pair, case in zip(pairing.pairs, scored, strict=True) if not case.fault],
+        "codes": None if rules.labels is None else codes,
         "mapping": {str(old): new for old, new in sorted(rules.mapping.items())},
         "failed": [{"id": case.id, "reason": str(case.fault)} for case in scored if case.fault],
         "notes": _notes(good, pairing),

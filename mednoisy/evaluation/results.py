@@ -2,7 +2,7 @@
 
 `summary.json`, schema 2 (docs/evaluation.md lists its entries for users):
 
-- `schema`: 2. Schema 1 is the same without `shown`, `mapping`, `failed` and `notes`.
+- `schema`: 2. Schema 1 is the same without `shown`, `codes`, `mapping`, `failed` and `notes`.
 - `run`: facts in the order shown. A training run has `method`; `title` overrides the name made from the others.
 - `labels`: class code as text to name.
 - `deployed`: the predictor that `metrics.csv` scores; `shown`: at which checkpoint.
@@ -10,6 +10,7 @@
   them. A training run has `honest`, `final` and perhaps `published`; label maps that came from elsewhere `given`.
 - `undefined`: how many values of published tables' metrics in `metrics.csv` are undefined.
 - `cases`: list of `{"id", "reference", "prediction"}` and perhaps `"image"`, paths relative to the folder or absolute.
+- `codes`: list of those that the label maps' files may hold, null for any; a training run has none: its labels.
 - `mapping`: code as text to code, which `data.label_maps` applied to the label maps' files.
 - `failed`: list of `{"id", "reason"}`, cases that could not be scored; `notes`: texts worth reading.
 - `versions`: package to version.

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from mednoisy.data.images import write_nifti
 from mednoisy.errors import UserError
 from mednoisy.evaluation import folders
 from mednoisy.evaluation.folders import Rules, evaluate_folders
+from mednoisy.files import locked
 
 AFFINE = np.diag([1.0, 1.5, 2.0, 1.0])
 CUBE = (slice(2, 6),) * 3
@@ -124,9 +128,9 @@ def test_nothing_is_written_where_no_case_can_be_scored(pair_of_folders, tmp_pat
     predictions, references = pair_of_folders
     for file in predictions.iterdir():
         file.write_bytes(b"")
-    with pytest.raises(UserError, match=r"E431 .*0 bytes.*1 more case"):
+    with pytest.raises(UserError, match=r"E431 .*exact: .*0 bytes.*; nor off 1"):
         evaluate_folders(predictions, references, tmp_path / "out", workers=1)
-    assert not any((tmp_path / "out").iterdir())
+    assert not any(file.name[0] != "." for file in (tmp_path / "out").iterdir())
 
 
 def test_extra_codes_are_refused_unless_mapped(pair_of_folders, tmp_path):
@@ -202,3 +206,63 @@ def test_memory_does_not_grow_with_the_number_of_cases(pair_of_folders, tmp_path
     few.mkdir()
     shutil.copy(tmp_path / "one.nii.gz", few / "0.nii.gz")
     assert peak(predictions) - peak(few) < 3 * math.prod(shape) / 1024
+
+
+def test_a_second_evaluation_into_one_folder_is_refused(pair_of_folders, tmp_path):
+    with locked(tmp_path / "out"), pytest.raises(UserError, match=r"E314 another process is at work"):
+        evaluate_folders(*pair_of_folders, tmp_path / "out", workers=1)
+    assert evaluate_folders(*pair_of_folders, tmp_path / "out", workers=1) == []
+
+
+@pytest.mark.parametrize("name", ["line\rbreak", os.fsdecode(b"pr\xfcfung")])
+def test_names_that_no_table_can_hold_are_refused(pair_of_folders, tmp_path, name):
+    for folder in pair_of_folders:
+        (folder / "exact.nii.gz").rename(folder / f"{name}.nii.gz")
+    with pytest.raises(UserError, match=r"E433 .*Rename the files"):
+        evaluate_folders(*pair_of_folders, tmp_path / "out", workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_but_background_is_refused_without_labels(pair_of_folders, tmp_path):
+    for folder in pair_of_folders:
+        for file in folder.iterdir():
+            write_nifti(file, box(), AFFINE)
+    with pytest.raises(UserError, match=r"E434 .*--labels"):
+        evaluate_folders(*pair_of_folders, tmp_path / "out", workers=1)
+    assert evaluate_folders(*pair_of_folders, tmp_path / "named", Rules({1: "cube"}), workers=1) == []
+    assert table(tmp_path / "named")["exact", "1"]["dice"] == ""
+
+
+def test_a_single_slice_is_scored_in_two_dimensions(pair_of_folders, tmp_path):
+    """A square moved by 1 mm: of its 12 edge pixels 4 are 1 mm off, and the area is in mm²."""
+    predictions, references = pair_of_folders
+    for folder, step in ((predictions, 1), (references, 0)):
+        labels = np.zeros((12, 10, 1), np.uint8)
+        labels[2 + step : 6 + step, 2:6] = 1
+        for name in ("exact", "off 1"):
+            write_nifti(folder / f"{name}.nii.gz", labels, np.diag([1, 1, 5, 1.0]))
+    evaluate_folders(predictions, references, tmp_path / "out", workers=1)
+    row = table(tmp_path / "out")["exact", "1"]
+    assert float(row["asd"]) == pytest.approx(6 / 12)
+    assert float(row["volume_reference"]) == 16
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_leaves_neither_workers_nor_files(pair_of_folders, tmp_path, number):
+    predictions, references = pair_of_folders
+    for case in range(300):
+        for folder in pair_of_folders:
+            shutil.copy(folder / "exact.nii.gz", folder / f"{case}.nii.gz")
+    call = [sys.executable, "-m", "mednoisy", "evaluate", "--predictions", predictions, "--references", references]
+    command = subprocess.Popen(
+        [*call, "--output", tmp_path / "out", "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    while not (tmp_path / "out" / ".lock").exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    command.send_signal(number)
+    _, told = command.communicate(timeout=60)  # returns when the last worker has let go of the pipe
+    assert command.returncode == 1
+    assert [line for line in told.splitlines() if "evaluate:" not in line] == ["mednoisy: interrupted"]
+    assert not (tmp_path / "out" / "metrics.csv").exists()

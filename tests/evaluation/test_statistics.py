@@ -158,3 +158,21 @@ def test_thousands_of_cases_stay_within_memory():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40e6
+
+
+def test_ties_leave_the_signed_rank_test_exact():
+    """Four gains among 26 ties: p is 2 / 2**4, as of the four alone."""
+    before = [{"case": f"c{n}", "class": 1, "dice": 0.5} for n in range(30)]
+    after = [{**row, "dice": 0.5 + 0.1 * number * (number < 5)} for number, row in enumerate(before)]
+    found = paired_difference(before, after, "dice")
+    assert (found["p"], found["tied"], found["better"]) == (0.125, 26, 4)
+
+
+def test_rounding_is_no_difference():
+    """Means of .1, .2, .3 in two orders differ in the last digit."""
+    rows = [
+        [{"case": "c", "class": n, "dice": value} for n, value in enumerate(of)]
+        for of in ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1))
+    ]
+    found = paired_difference(*rows, "dice")
+    assert (found["tied"], found["worse"], found["difference"]) == (1, 0, 0)
