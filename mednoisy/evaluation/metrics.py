@@ -65,7 +65,7 @@ def case_metrics(
     """
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     _check(prediction, reference, spacing)
-    box = bounding_box((prediction != 0) | (reference != 0))
+    box = bounding_box(np.logical_or(prediction, reference))
     prediction, reference = _whole(prediction[box]), _whole(reference[box])
     codes = sorted(set(labels)) if labels is not None else sorted((_codes(prediction) | _codes(reference)) - {0})
     return {code: _class_metrics(prediction == code, reference == code, spacing, tolerance) for code in codes}
