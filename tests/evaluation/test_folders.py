@@ -257,6 +257,7 @@ def test_told_to_stop_it_leaves_neither_workers_nor_files(pair_of_folders, tmp_p
     command = subprocess.Popen(
         [*call, "--output", tmp_path / "out", "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
     )  # fmt: skip
     while not (tmp_path / "out" / ".lock").exists():
         time.sleep(0.05)
