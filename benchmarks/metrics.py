@@ -7,7 +7,7 @@ FIGURES is `surface_metrics_la.npz` of the reference figures: three real left at
 cases are made up. Each round runs every package once on every pair; rows show the medians over the rounds in
 milliseconds of processor time (on a busy machine the clock on the wall flatters short calls), summed over the pairs of
 a group, how many times longer the others take, and the smallest such factor of any pair. Values are compared on the
-way: a difference beyond 1e-9 (MONAI counts in float32: 1e-5) ends the run.
+way: a difference beyond 1e-9 (MONAI counts and interpolates in float32: 1e-4) ends the run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from mednoisy.evaluation.surfaces import bounding_box, surface
 from mednoisy.report.tables import markdown_table
 
 TOLERANCE = 1.0
-OTHERS = {"medpy": 1e-9, "monai": 1e-5, "tree": 1e-9}  # and how far their values may differ
+OTHERS = {"medpy": 1e-9, "monai": 1e-4, "tree": 1e-9}  # how far values may differ: MONAI interpolates in float32
 
 Pair = tuple[str, np.ndarray, np.ndarray, tuple[float, ...]]  # group, prediction, reference, spacing
 
