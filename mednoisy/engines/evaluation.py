@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.images import read_image, write_nifti
+from mednoisy.data.images import read_image
 from mednoisy.data.readers import LoadCased
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
@@ -23,7 +23,7 @@ from mednoisy.evaluation.metrics import TABLE_METRICS, Row, write_metrics
 from mednoisy.evaluation.results import COLUMNS, count_undefined, score_case, write_summary
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.files import written_aside
-from mednoisy.inference.predict import predict_case
+from mednoisy.inference.predict import predict_case, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -159,7 +159,7 @@ class Evaluation:
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
             if name == "honest":
                 path = self.run_folder.predictions / f"{case['id']}.nii.gz"
-                write_nifti(path, prediction.labels[deployed], prediction.affine)
+                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"])
         return rows
 
     @property

@@ -16,6 +16,7 @@ from monai.utils import convert_to_tensor
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mednoisy.data.formats import is_picture
 from mednoisy.data.images import case_name, write_nifti
 from mednoisy.errors import UserError, user_error_behind
 from mednoisy.inference.sliding_window import SlidingWindow, decide
@@ -95,9 +96,14 @@ def predict_files(
         prediction = predict_case(case, predictors, preprocessing, inferer, device)
         paths = {name: Path(output) / name / f"{case['id']}.nii.gz" for name in prediction.labels}
         for name, path in paths.items():
-            write_nifti(path, prediction.labels[name], prediction.affine)
+            write_labels(path, prediction.labels[name], prediction.affine, case["image"])
         written[case["id"]] = paths
     return written
+
+
+def write_labels(path: Path | str, labels: np.ndarray, affine: np.ndarray, image: Path | str) -> None:
+    """Write the label map of `image` as NIfTI, whose first axis points right: a picture's rows become its second."""
+    write_nifti(path, labels.T if is_picture(Path(image)) else labels, affine)
 
 
 def to_source_grid(scores: Tensor, image: MetaTensor, preprocessing: Compose) -> Tensor:

@@ -21,9 +21,12 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 from torch import nn
 
+from mednoisy.data.images import write_picture
+from mednoisy.data.label_maps import read_label_map
 from mednoisy.data.readers import LoadCased
 from mednoisy.errors import UserError
-from mednoisy.inference.predict import predict_case, predict_files, to_source_grid
+from mednoisy.evaluation.pairing import on_grid_of
+from mednoisy.inference.predict import predict_case, predict_files, to_source_grid, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.networks.ensemble import MeanEnsemble
 
@@ -208,3 +211,15 @@ def test_a_fault_of_a_transform_stays_itself(source, tmp_path):
     preprocessing = Compose([LoadCased("image"), Lambdad("image", broken)])
     with pytest.raises(RuntimeError, match="applying transform"):
         predict_case(case(tmp_path), {"a": Threshold(0.0)}, preprocessing, WINDOW)
+
+
+def test_a_picture_s_labels_come_back_on_its_grid(tmp_path):
+    """Square and asymmetric, so that exchanged axes would pass every check of sizes."""
+    labels = np.zeros((16, 16), np.uint8)
+    labels[2:5, 1:12] = 1
+    write_picture(tmp_path / "reference.png", labels.astype(bool))
+    write_labels(tmp_path / "prediction.nii.gz", labels, np.eye(4), tmp_path / "image.png")
+    reference = read_label_map(tmp_path / "reference.png").image
+    prediction = read_label_map(tmp_path / "prediction.nii.gz").image
+    compared, _ = on_grid_of(prediction, reference)
+    np.testing.assert_array_equal(compared, reference.array)
