@@ -16,7 +16,10 @@ from mednoisy.files import write_text
 
 HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "nsd": True}  # of distances and their like, lower is
 MAIN_METRICS = ("dice", "jaccard", "hd95", "asd")  # the columns of published tables
+TABLE_METRICS = (*MAIN_METRICS, "assd", "hd", "nsd", "volume_prediction", "volume_reference")  # of `metrics.csv`
+DISTANCES = ("hd95", "hd95_maximum", "hd", "asd", "asd_reference_to_prediction", "assd", "masd")
 TEXT_COLUMNS = ("checkpoint", "predictor", "case")
+FEW_CODES = 16  # a pass for each is faster than sorting
 
 Row = dict[str, "str | int | float"]
 
@@ -34,8 +37,10 @@ def case_metrics(
     the distances from S(A) to the nearest voxel of S(B):
 
     - `dice` 2|A∩B| / (|A|+|B|) and `jaccard` |A∩B| / |A∪B|;
-    - `hd95`, the 95th percentile (linear interpolation) of d(A→B) and d(B→A) pooled; `hd`, their maximum;
-    - `asd`, the mean of d(A→B), directed from prediction to reference as published tables have it;
+    - `hd95`, the 95th percentile (linear interpolation) of d(A→B) and d(B→A) pooled; `hd95_maximum`, the larger
+      of the two percentiles of each direction alone; `hd`, the maximum of both directions;
+    - `asd`, the mean of d(A→B), directed from prediction to reference as published tables have it, and
+      `asd_reference_to_prediction`, the mean of d(B→A);
     - `assd`, the mean of both directions pooled; `masd`, the mean of the two directed means;
     - `nsd`, the share of the voxels of both surfaces that lie within the tolerance of the other surface;
     - `volume_prediction`, `volume_reference`.
@@ -55,11 +60,12 @@ def case_metrics(
     Raises:
         ValueError: shapes, axes or spacing that do not fit, or codes that are not whole numbers.
 
-    Source: medpy 0.5.2 gives the same values where it gives any; Maier-Hein et al. 2024 for `masd` and `nsd`.
+    Source: medpy 0.5.2 gives the same values where it gives any, MONAI 1.6.1 the same `hd95_maximum`; Maier-Hein
+    et al. 2024 for `masd` and `nsd`. `docs/metrics.md` has the formulas and the packages side by side.
     """
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     _check(prediction, reference, spacing)
-    box = tuple(_union(a, b) for a, b in zip(bounding_box(prediction != 0), bounding_box(reference != 0), strict=True))
+    box = bounding_box((prediction != 0) | (reference != 0))
     prediction, reference = _whole(prediction[box]), _whole(reference[box])
     codes = sorted(set(labels)) if labels is not None else sorted((_codes(prediction) | _codes(reference)) - {0})
     return {code: _class_metrics(prediction == code, reference == code, spacing, tolerance) for code in codes}
@@ -77,18 +83,21 @@ def _class_metrics(
     values = {
         "dice": 2 * shared / both if both else math.nan,
         "jaccard": shared / (both - shared) if both else math.nan,
-        **dict.fromkeys(("hd95", "hd", "asd", "assd", "masd"), math.nan),
+        **dict.fromkeys(DISTANCES, math.nan),
         "nsd": 0.0 if both else math.nan,
         "volume_prediction": size_prediction * voxel,
         "volume_reference": size_reference * voxel,
     }
     if pooled.size:
+        asd, asd_back = float(forth.mean()), float(back.mean())
         values |= {
             "hd95": float(np.percentile(pooled, 95)),
+            "hd95_maximum": float(max(np.percentile(forth, 95), np.percentile(back, 95))),
             "hd": float(pooled.max()),
-            "asd": float(forth.mean()),
+            "asd": asd,
+            "asd_reference_to_prediction": asd_back,
             "assd": float(pooled.mean()),
-            "masd": float((forth.mean() + back.mean()) / 2),
+            "masd": (asd + asd_back) / 2,
             "nsd": float(np.count_nonzero(pooled <= tolerance * (1 + 1e-9)) / pooled.size),
         }
     return values
@@ -143,12 +152,6 @@ def _undefined(value: object) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _union(one: slice, other: slice) -> slice:
-    if one.stop == one.start or other.stop == other.start:  # an empty map has no box of its own
-        return one if other.stop == other.start else other
-    return slice(min(one.start, other.start), max(one.stop, other.stop))
-
-
 def _check(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> None:
     if prediction.shape != reference.shape or prediction.ndim not in (2, 3):
         raise ValueError(
@@ -159,8 +162,10 @@ def _check(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[floa
 
 
 def _whole(labels: np.ndarray) -> np.ndarray:
-    if labels.dtype.kind in "biu":
+    if labels.dtype.kind in "iu":
         return labels
+    if labels.dtype == bool:
+        return labels.view(np.uint8)  # a comparison of bool with a code would be made in int64
     rounded = np.rint(labels)
     if not np.array_equal(rounded, labels):  # NaN is refused here too
         raise ValueError("label codes must be whole numbers")
@@ -168,9 +173,9 @@ def _whole(labels: np.ndarray) -> np.ndarray:
 
 
 def _codes(labels: np.ndarray) -> set[int]:
-    if labels.dtype == bool:
-        return {1} if labels.any() else set()
-    found: set[int] = set()
-    for plane in labels:  # one plane at a time, so that a sorted copy stays small
-        found.update(int(code) for code in np.unique(plane))
-    return found
+    if not labels.size:
+        return set()
+    low, high = int(labels.min()), int(labels.max())
+    if high - low < FEW_CODES:
+        return {code for code in range(low, high + 1) if code in (low, high) or (code and (labels == code).any())}
+    return {int(code) for plane in labels for code in np.unique(plane)}  # sorted copies of one plane stay small
