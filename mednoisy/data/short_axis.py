@@ -28,9 +28,7 @@ def short_axis(generator: np.random.Generator) -> tuple[Array, Array]:
     heart = _Heart(generator)
     blood, wall, tissue = generator.uniform(0.6, 0.95), generator.uniform(0.2, 0.35), generator.uniform(0.3, 0.5)
     first, last = generator.uniform(-0.15, 0.05), generator.uniform(0.95, 1.15)  # 0 is the base, 1 the apex
-    planes = [
-        heart.plane((rows, columns), place, generator) for place in np.linspace(first, last, slices)
-    ]
+    planes = [heart.plane((rows, columns), place, generator) for place in np.linspace(first, last, slices)]
     label = np.stack(planes, axis=-1)
     image = np.stack([_surroundings((rows, columns), tissue, blood, heart.turn) for _ in planes], axis=-1)
     for code, brightness in ((1, blood * generator.uniform(0.85, 1.05)), (2, wall), (3, blood)):

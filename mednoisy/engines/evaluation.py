@@ -14,7 +14,6 @@ from torch import nn
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.images import write_nifti
 from mednoisy.data.label_maps import read_reference
 from mednoisy.data.readers import LoadCased
 from mednoisy.engines import checkpoint
