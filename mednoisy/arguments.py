@@ -231,7 +231,7 @@ def _add_prepare(commands) -> None:
         "turn a published dataset's files into a prepared dataset",
         "mednoisy prepare left_atrium RAW data/left_atrium --spacing 1.25",
     )
-    prepare.add_argument("dataset", help="left_atrium")
+    prepare.add_argument("dataset", help="acdc, dermoscopy, left_atrium or polyp")
     prepare.add_argument("arguments", nargs=argparse.REMAINDER, help="of that dataset; see prepare DATASET --help")
 
 
