@@ -27,6 +27,7 @@ from mednoisy.engines.limits import check_patch
 from mednoisy.engines.stages import plan_of
 
 OWN = "(own)"  # stands for the method of a bundle without an overlay
+DRAWS = 4  # of augmentation: turns by other angles may change a crop's shape
 Properties = dict[str, dict[str, Any]]
 
 
@@ -195,11 +196,13 @@ def _check_crop(parser: ConfigParser, patch: Sequence[int], metadata: dict[str, 
         if transform is None:
             continue
         _made_certain(transform)
-        transform.set_random_state(seed=0)
-        changed = transform({key: crop[key].clone() for key in keys})
-        for key in keys:
-            if changed[key].shape != crop[key].shape:
-                yield f"{name} makes {key} {tuple(changed[key].shape)}, which was {tuple(crop[key].shape)}"
+        for draw in range(DRAWS):
+            transform.set_random_state(seed=draw)
+            changed = transform({key: crop[key].clone() for key in keys})
+            for key in keys:
+                if changed[key].shape != crop[key].shape:
+                    yield f"{name} makes {key} {tuple(changed[key].shape)}, which was {tuple(crop[key].shape)}"
+                    return
 
 
 def _made_certain(transform: Any) -> None:
