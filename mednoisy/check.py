@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from mednoisy.engines.stages import plan_of
 
 OWN = "(own)"  # stands for the method of a bundle without an overlay
 DRAWS = 4  # of augmentation: turns by other angles may change a crop's shape
-Properties = dict[str, dict[str, Any]]
+Properties = Mapping[str, Mapping[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _word(checked: Checked) -> str:
 
 def _faults(examine: Callable[..., Iterator[str]], *arguments: Any) -> tuple[str, ...]:
     """What `examine` yields; what it raises is a fault too, and the last one that can be seen."""
-    faults = []
+    faults: list[str] = []
     with _duplicates_refused():
         try:
             faults.extend(examine(*arguments))
