@@ -109,11 +109,11 @@ def test_inference_and_training_spell_the_same_networks_and_windows(bundle):
     train, inference = (
         ConfigParser.load_config_file(str(configs(bundle) / f"{n}.yaml")) for n in ("train", "inference")
     )
-    for key in ("patch_size", "stride", "window_batch", "width"):
+    shared = {"unet_def", "deeplab_def", "fpn_def", "head_dropout"} & inference.keys()
+    for key in ("patch_size", "stride", "window_batch", "width", *sorted(shared)):
         assert inference[key] == train[key], key
-    for key in inference.keys() & {"unet_def", "deeplab_def", "fpn_def"}:
-        assert inference[key] == train[key], key
-    members = inference["network_def"].get("members", [inference["network_def"]])
+    deployed = inference["network_def"]
+    members = deployed["members"] if "members" in deployed else [deployed]
     trained = [train["network_def"], train["partner_def"]][: len(members)]
     assert members == trained
 
