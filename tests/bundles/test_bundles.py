@@ -112,8 +112,8 @@ def test_inference_and_training_spell_the_same_networks_and_windows(bundle):
     shared = {"unet_def", "deeplab_def", "fpn_def", "head_dropout"} & inference.keys()
     for key in ("patch_size", "stride", "window_batch", "width", *sorted(shared)):
         assert inference[key] == train[key], key
-    deployed = inference["network_def"]
-    members = deployed["members"] if "members" in deployed else [deployed]
+    deployed = inference["network_def"]  # a reference, a network or an ensemble
+    members = [deployed] if isinstance(deployed, str) else deployed.get("members", [deployed])
     trained = [train["network_def"], train["partner_def"]][: len(members)]
     assert members == trained
 
