@@ -18,7 +18,8 @@ SMALL = {
 }
 SMALL_2D = SMALL | {"patch_size": [32, 32], "stride": [32, 32], "coarse_stride": [32, 32]}
 SMALL_PICTURES = SMALL_2D | {"network_def": "%unet_def"}
-SMALL_OF = {"acdc": SMALL_2D, "dermoscopy": SMALL_PICTURES, "polyp": SMALL_PICTURES}  # other bundles: SMALL
+SMALL_ATRIUM = SMALL | dict.fromkeys(("patch_size", "stride", "coarse_stride"), [32, 32, 16])  # five levels
+SMALL_OF = {"acdc": SMALL_2D, "dermoscopy": SMALL_PICTURES, "left_atrium": SMALL_ATRIUM, "polyp": SMALL_PICTURES}
 KIND_OF = {"acdc": "heart", "dermoscopy": "lesion", "polyp": "polyp"}  # of phantoms; other bundles: atrium
 
 
