@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,39 +16,44 @@ import numpy as np
 from scipy.ndimage import affine_transform
 from tqdm import tqdm
 
-from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti
+from mednoisy.data.datalist import Case, Datalist
+from mednoisy.data.draws import Draw
+from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti, write_picture
+from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import DONE, UserError
-from mednoisy.files import write_text
+from mednoisy.files import write_text, written_aside
 
 RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
+BINARY = (0, 1)
 REVISION = 1  # raise it when the same source gives other files
 
 
 @dataclass(frozen=True)
 class Job:
-    """One case to prepare.
+    """One case to prepare, and what it is made from.
 
     Attributes:
         case: its id.
         image, label: source files; they may be the same HDF5 file. No label: None.
-        target: the prepared folder; images/ID.nii.gz and labels/ID.nii.gz are written there.
-        codes: the label codes that may occur.
-        spacing_mm: of the result along every axis; None keeps the source's grid.
-        source_spacing_mm: where the source files state no geometry, their true spacing; None trusts them.
+        target: the prepared folder.
     """
 
     case: str
     image: str
     label: str | None
     target: str
-    codes: tuple[int, ...]
-    spacing_mm: float | None
-    source_spacing_mm: float | None = None
 
     def outputs(self) -> dict[str, Path]:
         """The files written, by `image` and `label`."""
-        parts = ["image"] if self.label is None else ["image", "label"]
-        return {part: Path(self.target, f"{part}s", f"{self.case}.nii.gz") for part in parts}
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Read, check and write the case."""
+        raise NotImplementedError
+
+    def entry(self) -> Case:
+        """The case in a datalist."""
+        return {"id": self.case, **{part: str(path.absolute()) for part, path in self.outputs().items()}}
 
     def stamp(self) -> str:
         """16 hexadecimal digits that change with the source files (size and time) and the settings."""
@@ -54,6 +61,65 @@ class Job:
         settings = {key: value for key, value in asdict(self).items() if key != "target"}
         facts = [REVISION, settings, [(file.st_size, file.st_mtime_ns) for file in files]]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class VolumeJob(Job):
+    """A volume, written as images/ID.nii.gz and labels/ID.nii.gz.
+
+    Attributes:
+        codes: the label codes that may occur.
+        spacing_mm: of the result along every axis; None keeps the source's grid.
+        source_spacing_mm: where the source files state no geometry, their true spacing; None trusts them.
+    """
+
+    codes: tuple[int, ...]
+    spacing_mm: float | None = None
+    source_spacing_mm: float | None = None
+
+    def outputs(self) -> dict[str, Path]:
+        parts = ["image"] if self.label is None else ["image", "label"]
+        return {part: Path(self.target, f"{part}s", f"{self.case}.nii.gz") for part in parts}
+
+    def intensities(self, array: np.ndarray) -> np.ndarray:
+        """The image's values as they are stored; here those of the source."""
+        return array.astype(np.float32)
+
+    def prepare(self) -> None:
+        """Read, check, resample and write."""
+        parts = {"image": read_image(self.image, "image", case=self.case)}
+        check_image(parts["image"], case=self.case)
+        if self.label is not None:
+            parts["label"] = read_image(self.label, "label", case=self.case)
+            check_pair(parts["image"], parts["label"], self.codes, case=self.case)
+        for part, image in parts.items():
+            if self.source_spacing_mm is not None:
+                affine = np.diag([self.source_spacing_mm] * 3 + [1.0])
+                image = Image(image.array, affine, (self.source_spacing_mm,) * len(image.shape))
+            if self.spacing_mm is not None:
+                image = resample(image, self.spacing_mm, labels=part == "label")
+            array = image.array.astype(np.uint8) if part == "label" else self.intensities(image.array)
+            write_nifti(self.outputs()[part], array, image.affine)
+
+
+@dataclass(frozen=True)
+class PictureJob(Job):
+    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size."""
+
+    def outputs(self) -> dict[str, Path]:
+        outputs = {"image": Path(self.target, "images", self.case + Path(self.image).suffix.lower())}
+        return outputs if self.label is None else outputs | {"label": Path(self.target, "labels", f"{self.case}.png")}
+
+    def prepare(self) -> None:
+        """Read and check both files, copy the one and cut the other at 127."""
+        image = read_image(self.image, case=self.case)
+        check_image(image, case=self.case)
+        if self.label is not None:
+            mask = read_reference(self.label, BINARY, case=self.case)
+            check_pair(image, mask, BINARY, case=self.case)
+            write_picture(self.outputs()["label"], mask.array > 0)
+        with written_aside(self.outputs()["image"]) as aside:
+            shutil.copyfile(self.image, aside)
 
 
 def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
@@ -85,22 +151,16 @@ def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
     return Image(array, affine, (spacing_mm,) * axes)
 
 
-def prepare_case(job: Job) -> str:
-    """Read, check, resample and write one case; its id."""
-    parts = {"image": read_image(job.image, "image", case=job.case)}
-    check_image(parts["image"], case=job.case)
-    if job.label is not None:
-        parts["label"] = read_image(job.label, "label", case=job.case)
-        check_pair(parts["image"], parts["label"], job.codes, case=job.case)
-    for part, image in parts.items():
-        if job.source_spacing_mm is not None:
-            affine = np.diag([job.source_spacing_mm] * 3 + [1.0])
-            image = Image(image.array, affine, (job.source_spacing_mm,) * len(image.shape))
-        if job.spacing_mm is not None:
-            image = resample(image, job.spacing_mm, labels=part == "label")
-        array = image.array.astype(np.uint8) if part == "label" else image.array.astype(np.float32)
-        write_nifti(job.outputs()[part], array, image.affine)
-    return job.case
+def drawn_order(strata: Mapping[str, Sequence[str]], seed: int) -> list[str]:
+    """All cases in a random order of which every beginning holds each stratum in about its share.
+
+    Within a stratum of n cases the order is a permutation; the k-th of them, from 0, comes at (k + 1/2) / n.
+    """
+    placed = []
+    for number, (name, cases) in enumerate(sorted(strata.items())):
+        order = Draw(seed, "labeled order", number).generator(name).permutation(len(cases))
+        placed += [((place + 0.5) / len(cases), name, sorted(cases)[one]) for place, one in enumerate(order)]
+    return [case for _, _, case in sorted(placed)]
 
 
 def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
@@ -144,13 +204,52 @@ def run_command(command: Callable[[], str]) -> int:
     return DONE
 
 
+def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]:
+    """The folders of a preparation, checked with its number of processes (E108)."""
+    raw, out = Path(raw), Path(out)
+    if workers < 1:
+        raise UserError("E108", f"workers is {workers}", "Choose at least 1")
+    if raw.resolve() == out.resolve():
+        raise UserError("E108", f"{out} is the folder of the source files", "Give another folder to write to")
+    return raw, out
+
+
+def save_datalist(datalist: Datalist, out: Path) -> Path:
+    """Write `out/datalist.json` unless it is there already, the same; its path."""
+    path = out / "datalist.json"
+    if not path.is_file() or path.read_text(encoding="utf-8") != datalist.as_json(out):
+        datalist.save(path)
+    return path
+
+
+def told(path: Path) -> str:
+    """A line for the terminal: how many cases each section holds, and the protocol."""
+    datalist = Datalist.load(path)
+    counts = ", ".join(f"{len(cases)} {section}" for section, cases in datalist.sections.items() if cases)
+    return f"{path}: {counts}. {datalist.protocol}"
+
+
+def command_line(module: str, description: str, raw: str) -> argparse.ArgumentParser:
+    """A parser of RAW, OUT and --workers; `raw` says what RAW holds."""
+    parser = argparse.ArgumentParser(prog=f"python -m data_prep.{module}", description=description)
+    parser.add_argument("raw", type=Path, help=raw)
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    return parser
+
+
+def _prepared(job: Job) -> str:
+    job.prepare()
+    return job.case
+
+
 def _results(jobs: Sequence[Job], workers: int) -> Iterable[str]:
     if workers == 1 or len(jobs) < 2:
-        yield from map(prepare_case, jobs)
+        yield from map(_prepared, jobs)
         return
     pool: Executor = ProcessPoolExecutor(min(workers, len(jobs)))
     try:
-        futures: list[Future[str]] = [pool.submit(prepare_case, job) for job in jobs]
+        futures: list[Future[str]] = [pool.submit(_prepared, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     finally:

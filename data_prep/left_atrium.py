@@ -10,7 +10,6 @@ or newer sources do again what they concern.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ import h5py
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.errors import UserError
 
-from .common import Job, prepare_cases, run_command
+from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist, told
 
 SPLIT = Path(__file__).parent / "splits" / "left_atrium.json"
 SPACING_MM = 0.625  # of all published files; the HDF5 files do not state it
@@ -39,13 +38,9 @@ def prepare(raw: Path | str, out: Path | str, spacing: float | None = None, work
     Raises:
         UserError: E222 no published case in `raw`; E108 arguments out of range; E20x a damaged case.
     """
-    raw, out = Path(raw), Path(out)
+    raw, out = folders(raw, out, workers)
     if spacing is not None and not 0.1 <= spacing <= 20:
         raise UserError("E108", f"spacing is {spacing:g} mm", "Choose .1 to 20 mm, or leave it out for the native grid")
-    if workers < 1:
-        raise UserError("E108", f"workers is {workers}", "Choose at least 1")
-    if raw.resolve() == out.resolve():
-        raise UserError("E108", f"{out} is the folder of the source files", "Give another folder to write to")
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     jobs = {section: [job for case in split[section] if (job := _job(case, raw, out, spacing))] for section in split}
     jobs["test"] = [job for job in jobs["test"] if job.label is not None]  # without a reference it tests nothing
@@ -54,9 +49,9 @@ def prepare(raw: Path | str, out: Path | str, spacing: float | None = None, work
         raise UserError("E222", cause, "Name the folder that holds `images` and `labels`, or the folders of the cases")
     prepare_cases(jobs["train"] + jobs["test"], out, workers)
     sections: dict[str, list[Case]] = {
-        "labeled": [_entry(job) for job in jobs["train"] if job.label is not None],
-        "unlabeled": [_entry(job) for job in jobs["train"] if job.label is None],
-        "test": [_entry(job) for job in jobs["test"]],
+        "labeled": [job.entry() for job in jobs["train"] if job.label is not None],
+        "unlabeled": [job.entry() for job in jobs["train"] if job.label is None],
+        "test": [job.entry() for job in jobs["test"]],
     }
     missing = {section: len(split[section]) - len(jobs[section]) for section in split}
     datalist = Datalist(
@@ -66,32 +61,29 @@ def prepare(raw: Path | str, out: Path | str, spacing: float | None = None, work
         sections=sections,
         protocol=_protocol(spacing or SPACING_MM, missing),
     )
-    path = out / "datalist.json"
-    if not path.is_file() or path.read_text(encoding="utf-8") != datalist.as_json(out):
-        datalist.save(path)
-    return path
+    return save_datalist(datalist, out)
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep.left_atrium", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("raw", type=Path, help="folder with images/ and labels/, or with ID/mri_norm2.h5")
-    parser.add_argument("out", type=Path, help="folder to write")
+    description = (__doc__ or "").split("\n")[0]
+    parser = command_line("left_atrium", description, "folder with images/ and labels/, or with ID/mri_norm2.h5")
     parser.add_argument("--spacing", type=float, help="millimetres along every axis (default: native, 0.625)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     arguments = parser.parse_args(argv)
-    return run_command(lambda: _told(prepare(arguments.raw, arguments.out, arguments.spacing, arguments.workers)))
+    return run_command(lambda: told(prepare(arguments.raw, arguments.out, arguments.spacing, arguments.workers)))
 
 
-def _job(case: str, raw: Path, out: Path, spacing: float | None) -> Job | None:
+def _job(case: str, raw: Path, out: Path, spacing: float | None) -> VolumeJob | None:
     """What to do for a published case; None where `raw` has no image of it."""
     volume = raw / case / "mri_norm2.h5"
     image, label = raw / "images" / f"{case}.nii.gz", raw / "labels" / f"{case}.nii.gz"
     if volume.is_file():
         labeled = _has_label(volume, case)
-        return Job(case, str(volume), str(volume) if labeled else None, str(out), tuple(LABELS), spacing, SPACING_MM)
+        return VolumeJob(
+            case, str(volume), str(volume) if labeled else None, str(out), tuple(LABELS), spacing, SPACING_MM
+        )
     if image.is_file():
-        return Job(case, str(image), str(label) if label.is_file() else None, str(out), tuple(LABELS), spacing)
+        return VolumeJob(case, str(image), str(label) if label.is_file() else None, str(out), tuple(LABELS), spacing)
     return None
 
 
@@ -104,10 +96,6 @@ def _has_label(volume: Path, case: str) -> bool:
         raise UserError("E202", cause, "Copy the file again, or remove it", case=case) from error
 
 
-def _entry(job: Job) -> Case:
-    return {"id": job.case, **{part: str(path.absolute()) for part, path in job.outputs().items()}}
-
-
 def _protocol(spacing: float, missing: dict[str, int]) -> str:
     text = (
         f"Published split of 80 training and 20 test cases, {spacing:g} mm. The published crops have seen the "
@@ -115,12 +103,6 @@ def _protocol(spacing: float, missing: dict[str, int]) -> str:
     )
     absent = [f"{count} of the published {section} cases" for section, count in missing.items() if count]
     return text + (f" Not here: {' and '.join(absent)}; compare with published figures accordingly." if absent else "")
-
-
-def _told(path: Path) -> str:
-    datalist = Datalist.load(path)
-    counts = ", ".join(f"{len(cases)} {section}" for section, cases in datalist.sections.items() if cases)
-    return f"{path}: {counts}. {datalist.protocol}"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_study(commands)
     _add_prepare(commands)
+    _add_check(commands)
     return top
 
 
@@ -98,7 +99,7 @@ def _add_train(commands) -> None:
         "train a bundle's networks by a method, evaluate and report",
         "mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl",
     )
-    train.add_argument("bundle", help="name of a bundle (phantom, left_atrium), or its folder")
+    train.add_argument("bundle", help="phantom, left_atrium, acdc, dermoscopy, polyp, or a bundle's folder")
     train.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset (with datalist.json)")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument(
@@ -109,6 +110,9 @@ def _add_train(commands) -> None:
     train.add_argument("--recipe", default="default", help="default, strong, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")
     train.add_argument("--validation", type=_number, help="cases of the unlabeled pool that choose the checkpoint")
+    train.add_argument(
+        "--pretrained", type=Path, metavar="FILE", help="ImageNet weights (torchvision, timm) to start from"
+    )
     train.add_argument("--steps", type=_count, help="training steps over all stages")
     train.add_argument("--seed", type=_number, help="draws initial weights and training (default: 0)")
     _add_device(train)
@@ -227,5 +231,17 @@ def _add_prepare(commands) -> None:
         "turn a published dataset's files into a prepared dataset",
         "mednoisy prepare left_atrium RAW data/left_atrium --spacing 1.25",
     )
-    prepare.add_argument("dataset", help="left_atrium")
+    prepare.add_argument("dataset", help="acdc, dermoscopy, left_atrium or polyp")
     prepare.add_argument("arguments", nargs=argparse.REMAINDER, help="of that dataset; see prepare DATASET --help")
+
+
+def _add_check(commands) -> None:
+    check = _command(
+        commands,
+        "check",
+        "compose and build every bundle under every method and recipe, without data or training",
+        "mednoisy check acdc --method sdcl bcp --recipe strong",
+    )
+    check.add_argument("bundles", nargs="*", metavar="BUNDLE", help="names or folders (default: all)")
+    check.add_argument("--method", nargs="+", default=[], help="names or overlays' files (default: all)")
+    check.add_argument("--recipe", nargs="+", default=[], help="names or overlays' files (default: all)")

@@ -46,6 +46,8 @@ def _train(options: argparse.Namespace) -> int:
     for name in ("labeled", "validation", "steps", "seed"):
         if getattr(options, name) is not None:
             overrides[name] = getattr(options, name)
+    if options.pretrained is not None:
+        overrides["pretrained"] = checked_path(options.pretrained, "--pretrained")
     overrides |= _device(options)
     if options.resume:
         overrides["resume"] = True
@@ -194,6 +196,17 @@ def _prepare(options: argparse.Namespace) -> int:
     return import_module(f"mednoisy.data_prep.{options.dataset}").main(options.arguments)
 
 
+def _check(options: argparse.Namespace) -> int:
+    from mednoisy.check import check, table
+
+    checked = check(options.bundles, options.method, options.recipe)
+    print(*table(checked), sep="\n")
+    for each in checked:
+        for fault in each.faults:
+            print(f"mednoisy: {each.name}: {fault}", file=sys.stderr)
+    return DONE_IN_PART if any(each.faults for each in checked) else DONE
+
+
 COMMANDS = {
     "demo": _demo,
     "train": _train,
@@ -203,6 +216,7 @@ COMMANDS = {
     "report": _report,
     "study": _study,
     "prepare": _prepare,
+    "check": _check,
 }
 
 

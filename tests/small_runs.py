@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mednoisy.data.phantoms import make_dataset
 
@@ -15,16 +16,33 @@ SMALL = {
     "val_interval": 2,
     "device": "$torch.device('cpu')",
 }
-SMALL_ARGUMENTS = [word for key, value in SMALL.items() if key != "device" for word in ("--set", f"{key}={value}")]
+SMALL_2D = SMALL | {"patch_size": [32, 32], "stride": [32, 32], "coarse_stride": [32, 32]}
+SMALL_PICTURES = SMALL_2D | {"network_def": "%unet_def"}
+SMALL_ATRIUM = SMALL | {key: [32, 32, 16] for key in ("patch_size", "stride", "coarse_stride")}  # five levels
+SMALL_OF = {"acdc": SMALL_2D, "dermoscopy": SMALL_PICTURES, "left_atrium": SMALL_ATRIUM, "polyp": SMALL_PICTURES}
+KIND_OF = {"acdc": "heart", "dermoscopy": "lesion", "polyp": "polyp"}  # of phantoms; other bundles: atrium
 
 
-def small_dataset(folder: Path) -> Path:
-    """A prepared dataset of two labeled, two unlabeled and two test phantoms; the folder itself."""
-    make_dataset(folder, labeled=2, unlabeled=2, test=2)
+def small(bundle: str) -> dict[str, Any]:
+    """Settings for a bundle."""
+    return SMALL_OF.get(bundle, SMALL)
+
+
+def as_arguments(settings: dict[str, Any]) -> list[str]:
+    """Settings as `--set ID=VALUE`; the device has an option of its own."""
+    return [word for key, value in settings.items() if key != "device" for word in ("--set", f"{key}={value}")]
+
+
+SMALL_ARGUMENTS = as_arguments(SMALL)
+
+
+def small_dataset(folder: Path, bundle: str = "phantom") -> Path:
+    """A prepared dataset of two labeled, two unlabeled and two test phantoms for a bundle; the folder itself."""
+    make_dataset(folder, KIND_OF.get(bundle, "atrium"), labeled=2, unlabeled=2, test=2)
     return folder
 
 
-def train_arguments(data: Path, output: Path, *more: str) -> list[str]:
+def train_arguments(data: Path, output: Path, *more: str, bundle: str = "phantom") -> list[str]:
     """Arguments of `mednoisy` for a run of two steps on a CPU."""
-    where = ["train", "phantom", "--data", str(data), "--output", str(output), "--device", "cpu"]
-    return [*where, "--steps", "2", *SMALL_ARGUMENTS, *more]
+    where = ["train", bundle, "--data", str(data), "--output", str(output), "--device", "cpu"]
+    return [*where, "--steps", "2", "--labeled", "2", "--validation", "0", *as_arguments(small(bundle)), *more]

@@ -33,11 +33,15 @@ UNREADABLE = (  # what the libraries raise for damaged files
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 GREY_MODES = ("1", "L", "I;16", "I;16B", "I;16L", "I", "F")
 NIFTI_HEADER = 540  # bytes, of the longer of its versions
+ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+KEYED_MODES = ("L", "P", "RGB")  # in which PNG may call one value transparent; 16-bit greys keep their depth instead
+ORIENTATION = 0x0112  # the tag of EXIF, XMP and TIFF
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NIFTI_UNITS = {1: 1000.0, 3: 0.001}  # metres and microns in millimetres; all other codes are taken for millimetres
 
 logging.getLogger("nibabel.global").disabled = True  # it prints what it sets right in headers, and raises the rest
 warnings.filterwarnings("ignore", category=Picture.DecompressionBombWarning)  # a slide's mask; more is refused
+warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # a camera's remarks, not the picture
 _stderr_in_use = Lock()
 
 
@@ -146,7 +150,11 @@ def read_itk(path: Path, key: str) -> Voxels:
 
 
 def read_picture(path: Path, key: str) -> Voxels:
-    """A PNG, JPEG or BMP picture: rows and columns, greys at their full depth, all else as RGB."""
+    """A PNG, JPEG or BMP picture: rows and columns as a viewer shows them, greys at their full depth, all else as RGB.
+
+    The orientation of EXIF is applied. Palettes, CMYK and other colour models become RGB of 8 bits a channel, without
+    colour profiles. What is transparent lies on black, so that it is background in a mask too.
+    """
     with Picture.open(path, formats=PILLOW_FORMATS) as picture:
         return _of_picture(picture)
 
@@ -155,7 +163,8 @@ def read_tiff(path: Path, key: str) -> Voxels:
     """A TIFF of one page; what Pillow does not know (doubles, some faulty headers) is left to tifffile."""
     with _quiet():
         try:
-            with Picture.open(path, formats=PILLOW_FORMATS) as picture:
+            # Not by its path: Pillow maps plain greys into memory then, and scrambles those stored turned (13.0).
+            with open(path, "rb") as file, Picture.open(file, formats=PILLOW_FORMATS) as picture:
                 pages = getattr(picture, "n_frames", 1)
                 if pages > 1:
                     raise NotOneImage(f"holds {pages} pages, wanted one")
@@ -197,16 +206,46 @@ def _read_with_tifffile(path: Path) -> Voxels:
         kind = tifffile.PHOTOMETRIC(file.pages.first.photometric)
         if kind not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
             raise ValueError(f"its colours are {kind.name}, known are greys with black as 0, and RGB")
-        array = series.asarray()
+        array, orientation = series.asarray(), file.pages.first.tags.valueof(ORIENTATION, 1)
     array = np.moveaxis(array, 0, -1) if series.axes == "SYX" else array
     if array.ndim == 3 and array.shape[2] != 3:
         raise NotOneImage(f"holds {array.shape[2]} values for each pixel, wanted one or three")
-    return Voxels(array, np.eye(4), 2, located=False, order="rows")
+    return Voxels(_upright(array, orientation), np.eye(4), 2, located=False, order="rows")
 
 
 def _of_picture(picture: Picture.Image) -> Voxels:
-    mode = picture.mode if picture.mode in GREY_MODES else "RGB"
-    return Voxels(np.asarray(picture.convert(mode)), np.eye(4), 2, located=False, order="rows")
+    picture.load()  # Pillow turns TIFFs by itself here, and forgets the tag
+    keyed = "transparency" in picture.info and picture.mode in KEYED_MODES
+    if keyed or picture.mode in ALPHA_MODES:
+        grey = picture.mode in ("L", "LA", "La")
+        array = _on_black(np.asarray(picture.convert("RGBA")))
+        array = array[..., 0] if grey else array
+    else:
+        array = np.asarray(picture.convert(picture.mode if picture.mode in GREY_MODES else "RGB"))
+    upright = _upright(array, picture.getexif().get(ORIENTATION, 1))
+    return Voxels(upright, np.eye(4), 2, located=False, order="rows")
+
+
+def _on_black(array: np.ndarray) -> np.ndarray:
+    """(rows, columns, 4) as RGB on a black ground; refuses a picture that is drawn by transparency alone."""
+    colours, alpha = array[..., :3], array[..., 3:]
+    if alpha.min() == 255:
+        return colours
+    flat = np.rint(colours * (alpha / np.float32(255))).astype(np.uint8)
+    if not flat.any() and (colours.any() or alpha.any()):
+        raise ValueError("all that can be seen is black, what it shows is in its transparency; store it without")
+    return flat
+
+
+def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Rows and columns as a viewer shows them: orientations 2 to 8 flip or turn, anything else is as it should be."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
 
 
 def _one_volume(array: np.ndarray) -> np.ndarray:

@@ -80,10 +80,21 @@ def read_label_map(
         cause = f"{path} holds {values[0]}, which is no label code"
         raise UserError("E223", cause, "Store codes from 0, the background, on", case=case)
     if codes is not None:
-        cure = "Map codes by --map OLD=NEW (0 is background), or add them to --labels"
+        cure = "Mend the file; `evaluate` also maps codes (--map OLD=NEW, 0 is background) or takes more (--labels)"
         check_codes(values, {0, *codes}, str(path), cure, case=case)
     smallest = array.astype(np.min_scalar_type(values[-1].item()), copy=False)
     return LabelMap(replace(image, array=smallest), tuple(note for note in notes if note))
+
+
+def read_reference(path: Path | str, codes: Collection[int] | None = None, *, case: str | None = None) -> Image:
+    """The label of a case, for training and for scoring: a picture as `read_label_map` has it, a volume as stored.
+
+    Raises:
+        UserError: E201 to E209, as `read_image`; of pictures also E206, E223 and E224, as `read_label_map`.
+    """
+    if is_picture(Path(path)):
+        return read_label_map(path, codes, case=case).image
+    return read_image(path, "label", case=case)
 
 
 def _one_channel(array: np.ndarray, path: Path, case: str | None) -> np.ndarray:
@@ -142,7 +153,7 @@ def _cut_greys(greys: np.ndarray, path: Path, case: str | None) -> tuple[np.ndar
         return (greys == WHITE).astype(np.uint8), "white (255) read as code 1"
     if between.max() < SOFT_FROM:
         cause = f"{path} holds {', '.join(map(str, between))} beside white (255): codes with a mark, or soft edges?"
-        raise UserError("E224", cause, "Say what white means: --map 255=0 leaves it out", case=case)
+        raise UserError("E224", cause, "Store white alone; `evaluate` can also leave it out (--map 255=0)", case=case)
     return _cut(greys, path, case, 1)
 
 
@@ -151,7 +162,9 @@ def _cut(greys: np.ndarray, path: Path, case: str | None, white: int) -> tuple[n
     flat = _flat_grey(greys)
     if flat is not None:
         cause = f"{path} has flat areas of grey {flat}: more classes than black and white?"
-        raise UserError("E224", cause, f"Store codes as PNG, and name each by --map {flat}=CODE", case=case)
+        raise UserError(
+            "E224", cause, f"Store codes as PNG; `evaluate` can also name each (--map {flat}=CODE)", case=case
+        )
     return np.where(greys > BLACK_UP_TO, white, 0).astype(np.uint8), f"greys thresholded at {BLACK_UP_TO}"
 
 

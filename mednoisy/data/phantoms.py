@@ -1,4 +1,4 @@
-"""Seeded synthetic datasets: an atrium in 3D, a skin lesion and a polyp in colour. No download, no torch.
+"""Seeded synthetic datasets: an atrium and a heart in 3D, a skin lesion and a polyp in colour. No download, no torch.
 
 Contrast, size, shape and branches vary so much between cases that two labeled ones do not cover them.
 """
@@ -14,7 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.draws import Draw
+from mednoisy.data.fields import smooth_noise
 from mednoisy.data.images import write_nifti, write_picture
+from mednoisy.data.short_axis import SHORT_AXIS_LABELS, SHORT_AXIS_SPACING_MM, short_axis
 from mednoisy.errors import UserError, did_you_mean
 
 ATRIUM_SHAPE, PICTURE_SHAPE = (48, 48, 32), (96, 96)
@@ -37,7 +39,8 @@ def make_dataset(
     training cases labeled and let `Datalist.with_labeled` take them away.
 
     Args:
-        kind: "atrium" (NIfTI, 48x48x32 voxels of 2.5 mm), "lesion" or "polyp" (PNG, 96x96, RGB).
+        kind: "atrium" (NIfTI, 48x48x32 voxels of 2.5 mm), "heart" (NIfTI, about 84x84x7 voxels of 2x2x10 mm, four
+            classes), "lesion" or "polyp" (PNG, 96x96, RGB).
         seed: with the section and the number in it, decides all of a case.
 
     Raises:
@@ -52,18 +55,18 @@ def make_dataset(
         for number in range(count):
             name = f"{section}_{number:03d}"
             image, label = make(Draw(seed, f"phantom/{kind}/{section}", number).generator())
-            paths = _write_case(folder, name, image, label)
+            paths = _write_case(folder, name, image, label, SPACING_MM.get(kind))
             if section == "unlabeled":
                 sections["hidden"].append({"id": name, "label": paths["label"]})
                 del paths["label"]
             sections[section].append({"id": name, **paths})
-    channels = {0: "phantom"} if kind == "atrium" else {0: "red", 1: "green", 2: "blue"}
+    channels = {0: "phantom"} if kind in SPACING_MM else {0: "red", 1: "green", 2: "blue"}
     datalist = Datalist(
         name=f"phantom_{kind}",
         channels=channels,
-        labels={0: "background", 1: kind},
+        labels=dict(enumerate(SHORT_AXIS_LABELS if kind == "heart" else ("background", kind))),
         sections=sections,
-        spacing_unit="mm" if kind == "atrium" else "pixel",
+        spacing_unit="mm" if kind in SPACING_MM else "pixel",
         protocol=f"Synthetic, seed {seed}: the figures say nothing about patients.",
     )
     return datalist.save(folder / "datalist.json")
@@ -83,9 +86,9 @@ def atrium(generator: np.random.Generator) -> tuple[Array, Array]:
         # The wall between two chambers is thin, and the only thing that parts them.
         image[np.maximum(distance, 1.3 - inside) < 0] = blood + generator.uniform(-0.1, 0.1)
     image[inside < 0] = blood
-    image = np.clip(image + 0.05 * _smooth_noise(ATRIUM_SHAPE, 3, generator), 0.01, None)
+    image = np.clip(image + 0.05 * smooth_noise(ATRIUM_SHAPE, 3, generator), 0.01, None)
     image = gaussian_filter(image, generator.uniform(0.5, 0.8)) ** generator.uniform(0.6, 1.6)
-    image *= np.exp(generator.uniform(0.1, 0.4) * _smooth_noise(ATRIUM_SHAPE, 14, generator))
+    image *= np.exp(generator.uniform(0.1, 0.4) * smooth_noise(ATRIUM_SHAPE, 14, generator))
     noise = generator.uniform(0.03, 0.09) * generator.standard_normal((2, *ATRIUM_SHAPE))
     image = np.hypot(image + noise[0], noise[1])  # Rician, as the magnitude of a complex signal is
     return np.clip(np.rint(1000 * image), 1, 30000).astype(np.int16), (inside < 0).astype(np.uint8)
@@ -121,7 +124,7 @@ def polyp(generator: np.random.Generator) -> tuple[Array, Array]:
     grid = _picture_grid()
     mucosa = np.array([0.78, 0.42, 0.34]) * generator.uniform(0.7, 1.1) + generator.uniform(-0.05, 0.05, 3)
     angle, phase = generator.uniform(0, 2 * np.pi, 2)
-    across = np.cos(angle) * grid[0] + np.sin(angle) * grid[1] + 4 * _smooth_noise(PICTURE_SHAPE, 10, generator)
+    across = np.cos(angle) * grid[0] + np.sin(angle) * grid[1] + 4 * smooth_noise(PICTURE_SHAPE, 10, generator)
     folds = 1 + generator.uniform(0.08, 0.22) * np.sin(across * 2 * np.pi / generator.uniform(16, 34) + phase)
     image = mucosa * folds[..., np.newaxis] * (1 + 0.04 * _texture(2, generator))
     lumen = _blob(grid, generator.uniform(-40, 40, 2), generator.uniform(8, 18, 2), 0.2, generator)
@@ -139,26 +142,23 @@ def polyp(generator: np.random.Generator) -> tuple[Array, Array]:
 
 
 KINDS: dict[str, Callable[[np.random.Generator], tuple[Array, Array]]]
-KINDS = {"atrium": atrium, "lesion": lesion, "polyp": polyp}
+KINDS = {"atrium": atrium, "heart": short_axis, "lesion": lesion, "polyp": polyp}
+SPACING_MM = {"atrium": (ATRIUM_SPACING_MM,) * 3, "heart": SHORT_AXIS_SPACING_MM}  # others are pictures
 
 
-def _write_case(folder: Path, name: str, image: Array, label: Array) -> dict[str, str]:
-    suffix = ".nii.gz" if image.dtype == np.int16 else ".png"
+def _write_case(
+    folder: Path, name: str, image: Array, label: Array, spacing: tuple[float, ...] | None
+) -> dict[str, str]:
+    suffix = ".nii.gz" if spacing else ".png"
     paths = {part: (folder / f"{part}s" / f"{name}{suffix}").absolute() for part in ("image", "label")}
-    if suffix == ".png":
+    if spacing is None:
         write_picture(paths["image"], image)
         write_picture(paths["label"], label > 0)
     else:
-        affine = np.diag([ATRIUM_SPACING_MM] * 3 + [1.0])
+        affine = np.diag([*spacing, 1.0])
         write_nifti(paths["image"], image, affine)
         write_nifti(paths["label"], label, affine)
     return {part: str(path) for part, path in paths.items()}
-
-
-def _smooth_noise(shape: tuple[int, ...], sigma: float, generator: np.random.Generator) -> Array:
-    """A smooth random field of mean 0 and standard deviation 1."""
-    field = gaussian_filter(generator.standard_normal(shape), sigma, mode="reflect")
-    return (field - field.mean()) / field.std()
 
 
 # --- the atrium: signed distances in voxels, negative inside -------------------------------------------------
@@ -168,7 +168,7 @@ def _warped_grid(generator: np.random.Generator) -> Array:
     """(3, *shape): coordinates around a centre near the middle, rotated and bent, so that shapes are too."""
     grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float64) for size in ATRIUM_SHAPE], indexing="ij"))
     centre = (np.array(ATRIUM_SHAPE) - 1) / 2 + generator.uniform(-2.5, 2.5, 3)
-    grid += np.stack([_smooth_noise(ATRIUM_SHAPE, 7, generator) for _ in range(3)])
+    grid += np.stack([smooth_noise(ATRIUM_SHAPE, 7, generator) for _ in range(3)])
     rotation = Rotation.from_euler("xyz", generator.uniform(-0.35, 0.35, 3)).as_matrix()
     return np.tensordot(rotation, grid - centre.reshape(3, 1, 1, 1), axes=1)
 
@@ -249,7 +249,7 @@ def _picture_grid() -> Array:
 
 
 def _texture(sigma: float, generator: np.random.Generator) -> Array:
-    return _smooth_noise(PICTURE_SHAPE, sigma, generator)[..., np.newaxis]
+    return smooth_noise(PICTURE_SHAPE, sigma, generator)[..., np.newaxis]
 
 
 def _blob(grid: Array, centre: Array, radii: Array, ragged: float, generator: np.random.Generator) -> Array:
@@ -258,7 +258,7 @@ def _blob(grid: Array, centre: Array, radii: Array, ragged: float, generator: np
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     offset = np.tensordot(turn, grid - np.reshape(centre, (2, 1, 1)), axes=1)
     length = np.linalg.norm(offset / np.reshape(radii, (2, 1, 1)), axis=0)
-    outline = 1 + ragged * 0.5 * _smooth_noise(PICTURE_SHAPE, 0.35 * radii.min() + 1, generator)
+    outline = 1 + ragged * 0.5 * smooth_noise(PICTURE_SHAPE, 0.35 * radii.min() + 1, generator)
     return (length - np.clip(outline, 0.4, None)) * radii.min()
 
 

@@ -7,6 +7,7 @@ in a message about missing libraries. Hence a transform of our own instead of an
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from mednoisy.data.images import Image, case_name, check_image, check_pair, read_image
+from mednoisy.data.label_maps import read_reference
+from mednoisy.errors import UserError
+
+GREYS_OF_16_BITS = 257  # each stands for one of 8 bits: 65535 / 255
 
 
 class LoadCased(MapTransform):
@@ -24,17 +29,28 @@ class LoadCased(MapTransform):
     `filename_or_obj`, as MONAI's inversion and saving need them. Faults are told with the item's `id`, or the
     image's file name where it has none (it then receives that `id`). A key that an item lacks is left out.
 
+    Pictures, (3, rows, columns) or (1, rows, columns), keep the values of their file; as labels they are read by
+    `label_maps.py` (white is code 1, soft edges are cut).
+
     Args:
         keys: which of `image` and `label` to load; other keys are loaded like images.
         codes: label codes; where given, labels are checked against them and against their image's grid.
+        channels: how many an image must have; None for as many as its file has. For 3, one grey becomes three equal
+            channels (16 bits on the scale of 8, as fractions); for 1, three equal channels become one.
 
     Raises:
-        UserError: E201 to E209, see `images.py`.
+        UserError: E201 to E209, see `images.py`; E225 other channels than wanted; E223 and E224, see `label_maps.py`.
     """
 
-    def __init__(self, keys: Sequence[str] = ("image", "label"), codes: Collection[int] | None = None):
+    def __init__(
+        self,
+        keys: Sequence[str] = ("image", "label"),
+        codes: Collection[int] | None = None,
+        channels: int | None = None,
+    ):
         super().__init__(keys, allow_missing_keys=True)
         self.codes = None if codes is None else frozenset(int(code) for code in codes)
+        self.channels = channels
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with its paths replaced by what the files hold."""
@@ -42,7 +58,8 @@ class LoadCased(MapTransform):
         paths = {str(key): str(item[key]) for key in self.key_iterator(item)}
         case = str(item.get("id") or case_name(next(iter(paths.values()), "")))
         images = {
-            key: read_image(path, "label" if key == "label" else "image", case=case) for key, path in paths.items()
+            key: read_reference(path, self.codes, case=case) if key == "label" else self._image(path, case)
+            for key, path in paths.items()
         }
         for key, image in images.items():
             if key != "label":
@@ -52,6 +69,20 @@ class LoadCased(MapTransform):
         item.update({key: _meta_tensor(image, paths[key], is_label=key == "label") for key, image in images.items()})
         item["id"] = case
         return item
+
+    def _image(self, path: str, case: str) -> Image:
+        image = read_image(path, "image", case=case)
+        array, axes = image.array, len(image.spacing)
+        found = array.shape[-1] if array.ndim > axes else 1
+        if self.channels in (None, found):
+            return image
+        if (self.channels, found) == (3, 1):
+            eight_bits = array / np.float32(GREYS_OF_16_BITS) if array.dtype == np.uint16 else array
+            return replace(image, array=np.repeat(eight_bits[..., np.newaxis], 3, axis=-1))
+        if (self.channels, found) == (1, 3) and (array == array[..., :1]).all():
+            return replace(image, array=array[..., 0])
+        cause = f"{path} has {found} channels, wanted {self.channels}"
+        raise UserError("E225", cause, "Convert the file, or correct `channels` of the datalist", case=case)
 
 
 def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.images import read_image
+from mednoisy.data.label_maps import read_reference
 from mednoisy.data.readers import LoadCased
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
@@ -23,7 +23,8 @@ from mednoisy.evaluation.metrics import TABLE_METRICS, Row, write_metrics
 from mednoisy.evaluation.results import COLUMNS, count_undefined, score_case, write_summary
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.files import written_aside
-from mednoisy.inference.predict import predict_case, write_labels
+from mednoisy.inference.predict import predict_case
+from mednoisy.inference.saving import label_file, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -150,7 +151,7 @@ class Evaluation:
         rows: list[dict[str, Any]] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
-            reference = read_image(case["label"], "label", case=case["id"])
+            reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
             spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
             for predictor, labels in prediction.labels.items():
                 for row in score_case(case["id"], labels, reference.array, spacing, self._classes):
@@ -158,8 +159,8 @@ class Evaluation:
                         row = _as_published(row, math.prod(reference.spacing))
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
             if name == "honest":
-                path = self.run_folder.predictions / f"{case['id']}.nii.gz"
-                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"])
+                path = label_file(self.run_folder.predictions, case["id"], case["image"])
+                write_labels(path, prediction.labels[deployed], prediction.affine)
         return rows
 
     @property
@@ -187,7 +188,8 @@ class Evaluation:
                     "id": case["id"],
                     "image": case["image"],
                     "reference": case["label"],
-                    "prediction": f"predictions/{case['id']}.nii.gz",
+                    "prediction": f"predictions/{label_file('', case['id'], case['image'])}",
+                    **({"centre": case["centre"]} if "centre" in case else {}),
                 }
                 for case in cases
             ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 from torch.optim import Optimizer
 
 from mednoisy.engines.schedules import Constant
@@ -39,6 +39,12 @@ class Stage:
     unlabeled: int = 0
     schedule: Callable[[int, int], float] = Constant()  # noqa: RUF009, it is frozen
     carry_optimisers: bool = False
+
+
+def students_of(stages: Sequence[Stage]) -> list[Module]:
+    """The networks that the stages train, each once."""
+    students = [student for stage in stages for student in stage.method().students.values()]
+    return list(dict.fromkeys(students))
 
 
 def split_steps(total: int, shares: Sequence[float]) -> list[int]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import nibabel
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
-from mednoisy.data.formats import SUFFIXES, reader_of
-from mednoisy.data.images import SAME_PLACE, Image, case_name, corners_apart_mm, listed
+from mednoisy.data.images import SAME_PLACE, Image, corners_apart_mm, listed
+from mednoisy.data.naming import best_match, files_by_id, namings
 from mednoisy.errors import UserError
 
 
@@ -61,8 +59,8 @@ def find_pairs(
         UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice in a folder; E422 no id
             in common; E423 ids without partner.
     """
-    found = [_files(Path(folder), strip) for folder in (predictions, references)]
-    of_predictions, of_references = _best_match(*found)
+    found = [files_by_id(Path(folder), strip) for folder in (predictions, references)]
+    of_predictions, of_references = best_match(*found)
     common = sorted(of_predictions.keys() & of_references.keys())
     only_predictions = sorted(of_predictions.keys() - of_references.keys())
     only_references = sorted(of_references.keys() - of_predictions.keys())
@@ -77,7 +75,7 @@ def find_pairs(
     of_images: Mapping[str, Path] = {}
     if images is not None:
         known = {name: of_references[name] for name in common}
-        of_images = max(_namings(_files(Path(images), strip)), key=lambda naming: len(naming.keys() & known.keys()))
+        of_images = max(namings(files_by_id(Path(images), strip)), key=lambda naming: len(naming.keys() & known.keys()))
         if not of_images.keys() & known.keys():
             _refuse_strangers(images, of_images, references, known)
     pairs = [Pair(name, of_predictions[name], of_references[name], of_images.get(name)) for name in common]
@@ -126,57 +124,6 @@ def on_grid_of(
         raise UserError("E425", cause, "Store it in the reference's order, or call without --strict", case=case)
     turned = np.ascontiguousarray(apply_orientation(array, nearest.orientation))
     return turned.reshape(reference.shape), f"axes turned from {axes[0]} to {axes[1]}, as the reference has them"
-
-
-def _files(folder: Path, strip: Sequence[str]) -> dict[str, Path]:
-    """Id to file, for all files of known formats at any depth."""
-    if not folder.is_dir():
-        raise UserError("E420", f"{folder} is no folder", "Correct the path")
-    found: dict[str, Path] = {}
-    twice: list[str] = []
-    for path in _walked(folder):
-        below = path.relative_to(folder).parent / _stripped(case_name(path), strip)
-        name = unicodedata.normalize("NFC", below.as_posix())
-        if name in found:
-            twice.append(f"{name} ({found[name].name}, {path.name})")
-        found.setdefault(name, path)
-    if twice:
-        raise UserError("E421", f"{folder} holds more than one file for {listed(twice)}", "Keep one of each")
-    if not found:
-        raise UserError("E420", f"{folder} holds no file of a known format", f"Known: {', '.join(SUFFIXES)}")
-    return found
-
-
-def _walked(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise UserError("E420", f"{error.filename} cannot be listed: {error.strerror}", "Make it readable") from error
-
-    for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(where, name) for name in sorted(names) if not name.startswith("."))
-        yield from (path for path in paths if reader_of(path))
-
-
-def _stripped(name: str, strip: Sequence[str]) -> str:
-    """The name without the longest of the endings that it has; never nothing."""
-    name = unicodedata.normalize("NFC", name)
-    for ending in sorted((unicodedata.normalize("NFC", ending) for ending in strip), key=len, reverse=True):
-        if ending and name.endswith(ending) and name != ending:
-            return name.removesuffix(ending)
-    return name
-
-
-def _namings(files: Mapping[str, Path]) -> list[Mapping[str, Path]]:
-    """The ways to call a folder's files: without the name that all of them share, if so, and as they are."""
-    ids = [PurePosixPath(name) for name in files]
-    if len({name.name for name in ids}) > 1 or any(len(name.parts) < 2 for name in ids):
-        return [files]
-    return [{PurePosixPath(name).parent.as_posix(): path for name, path in files.items()}, files]
-
-
-def _best_match(first: Mapping[str, Path], second: Mapping[str, Path]) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
-    """The namings with most ids in common, the shortest of them."""
-    return max(product(_namings(first), _namings(second)), key=lambda both: len(both[0].keys() & both[1].keys()))
 
 
 def _refuse_strangers(

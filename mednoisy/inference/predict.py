@@ -1,4 +1,4 @@
-"""Label maps on the grid that the image came on, in memory or as NIfTI files."""
+"""Label maps on the grid that the image came on, in memory or as files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from monai.utils import convert_to_tensor
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mednoisy.data.formats import is_picture
-from mednoisy.data.images import case_name, write_nifti
+from mednoisy.data.images import case_name
 from mednoisy.errors import UserError, user_error_behind
+from mednoisy.inference.saving import label_file, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
 Case = Mapping[str, str]
@@ -81,7 +81,8 @@ def predict_files(
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
-    Each file appears whole or not at all. A progress bar is shown on a terminal. Arguments as in `predict_case`.
+    A picture's label map is `ID.png`. Each file appears whole or not at all. A progress bar is shown on a terminal.
+    Arguments as in `predict_case`.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
@@ -94,16 +95,11 @@ def predict_files(
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         prediction = predict_case(case, predictors, preprocessing, inferer, device)
-        paths = {name: Path(output) / name / f"{case['id']}.nii.gz" for name in prediction.labels}
+        paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
-            write_labels(path, prediction.labels[name], prediction.affine, case["image"])
+            write_labels(path, prediction.labels[name], prediction.affine)
         written[case["id"]] = paths
     return written
-
-
-def write_labels(path: Path | str, labels: np.ndarray, affine: np.ndarray, image: Path | str) -> None:
-    """Write the label map of `image` as NIfTI, whose first axis points right: a picture's rows become its second."""
-    write_nifti(path, labels.T if is_picture(Path(image)) else labels, affine)
 
 
 def to_source_grid(scores: Tensor, image: MetaTensor, preprocessing: Compose) -> Tensor:

@@ -90,5 +90,6 @@ def _labels(student: nn.Module, batch: Batch) -> Tensor:
 
 
 def _same_weights(a: nn.Module, b: nn.Module) -> bool:
+    """Whether all weights are equal; those on the device `meta` have no values that could be."""
     pairs = list(zip(a.parameters(), b.parameters(), strict=False))
-    return all(mine.shape == other.shape and torch.equal(mine, other) for mine, other in pairs)
+    return all(mine.shape == other.shape and not mine.is_meta and torch.equal(mine, other) for mine, other in pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def load_pretrained(network: nn.Module, file: Path | str) -> Pretrained:
         )
     encoder.load_state_dict(dict(zip(encoder.state_dict(), (own | kept).values(), strict=True)))
     return Pretrained(encoder.name, len(kept), len(entries) - len(kept), summed)
+
+
+def load_pretrained_where_it_fits(networks: Iterable[nn.Module], file: Path | str) -> list[Pretrained]:
+    """`load_pretrained` for each network that has an `ImageNetEncoder`; others keep the weights they have.
+
+    Raises:
+        UserError: as `load_pretrained`; E343 also if none has such an encoder.
+    """
+    networks = list(networks)
+    fitting = [network for network in networks if isinstance(getattr(network, "encoder", None), ImageNetEncoder)]
+    return [load_pretrained(network, file) for network in fitting or networks]
 
 
 def _encoder_for_imagenet(network: nn.Module) -> ImageNetEncoder:

@@ -10,10 +10,19 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
 from mednoisy.composition import bundles_folder, compose, known
-from tests.small_runs import SMALL, small_dataset
+from tests.small_runs import SMALL, small, small_dataset
 
 BUNDLES, METHODS, RECIPES = known("bundle"), known("method"), known("recipe")
-OWN_METHOD = {"left_atrium": "sdcl", "phantom": "supervised"}  # of a bundle without an overlay
+OWN_METHOD = {  # of a bundle without an overlay
+    "acdc": "sdcl",
+    "dermoscopy": "supervised",
+    "left_atrium": "sdcl",
+    "phantom": "supervised",
+    "polyp": "online_labels",
+}
+QUICK = [(bundle, None, "default") for bundle in BUNDLES]
+QUICK += [(bundle, OWN_METHOD[bundle], recipe) for bundle in BUNDLES for recipe in ("strong", "published")]
+PAIRS = [(bundle, method, recipe) for bundle in BUNDLES for method in (None, *METHODS) for recipe in RECIPES]
 SCHEMA = Path(__file__).parent / "meta_schema.json"
 
 
@@ -23,9 +32,20 @@ def _no_duplicate_keys(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two labeled, two unlabeled and two test phantoms."""
-    return small_dataset(tmp_path_factory.mktemp("phantoms"))
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two labeled, two unlabeled and two test phantoms for each bundle."""
+    return {bundle: small_dataset(tmp_path_factory.mktemp(bundle), bundle) for bundle in BUNDLES}
+
+
+@pytest.fixture(scope="module")
+def dataset(datasets: dict[str, Path]) -> Path:
+    """Those of the phantom bundle."""
+    return datasets["phantom"]
+
+
+def patch_of(bundle: str) -> list[int]:
+    """A small patch in 2D or 3D, as large as networks of five levels take it."""
+    return [32] * len(small(bundle)["patch_size"])
 
 
 def configs(bundle: str) -> Path:
@@ -33,9 +53,11 @@ def configs(bundle: str) -> Path:
 
 
 def test_there_are_the_bundles_methods_and_recipes_that_the_help_names():
-    assert BUNDLES == ["left_atrium", "phantom"]
-    semi_supervised = ["cps", "fixmatch", "mean_teacher", "online_labels", "sdcl", "sdcl_plain"]
-    assert sorted([*semi_supervised, "bcp", "copy_paste", "supervised", "ua_mt", "unimatch"]) == METHODS
+    assert BUNDLES == ["acdc", "dermoscopy", "left_atrium", "phantom", "polyp"]
+    assert [
+        *("bcp", "copy_paste", "cps", "fixmatch", "mean_teacher", "online_labels", "sdcl", "sdcl_plain"),
+        *("supervised", "ua_mt", "unimatch"),
+    ] == METHODS
     assert RECIPES == ["published", "strong", "default"]
 
 
@@ -87,9 +109,11 @@ def test_inference_and_training_spell_the_same_networks_and_windows(bundle):
     train, inference = (
         ConfigParser.load_config_file(str(configs(bundle) / f"{n}.yaml")) for n in ("train", "inference")
     )
-    for key in ("patch_size", "stride", "window_batch", "width"):
+    shared = {"unet_def", "deeplab_def", "fpn_def", "head_dropout"} & inference.keys()
+    for key in ("patch_size", "stride", "window_batch", "width", *sorted(shared)):
         assert inference[key] == train[key], key
-    members = inference["network_def"].get("members", [inference["network_def"]])
+    deployed = inference["network_def"]  # a reference, a network or an ensemble
+    members = [deployed] if isinstance(deployed, str) else deployed.get("members", [deployed])
     trained = [train["network_def"], train["partner_def"]][: len(members)]
     assert members == trained
 
@@ -102,14 +126,17 @@ def test_a_bundle_alone_is_its_own_method(bundle):
     assert {key: train[key] for key in overlay} == overlay
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("method", [None, *METHODS])
-@pytest.mark.parametrize("bundle", BUNDLES)
-def test_every_method_and_recipe_leaves_a_complete_bundle(bundle, method, recipe, dataset, tmp_path):
+def in_full() -> list:
+    """All bundles under all methods and recipes; those that say little new are slow."""
+    return [pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow) for pair in PAIRS]
+
+
+@pytest.mark.parametrize(("bundle", "method", "recipe"), in_full())
+def test_every_method_and_recipe_leaves_a_complete_bundle(bundle, method, recipe, datasets, tmp_path):
     """MONAI's required properties are there and referenced, whatever overlays a bundle wears."""
-    places = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "run"), "validation": 0, "labeled": 2}
-    places["patch_size"] = [32, 32, 32]
-    workflow = compose(bundle, method, recipe, overrides=SMALL | places).workflow()
+    places = {"dataset_dir": str(datasets[bundle]), "output_dir": str(tmp_path / "run"), "validation": 0, "labeled": 2}
+    places["patch_size"] = patch_of(bundle)
+    workflow = compose(bundle, method, recipe, overrides=small(bundle) | places).workflow()
     workflow.initialize()
     assert workflow.check_properties() == []
     trainer = workflow.parser.get_parsed_content("train#trainer")
@@ -118,16 +145,17 @@ def test_every_method_and_recipe_leaves_a_complete_bundle(bundle, method, recipe
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
-def test_inference_is_complete(bundle, dataset):
+def test_inference_is_complete(bundle, datasets):
     workflow = ConfigWorkflow(
         config_file=str(configs(bundle) / "inference.yaml"),
         workflow_type="infer",
         logging_file=False,
-        dataset_dir=str(dataset / "images"),
+        dataset_dir=str(datasets[bundle] / "images"),
         width=2,
     )
     workflow.initialize()
     assert workflow.check_properties() == []
+    assert len(workflow.parser.get_parsed_content("dataset#data")) == 6
 
 
 def test_a_setting_of_the_epochs_scales_all_stages(dataset, tmp_path):
@@ -140,24 +168,27 @@ def test_a_setting_of_the_epochs_scales_all_stages(dataset, tmp_path):
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
-def test_a_trained_network_is_exported(bundle, dataset, tmp_path, monkeypatch):
+def test_a_trained_network_is_exported(bundle, datasets, tmp_path, monkeypatch):
     """Two steps of a bundle alone leave weights that `ckpt_export` turns into TorchScript, which predicts the same."""
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "models" / "model.pt"
-    places = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "run"), "model_file": str(model)}
-    places |= {"steps": 2, "labeled": 2, "validation": 0, "patch_size": [32, 32, 32]}
-    compose(bundle, overrides=SMALL | places).run()
+    places = {"dataset_dir": str(datasets[bundle]), "output_dir": str(tmp_path / "run"), "model_file": str(model)}
+    places |= {"steps": 2, "labeled": 2, "validation": 0, "patch_size": patch_of(bundle)}
+    compose(bundle, overrides=small(bundle) | places).run()
+    networks = {"width": 2, **{key: value for key, value in small(bundle).items() if key == "network_def"}}
     ckpt_export(
         net_id="network_def",
         filepath=str(tmp_path / "model.ts"),
         ckpt_file=str(model),
         meta_file=str(configs(bundle) / "metadata.json"),
         config_file=str(configs(bundle) / "inference.yaml"),
-        width=2,
+        **networks,
     )
-    parser = ConfigParser(ConfigParser.load_config_file(str(configs(bundle) / "inference.yaml")) | {"width": 2})
+    parser = ConfigParser(ConfigParser.load_config_file(str(configs(bundle) / "inference.yaml")) | networks)
     network = parser.get_parsed_content("network_def")
     network.load_state_dict(torch.load(model, weights_only=True))
-    image = torch.rand(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+    channels = json.loads((configs(bundle) / "metadata.json").read_text())["network_data_format"]["inputs"]["image"]
+    shape = (1, channels["num_channels"], *patch_of(bundle))
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     exported = torch.jit.load(str(tmp_path / "model.ts"))
     torch.testing.assert_close(exported.eval()(image), network.eval()(image))

@@ -73,6 +73,8 @@ def content(method: str, seed: int = 0) -> dict[str, torch.nn.Module]:
     for number, name in enumerate(("network_def", "partner_def")):
         torch.manual_seed(seed + number)
         networks[name] = parser.get_parsed_content(name)
+    if "source_def" in parser:  # drawn behind the partner, when the stages are made
+        networks["source_def"] = parser.get_parsed_content("source_def")
     return networks
 
 
@@ -93,8 +95,8 @@ def test_the_second_stage_gets_the_momentum_teacher(dataset, tmp_path):
     settings["model_file"] = str(tmp_path / "run" / "models" / "model.pt")
     parser = compose("phantom", "online_labels", overrides=settings).run().parser
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["method"]
-    start = content("online_labels")["partner_def"].state_dict()
-    trained = parser.get_parsed_content("partner_def").state_dict()
+    start = content("online_labels")["source_def"].state_dict()
+    trained = parser.get_parsed_content("source_def").state_dict()
     for name, value in start.items():
         expected = 0.95 * value + 0.05 * trained[name]
         torch.testing.assert_close(last[f"teacher.network.{name}"], expected)

@@ -121,6 +121,18 @@ def put(key, value):
     return lambda content: content.update({key: value})
 
 
+def of_patients(**patients):
+    """The change that names the patients of some cases, by id."""
+
+    def change(content):
+        for section in ("labeled", "unlabeled", "test"):
+            for entry in content[section]:
+                if entry["id"] in patients:
+                    entry["patient"] = patients[entry["id"]]
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -138,6 +150,8 @@ def put(key, value):
         (edit("test", 0, image=7), r"E213 an entry is a table of non-empty texts.*\(.*section 'test', entry 1\)"),
         (edit("test", 0, id="../x"), r"E213 case '../x': the id cannot be a file's name"),
         (edit("hidden", 1, id="p0"), r"E214 case 'p0': is hidden but not in 'unlabeled' \(.*entry 2\)"),
+        (edit("hidden", 0, patient="a"), r"E213 case 'u0': unknown key 'patient' \(.*section 'hidden', entry 1\)"),
+        (of_patients(p1="a", t0="a"), r"E226 case 't0': patient 'a' is in training and in test \(.*'test', entry 1\)"),
         (edit("unlabeled", 2, image="image/gone"), r"E215 case 'u2': image .*gone does not exist.*Restore"),
         (put("split_digest", "0123"), "E216 .*not those that `split_digest` was taken of. Restore"),
     ],
@@ -180,3 +194,44 @@ def test_another_number_of_classes_than_the_network_has_is_refused(written):
     assert Datalist.load(path, codes=2).labels == Datalist.load(path).labels
     with pytest.raises(UserError, match=r"E219 .*datalist\.json lists 2 label codes, the configuration has 4"):
         Datalist.load(path, codes=4)
+
+
+TWO_EACH = {"p0": "a", "p1": "b", "p2": "b", "p3": "c", "p4": "a", "u0": "d", "u2": "d"}
+
+
+def test_patients_are_what_is_counted(written):
+    """Two labeled of patients a (p0, p4), b (p1, p2), c (p3): all scans of a and b, and only they."""
+    datalist = Datalist.load(written(of_patients(**TWO_EACH)), labeled=2, validation=1)
+    assert ids(datalist, "labeled") == ["p0", "p1", "p2", "p4"]
+    assert ids(datalist, "validation") == ["u0", "u2"]
+    assert ids(datalist, "unlabeled") == ["p3", "u1"]
+    assert ids(datalist, "hidden") == ["p3"]
+    assert datalist.patients("labeled") == ["a", "b"]
+    assert datalist.patients("unlabeled") == ["c", "u1"]
+    assert datalist.cases("validation")[1]["patient"] == "d"
+    assert "label" not in datalist.cases("unlabeled")[0]
+
+
+def test_a_patient_with_labels_chooses_no_checkpoint(written):
+    """Of patient a one scan is labeled, the other (u2) not: validation takes u0 though u2 is the later one."""
+    datalist = Datalist.load(written(of_patients(p0="a", u2="a")), labeled=1, validation=5)
+    assert ids(datalist, "validation") == ["p1", "p2", "p3", "p4", "u0"]
+    with pytest.raises(UserError, match="E217 6 validation cases are asked for; 5 unlabeled cases have a reference"):
+        Datalist.load(written(of_patients(p0="a", u2="a")), labeled=1, validation=6)
+
+
+def test_more_patients_than_there_are_is_refused(written):
+    with pytest.raises(UserError, match=r"E217 4 labeled patients are asked for; .* has 3. Ask for 1 to 3"):
+        Datalist.load(written(of_patients(**TWO_EACH)), labeled=4)
+
+
+def test_patients_and_centres_are_kept(written, tmp_path):
+    def change(content):
+        of_patients(**TWO_EACH)(content)
+        content["test"][0]["centre"] = "C4"
+
+    datalist = Datalist.load(written(change))
+    datalist.save(tmp_path / "again.json")
+    again = Datalist.load(tmp_path / "again.json")
+    assert again.sections == datalist.sections
+    assert again.cases("test")[0]["centre"] == "C4"

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK
 import tifffile
 from PIL import Image as Picture
+from PIL import ImageOps
 
 from mednoisy.data.formats import META_IMAGE, NIFTI, NRRD, PICTURES, SUFFIXES, is_lossy
 from mednoisy.data.images import read_image, write_nifti
@@ -303,3 +304,105 @@ def test_stderr_is_given_back(tmp_path, capfd):
 def test_heavy_readers_wait_until_they_are_needed():
     code = "import sys, mednoisy.data.label_maps; print({'torch', 'monai', 'SimpleITK', 'tifffile'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+FEW = GREYS // 32 * 32  # few enough colours for any palette
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_orientation_is_applied_as_a_viewer_does(tmp_path, orientation, suffix, colour):
+    """What a camera stored turned or flipped comes upright: Pillow's own transposition is the yardstick (for TIFF,
+    which Pillow may scramble, on the same picture as PNG)."""
+    stored = np.stack([GREYS, GREYS.T.reshape(20, 30), 255 - GREYS], axis=-1) if colour else GREYS
+    exif = Picture.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.png", f"a{suffix}"):
+        Picture.fromarray(stored).save(tmp_path / name, exif=exif)
+    with Picture.open(tmp_path / ("a.jpg" if suffix == ".jpg" else "a.png")) as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}").array, upright)
+    if suffix != ".jpg" and orientation == 6:  # turned clockwise: the first column becomes the first row, reversed
+        np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}").array[0], stored[::-1, 0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_by_tifffile_too(tmp_path, orientation):
+    Picture.fromarray(GREYS).save(tmp_path / "a.tif", tiffinfo={0x0112: orientation})
+    tag = (0x0112, "H", 1, orientation, True)
+    tifffile.imwrite(tmp_path / "b.tif", GREYS.astype(float), photometric="minisblack", extratags=[tag])
+    np.testing.assert_array_equal(read_image(tmp_path / "b.tif").array, read_image(tmp_path / "a.tif").array)
+
+
+def test_deep_greys_are_turned_whole(tmp_path):
+    exif = Picture.Exif()
+    exif[0x0112] = 8
+    deep = GREYS.astype(np.uint16) * 257
+    Picture.fromarray(deep).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").array, np.rot90(deep))
+
+
+def test_damaged_exif_is_passed_over(tmp_path, recwarn):
+    Picture.fromarray(GREYS).save(tmp_path / "a.png", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x05\x00\x12")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").array, GREYS)
+
+
+def test_transparency_lies_on_black(tmp_path):
+    """Half transparent is half as bright, wholly transparent is background; opaque pictures are as without alpha."""
+    colours = np.full((3, 4, 4), 200, np.uint8)
+    colours[..., 3] = 255
+    Picture.fromarray(colours).save(tmp_path / "opaque.png")
+    colours[0, :, 3], colours[1, :, 3] = 0, 51
+    Picture.fromarray(colours).save(tmp_path / "alpha.png")
+    Picture.fromarray(colours).convert("LA").save(tmp_path / "grey.png")
+    Picture.fromarray(colours).save(tmp_path / "alpha.tif")
+    expected = np.repeat([[0], [40], [200]], 4, axis=1)
+    assert (read_image(tmp_path / "opaque.png").array == 200).all()
+    for name in ("alpha.png", "alpha.tif"):
+        np.testing.assert_array_equal(read_image(tmp_path / name).array, np.stack([expected] * 3, axis=-1))
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png").array, expected)
+
+
+def test_a_transparent_colour_of_a_palette_is_black(tmp_path):
+    clear = int(FEW[0, 0])
+    Picture.fromarray(FEW).convert("P").save(tmp_path / "a.png", transparency=clear)
+    array = read_image(tmp_path / "a.png").array
+    assert array.shape == (20, 30, 3)
+    np.testing.assert_array_equal(array, np.stack([np.where(clear == FEW, 0, FEW)] * 3, axis=-1))
+
+
+def test_a_picture_drawn_by_transparency_alone_is_refused(tmp_path):
+    array = np.zeros((20, 30, 4), np.uint8)
+    array[5:9, 5:9, 3] = 255
+    Picture.fromarray(array).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"E202 case 'p7': .* what it shows is in its transparency; store it without"):
+        read_image(tmp_path / "a.png", case="p7")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_palettes_become_rgb(tmp_path, suffix):
+    colours = np.stack([FEW, 255 - FEW, FEW // 2], axis=-1)
+    Picture.fromarray(colours).quantize(8, dither=Picture.Dither.NONE).save(tmp_path / f"a{suffix}")
+    with Picture.open(tmp_path / f"a{suffix}") as picture:
+        assert picture.mode == "P"
+    np.testing.assert_allclose(read_image(tmp_path / f"a{suffix}").array, colours, atol=1)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_cmyk_becomes_rgb(tmp_path, suffix):
+    colours = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    Picture.fromarray(colours).convert("CMYK").save(tmp_path / f"a{suffix}")
+    with Picture.open(tmp_path / f"a{suffix}") as picture:
+        assert picture.mode == "CMYK"
+    np.testing.assert_allclose(read_image(tmp_path / f"a{suffix}").array, colours, atol=3)
+
+
+def test_the_largest_picture_of_the_archives(tmp_path):
+    """4288x2848 pixels, as the largest dermoscopy images have."""
+    large = np.zeros((2848, 4288, 3), np.uint8)
+    large[1000:2000, 3000:] = (250, 120, 60)
+    Picture.fromarray(large).save(tmp_path / "a.jpg")
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == (2848, 4288)
+    np.testing.assert_allclose(image.array[1500, 3500], (250, 120, 60), atol=3)

@@ -77,7 +77,7 @@ def test_the_label_of_an_hdf5_file_is_read(tmp_path):
 
 def test_all_unknown_codes_are_named(tmp_path):
     path = volume(tmp_path, with_values(1, 7, 3, 9).astype(np.uint8))
-    message = r"E206 case 'p7': .*a.nii.gz holds 3, 7, 9; known codes are 0, 1. Map codes by --map OLD=NEW .* --labels"
+    message = r"E206 case 'p7': .*a.nii.gz holds 3, 7, 9; known codes are 0, 1. Mend .*--map OLD=NEW.*--labels"
     with pytest.raises(UserError, match=message):
         read_label_map(path, [1], case="p7")
     read_label_map(path, [1, 3, 7, 9])
@@ -159,7 +159,7 @@ CUP_AND_DISC = np.where(DISC, 128, (COLUMNS > 50) * 255).astype(np.uint8)
         (DISC * 3, ".jpg", [1, 3], r"E224 .* JPEG whose brightest grey is .: codes do not survive JPEG"),
         (CODES_AND_MARK, ".png", None, r"E224 .* holds 2 beside white .255.: codes with a mark.*--map 255=0"),
         (CODES_AND_MARK, ".png", [1], r"E224 .* holds 2 beside white"),
-        (CODES_AND_MARK, ".png", [1, 2], r"E206 .*holds 255; known codes are 0, 1, 2. Map codes by --map"),
+        (CODES_AND_MARK, ".png", [1, 2], r"E206 .*holds 255; known codes are 0, 1, 2. Mend the file"),
         (DISC * 255, ".png", [1, 2], r"E206 .*holds 255; known codes are 0, 1, 2"),
         (DISC * 255, ".jpg", [1, 2], r"E206 .*holds 255; known codes are 0, 1, 2"),
         (DISC * 255, ".png", [2], r"E206 .*holds 255; known codes are 0, 2"),

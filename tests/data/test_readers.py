@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd, Spacingd
+from monai.transforms import Compose, Invertd, Resized, Spacingd
+from PIL import Image as Picture
 
 from mednoisy.data.images import write_nifti, write_picture
 from mednoisy.data.readers import LoadCased
@@ -64,3 +65,69 @@ def test_faults_come_through_with_the_case(case):
     write_nifti(case["image"], np.zeros((6, 8, 10)), AFFINE)
     with pytest.raises(UserError, match="E202 case 'p7': the image is empty"):
         LoadCased()(case)
+
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (40, 56, 3)).astype(np.uint8)
+MASK = np.zeros((40, 56), bool)
+MASK[10:30, 20:50] = True
+
+GREY_AND_WHITE = np.where(MASK, 128, 0).astype(np.uint8)
+GREY_AND_WHITE[:, -2:] = 255
+
+
+def picture_case(folder, image=COLOUR, label=MASK, suffix=".png"):
+    Picture.fromarray(image).save(folder / "image.png")
+    Picture.fromarray(label).save(folder / f"label{suffix}")
+    return {"id": "p7", "image": str(folder / "image.png"), "label": str(folder / f"label{suffix}")}
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".png", ".tif"])
+def test_masks_of_pictures_are_codes(tmp_path, suffix):
+    """One bit in a BMP, JPEG's greys, 0 and 255: all are 0 and 1."""
+    label = MASK if suffix == ".bmp" else MASK * np.uint8(255)
+    item = LoadCased(codes=(0, 1))(picture_case(tmp_path, label=label, suffix=suffix))
+    np.testing.assert_array_equal(item["label"][0].numpy(), MASK)
+    assert item["image"].shape == (3, 40, 56)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (MASK[:-1], "E204 case 'p7': image is 40x56, label is 39x56"),
+        (MASK * np.uint8(3), "E206 case 'p7': .*label.png holds 3; known codes are 0, 1. Mend the file"),
+        (MASK * np.uint8(128), "E206 case 'p7': .*label.png holds 128"),
+        (GREY_AND_WHITE, r"E224 case 'p7': .*label.png has flat areas of grey 128"),
+        (COLOUR, "E224 case 'p7': .*label.png is in colours"),
+    ],
+)  # fmt: skip
+def test_a_mask_that_is_none_is_refused(tmp_path, label, message):
+    with pytest.raises(UserError, match=message):
+        LoadCased(codes=(0, 1))(
+            picture_case(tmp_path, label=label.astype(label.dtype if label.dtype == bool else "u1"))
+        )
+
+
+def test_channels_are_as_many_as_wanted(tmp_path):
+    """A grey among colour pictures becomes three equal channels, three equal channels one; colour is never lost."""
+    for name, array in (("grey", COLOUR[..., 0]), ("equal", np.stack([COLOUR[..., 0]] * 3, axis=-1))):
+        write_picture(tmp_path / f"{name}.png", array)
+        for channels in (1, 3):
+            image = LoadCased("image", channels=channels)({"image": tmp_path / f"{name}.png"})["image"]
+            np.testing.assert_array_equal(image.numpy(), np.stack([COLOUR[..., 0]] * channels))
+    deep = COLOUR[..., 0].astype(np.uint16) * 257
+    Picture.fromarray(deep).save(tmp_path / "deep.png")
+    image = LoadCased("image", channels=3)({"image": tmp_path / "deep.png"})["image"]
+    np.testing.assert_array_equal(image.numpy()[1], COLOUR[..., 0])
+    write_picture(tmp_path / "colour.png", COLOUR)
+    with pytest.raises(UserError, match=r"E225 case 'colour': .*colour.png has 3 channels, wanted 1"):
+        LoadCased("image", channels=1)({"image": tmp_path / "colour.png"})
+
+
+def test_a_picture_resized_comes_back_at_its_own_size(tmp_path):
+    forward = Compose([LoadCased("image"), Resized("image", (32, 32))])
+    item = forward(picture_case(tmp_path))
+    item["pred"] = MetaTensor(torch.ones(1, 32, 32), affine=item["image"].affine)
+    back = Invertd("pred", forward, orig_keys="image", nearest_interp=False)(item)["pred"]
+    assert back.shape == (1, 40, 56)
+    np.testing.assert_allclose(back.affine, item["image"].meta["original_affine"], atol=1e-6)
+    assert tuple(item["image"].meta["spatial_shape"]) == (40, 56)

@@ -26,7 +26,8 @@ from mednoisy.data.label_maps import read_label_map
 from mednoisy.data.readers import LoadCased
 from mednoisy.errors import UserError
 from mednoisy.evaluation.pairing import on_grid_of
-from mednoisy.inference.predict import predict_case, predict_files, to_source_grid, write_labels
+from mednoisy.inference.predict import predict_case, predict_files, to_source_grid
+from mednoisy.inference.saving import label_file, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.networks.ensemble import MeanEnsemble
 
@@ -218,8 +219,9 @@ def test_a_picture_s_labels_come_back_on_its_grid(tmp_path):
     labels = np.zeros((16, 16), np.uint8)
     labels[2:5, 1:12] = 1
     write_picture(tmp_path / "reference.png", labels.astype(bool))
-    write_labels(tmp_path / "prediction.nii.gz", labels, np.eye(4), tmp_path / "image.png")
+    path = label_file(tmp_path, "prediction", tmp_path / "image.jpg")
+    write_labels(path, labels, np.eye(4))
     reference = read_label_map(tmp_path / "reference.png").image
-    prediction = read_label_map(tmp_path / "prediction.nii.gz").image
+    prediction = read_label_map(path).image
     compared, _ = on_grid_of(prediction, reference)
     np.testing.assert_array_equal(compared, reference.array)

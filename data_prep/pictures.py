@@ -1,0 +1,126 @@
+"""What datasets of pictures share: a picture's source, the split of a folder, the prepared dataset."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mednoisy.data.datalist import Case, Datalist
+from mednoisy.data.naming import images_with_masks
+from mednoisy.errors import UserError
+
+from .common import PictureJob, drawn_order, prepare_cases, save_datalist
+
+PARTS = {"train": "labeled", "val": "validation", "test": "test"}
+CHANNELS = {0: "red", 1: "green", 2: "blue"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture, its mask where it has one, and the centre that it comes from where that is known."""
+
+    case: str
+    image: Path
+    mask: Path | None
+    centre: str | None = None
+
+
+def prepare_pictures(
+    name: str, structure: str, protocol: str, parts: Mapping[str, Sequence[Source]], out: Path, seed: int, workers: int
+) -> Path:
+    """Copy pictures, write masks and `datalist.json`; its path.
+
+    Args:
+        name: of the dataset.
+        structure: what a mask shows.
+        protocol: of the split; how labels are drawn and where test cases come from is added.
+        parts: sources by `train`, `val` and `test`; those of the last two without mask are left out.
+        out: folder to write.
+        seed: of the order of labeled cases, in which centres keep their shares (`drawn_order`).
+        workers: processes.
+
+    Raises:
+        UserError: E207 an id twice; E20x and E22x a damaged picture or mask.
+    """
+    counts = Counter(source.case for part in parts.values() for source in part)
+    if twice := [case for case, count in counts.items() if count > 1]:
+        cause = f"is there twice, in one part or in two ({len(twice)} such)"
+        raise UserError("E207", cause, "Remove or rename one of each", case=twice[0])
+    jobs = {
+        source.case: PictureJob(source.case, str(source.image), str(source.mask) if source.mask else None, str(out))
+        for part in parts
+        for source in parts[part]
+        if part == "train" or source.mask
+    }
+    prepare_cases(list(jobs.values()), out, workers)
+    sections = {
+        PARTS[part]: [_entry(source, jobs[source.case]) for source in parts[part] if source.mask] for part in parts
+    }
+    sections["labeled"] = _in_drawn_order(sections["labeled"], seed)
+    sections["unlabeled"] = [_entry(source, jobs[source.case]) for source in parts["train"] if not source.mask]
+    texts = [protocol, f"The order in which cases are labeled was drawn with seed {seed}.", _of_centres(sections)]
+    datalist = Datalist(
+        name=name,
+        channels=CHANNELS,
+        labels={0: "background", 1: structure},
+        sections=sections,
+        spacing_unit="pixel",
+        protocol=" ".join(text for text in texts if text),
+    )
+    return save_datalist(datalist, out)
+
+
+def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str, list[Source]]:
+    """The pictures of `raw/images` and `raw/masks` as `raw/split.json` lists them, centres from `raw/cases.csv`.
+
+    Args:
+        raw: folder.
+        parts: for each of `train`, `val` and `test`, the lists of the split that it joins.
+
+    Raises:
+        UserError: E222 a split that is none, or lists pictures that are not there; E42x as `images_with_masks`.
+    """
+    path = raw / "split.json"
+    try:
+        split = json.loads(path.read_text(encoding="utf-8"))
+        listed = {part: [str(case) for key in keys for case in split[key]] for part, keys in parts.items()}
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+        wanted = ", ".join(key for keys in parts.values() for key in keys)
+        raise UserError("E222", f"{path} does not list {wanted}: {error}", "Write a list of ids for each") from error
+    pairs = images_with_masks(raw / "images", raw / "masks")
+    if absent := [case for cases in listed.values() for case in cases if case not in pairs]:
+        cause = f"{path} lists {len(absent)} pictures that {raw / 'images'} has not, {absent[0]!r} for one"
+        raise UserError("E222", cause, "Add them, or take them out of the split")
+    centres = _centres(raw / "cases.csv")
+    return {part: [Source(case, *pairs[case], centres.get(case)) for case in cases] for part, cases in listed.items()}
+
+
+def _centres(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["id"]: row["centre"] for row in csv.DictReader(file) if row.get("centre")}
+
+
+def _entry(source: Source, job: PictureJob) -> Case:
+    return {**job.entry(), **({"centre": source.centre} if source.centre else {})}
+
+
+def _in_drawn_order(cases: list[Case], seed: int) -> list[Case]:
+    strata: dict[str, list[str]] = {}
+    for case in cases:
+        strata.setdefault(case.get("centre", ""), []).append(case["id"])
+    by_id = {case["id"]: case for case in cases}
+    return [by_id[case] for case in drawn_order(strata, seed)]
+
+
+def _of_centres(sections: Mapping[str, Sequence[Case]]) -> str:
+    """Which centres the test cases come from, and which of those nothing was learned from; empty if unknown."""
+    trained = {case.get("centre") for section in ("labeled", "unlabeled") for case in sections[section]}
+    counts = Counter(case["centre"] for case in sections["test"] if "centre" in case)
+    told = [f"{count} of {name}{'' if name in trained else ' (not in training)'}" for name, count in counts.items()]
+    return f"Test cases by centre: {', '.join(told)}." if told else ""

@@ -1,0 +1,128 @@
+"""What a datalist file must hold, and the refusal of everything else by file and entry."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mednoisy.errors import UserError, did_you_mean
+
+SECTIONS = {  # what an entry of each section holds
+    "labeled": ("id", "image", "label"),
+    "unlabeled": ("id", "image"),
+    "validation": ("id", "image", "label"),
+    "test": ("id", "image", "label"),
+    "hidden": ("id", "label"),
+}
+OPTIONAL = ("patient", "centre")  # what an entry of any section but `hidden` may hold too
+PATHS = ("image", "label")
+TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
+Case = dict[str, str]
+
+
+def patient_of(case: Case) -> str:
+    """Who a case shows; a case that does not say so is a patient of its own, called by its id."""
+    return case.get("patient", case["id"])
+
+
+def patients_of(cases: Sequence[Case]) -> list[str]:
+    """Each patient once, in order."""
+    return list(dict.fromkeys(patient_of(case) for case in cases))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The table of a JSON file (E210)."""
+    if not path.is_file():
+        raise UserError("E210", f"datalist {path} does not exist", "Prepare the dataset first, or mend the path")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError("E210", f"datalist {path} is no JSON: {error}", "Mend the file") from error
+    if not isinstance(content, dict):
+        raise UserError("E210", f"datalist {path} holds no table of sections", "Write one JSON object")
+    return content
+
+
+def check_keys(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse unknown keys, values of the wrong kind and keys that lack (E211)."""
+    known = (*TEXTS, *TABLES, *SECTIONS)
+    for key, value in content.items():
+        if key not in known:
+            raise UserError("E211", f"{path}: unknown section or key {key!r}", did_you_mean(key, known))
+        wanted = list if key in SECTIONS else dict if key in TABLES else str
+        if not isinstance(value, wanted):
+            kind = {list: "a list of entries", dict: "a table", str: "a text"}[wanted]
+            raise UserError("E211", f"{path}: {key!r} is not {kind}", f"Write {kind}")
+    for key in ("name", "channels", "labels"):
+        if key not in content:
+            raise UserError("E211", f"{path}: {key!r} is missing", "Add it")
+
+
+def checked_table(content: Mapping[str, Any], key: str, path: Path) -> dict[int, str]:
+    """`{"0": "background", "1": "atrium"}` with whole numbers as keys, which run from 0."""
+    table = content[key]
+    if sorted(table) != sorted(str(number) for number in range(len(table))) or not table:
+        cause = f"{path}: {key!r} has the codes {', '.join(table) or '(none)'}"
+        raise UserError("E212", cause, 'Number them "0", "1", "2" and so on, without a gap')
+    return {number: str(table[str(number)]) for number in range(len(table))}
+
+
+def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Path) -> Case:
+    """An entry of a section, its paths absolute; `number` counts from 1 (E213)."""
+    where, wanted = f"({path}, section {section!r}, entry {number})", SECTIONS[section]
+    if not isinstance(entry, dict) or not all(isinstance(value, str) and value for value in entry.values()):
+        cause = f"an entry is a table of non-empty texts, this one is not {where}"
+        raise UserError("E213", cause, f"Give it the keys {', '.join(wanted)}")
+    name = entry.get("id")
+    if section == "unlabeled" and "label" in entry:
+        cure = "Remove the key, or list the label in the section 'hidden'"
+        raise UserError("E213", f"an unlabeled case has a label {where}", cure, case=name)
+    known = wanted if section == "hidden" else (*wanted, *OPTIONAL)
+    for key in entry:
+        if key not in known:
+            raise UserError("E213", f"unknown key {key!r} {where}", did_you_mean(key, known), case=name)
+    for key in wanted:
+        if key not in entry:
+            raise UserError("E213", f"{key!r} is missing {where}", "Add it", case=name)
+    if "/" in entry["id"] or "\\" in entry["id"] or entry["id"].startswith("."):
+        raise UserError("E213", f"the id cannot be a file's name {where}", "Use letters and digits", case=name)
+    return {key: os.path.normpath(folder / value) if key in PATHS else value for key, value in entry.items()}
+
+
+def check_patients(sections: Mapping[str, list[Case]], path: Path) -> None:
+    """Refuse a patient in several of: what trains (labeled or not), `validation`, `test`."""
+    seen: dict[str, str] = {}
+    for section in ("labeled", "unlabeled", "validation", "test"):
+        part = "training" if section in ("labeled", "unlabeled") else section
+        for number, case in enumerate(sections[section], 1):
+            patient = patient_of(case)
+            other = seen.setdefault(patient, part)
+            if other != part:
+                cause = f"patient {patient!r} is in {other} and in {part} ({path}, section {section!r}, entry {number})"
+                raise UserError("E226", cause, "Move all scans of a patient to one of them", case=case["id"])
+
+
+def check_unique(sections: Mapping[str, list[Case]], path: Path) -> None:
+    """Refuse a case or an image that is listed twice, and a hidden reference of no unlabeled case."""
+    seen: dict[str, tuple[str, int]] = {}
+    images: dict[str, str] = {}
+    for section in ("labeled", "unlabeled", "validation", "test"):
+        for number, case in enumerate(sections[section], 1):
+            name, image = case["id"], case["image"]
+            if name in seen:
+                other, first = seen[name]
+                twice = f"twice in {section!r}" if other == section else f"in {other!r} and in {section!r}"
+                raise UserError("E207", f"is {twice} ({path}, entries {first} and {number})", "Remove one", case=name)
+            if image in images:
+                cause = f"its image is also that of {images[image]!r} ({path}, section {section!r}, entry {number})"
+                raise UserError("E207", cause, "Remove one", case=name)
+            seen[name], images[image] = (section, number), name
+    unlabeled, hidden = {case["id"] for case in sections["unlabeled"]}, set()
+    for number, case in enumerate(sections["hidden"], 1):
+        if case["id"] not in unlabeled or case["id"] in hidden:
+            fault = "is hidden twice" if case["id"] in hidden else "is hidden but not in 'unlabeled'"
+            raise UserError("E214", f"{fault} ({path}, entry {number})", "Remove the entry", case=case["id"])
+        hidden.add(case["id"])

@@ -1,0 +1,184 @@
+"""Dermoscopy and polyps: what the two preparations share and what is their own."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from data_prep import dermoscopy, polyp
+from data_prep.common import drawn_order
+from mednoisy.data.datalist import Datalist
+from mednoisy.data.images import read_image
+from mednoisy.errors import UserError
+
+SIZE = (12, 16)
+MASK = np.zeros(SIZE, np.uint8)
+MASK[3:9, 4:12] = 255
+
+
+def colours(name: str) -> np.ndarray:
+    return np.random.default_rng(sum(name.encode())).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+
+
+def write(folder, image: str, mask: str | None, masks: str = "masks", images: str = "images") -> None:
+    for part, name, array in ((images, image, colours(image)), (masks, mask, MASK)):
+        if name is not None:
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            Picture.fromarray(array).save(folder / part / name)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Twelve pictures of two centres and two of a third, with a split and a table of centres."""
+    split = {"train": [f"t{n:02}" for n in range(8)], "val": ["v0", "v1"], "test_seen": ["s0", "s1"], "test": ["u0"]}
+    for case in [case for cases in split.values() for case in cases]:
+        write(tmp_path / "raw", f"{case}.png", f"{case}.jpg")
+    (tmp_path / "raw" / "split.json").write_text(json.dumps(split))
+    centres = {"u0": "C4", "s1": "C2", **{f"t{n:02}": "C2" for n in (0, 5)}}
+    rows = [f"{case},{centres.get(case, 'C1')}" for cases in split.values() for case in cases]
+    (tmp_path / "raw" / "cases.csv").write_text("\n".join(["id,centre", *rows]))
+    return tmp_path / "raw"
+
+
+def test_pictures_are_copied_and_masks_are_one_bit(raw, tmp_path):
+    datalist = Datalist.load(polyp.prepare(raw, tmp_path / "out"))
+    for section in ("labeled", "validation", "test"):
+        for case in datalist.cases(section):
+            np.testing.assert_array_equal(read_image(case["image"]).array, colours(f"{case['id']}.png"))
+            with Picture.open(case["label"]) as mask:
+                assert mask.mode == "1"
+                np.testing.assert_array_equal(np.asarray(mask), MASK > 127)
+    assert datalist.labels == {0: "background", 1: "polyp"}
+    assert datalist.spacing_unit == "pixel"
+
+
+def test_test_cases_name_their_centre(raw, tmp_path):
+    datalist = Datalist.load(polyp.prepare(raw, tmp_path / "out"))
+    assert [(case["id"], case["centre"]) for case in datalist.cases("test")] == [
+        ("s0", "C1"),
+        ("s1", "C2"),
+        ("u0", "C4"),
+    ]
+    assert "Test cases by centre: 1 of C1, 1 of C2, 1 of C4 (not in training)." in datalist.protocol
+
+
+def test_labels_are_drawn_with_the_centres_in_their_shares(raw, tmp_path):
+    """Of 6 and 2 training cases the first 4 are 3 and 1; another seed draws another order, the same seed the same."""
+    first = Datalist.load(polyp.prepare(raw, tmp_path / "a"), labeled=4)
+    assert sorted(case["centre"] for case in first.cases("labeled")) == ["C1", "C1", "C1", "C2"]
+    assert len(first.cases("unlabeled")) == len(first.cases("hidden")) == 4
+    again, other = polyp.prepare(raw, tmp_path / "b"), polyp.prepare(raw, tmp_path / "c", seed=1)
+    assert Datalist.load(again, labeled=4).split_digest == first.split_digest
+    assert Datalist.load(other, labeled=4).split_digest != first.split_digest
+    assert "drawn with seed 0" in first.protocol
+
+
+def test_every_beginning_of_a_drawn_order_holds_the_strata_in_their_shares():
+    strata = {"a": [f"a{n}" for n in range(50)], "b": [f"b{n}" for n in range(30)], "c": ["c0", "c1"]}
+    for seed in range(5):
+        order = drawn_order(strata, seed)
+        assert sorted(order) == sorted(case for cases in strata.values() for case in cases)
+        for count in range(1, 83):
+            for name, cases in strata.items():
+                share = sum(case[0] == name for case in order[:count])
+                assert abs(share - count * len(cases) / 82) <= 1.5
+    assert drawn_order({"a": strata["a"][::-1]}, 0) == drawn_order({"a": strata["a"]}, 0)
+
+
+def test_a_second_run_does_nothing(raw, tmp_path):
+    polyp.prepare(raw, tmp_path / "out", workers=2)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    polyp.prepare(raw, tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_official_parts_of_isic(tmp_path):
+    """Superpixels are no pictures; a part without its masks is not there; a picture without mask is unlabeled."""
+    for name, masks in (("ISIC-2017_Training", ["1"]), ("ISIC-2017_Test_v2", ["3", "4"])):
+        for number in {"ISIC-2017_Training": "12", "ISIC-2017_Test_v2": "34"}[name]:
+            case, folders = f"ISIC_000000{number}", {"images": f"{name}_Data", "masks": f"{name}_Part1_GroundTruth"}
+            mask = f"{case}_{'S' if number == '1' else 's'}egmentation.png" if number in masks else None
+            write(tmp_path / "raw", f"{case}.jpg", mask, **folders)
+            write(tmp_path / "raw", f"{case}_superpixels.png", None, **folders)
+    datalist = Datalist.load(dermoscopy.prepare(tmp_path / "raw", tmp_path / "out"))
+    found = {name: [case["id"][-1] for case in cases] for name, cases in datalist.sections.items() if cases}
+    assert found == {"labeled": ["1"], "unlabeled": ["2"], "test": ["3", "4"]}
+    assert datalist.protocol.startswith("Official parts of ISIC 2017. Not here: val.")
+
+
+def test_pranet_collections_are_centres(tmp_path):
+    for name in ("12", "cju0"):
+        write(tmp_path / "raw" / "TrainDataset", f"{name}.png", f"{name}.png", images="image", masks="mask")
+    for collection in ("Kvasir", "ETIS-LaribPolypDB"):
+        write(tmp_path / "raw" / "TestDataset" / collection, "12.png", "12.png")
+    datalist = Datalist.load(polyp.prepare(tmp_path / "raw", tmp_path / "out"))
+    assert {case["id"] for case in datalist.cases("labeled")} == {"CVC-ClinicDB_12", "Kvasir_cju0"}
+    assert [case["id"] for case in datalist.cases("test")] == ["ETIS-LaribPolypDB_12", "Kvasir_12"]
+    assert "1 of ETIS-LaribPolypDB (not in training), 1 of Kvasir." in datalist.protocol
+
+
+def smaller(raw):
+    Picture.fromarray(MASK[:-1]).save(raw / "masks" / "t03.jpg")
+
+
+def with_three_greys(raw):
+    (raw / "masks" / "t03.jpg").unlink()
+    Picture.fromarray(np.where(MASK, np.uint8(3), 0)).save(raw / "masks" / "t03.png")
+
+
+def truncated(raw):
+    (raw / "images" / "t03.png").write_bytes((raw / "images" / "t03.png").read_bytes()[:200])
+
+
+def second_image(raw):
+    write(raw, "t03.bmp", None)
+
+
+def without_image(raw):
+    (raw / "images" / "t03.png").unlink()
+
+
+def twice(raw):
+    split = json.loads((raw / "split.json").read_text())
+    (raw / "split.json").write_text(json.dumps({**split, "val": ["t03"]}))
+
+
+def unlisted(raw):
+    (raw / "split.json").write_text('{"train": []}')
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (smaller, "E204 case 't03': image is 12x16, label is 11x16."),
+        (with_three_greys, "E206 case 't03': "),
+        (truncated, "E202 case 't03': "),
+        (second_image, "E421 "),
+        (without_image, "E423 "),
+        (twice, "E207 case 't03': is there twice, in one part or in two (1 such)"),
+        (unlisted, "E222 "),
+    ],
+)
+def test_what_is_damaged_or_ambiguous_is_one_line(raw, tmp_path, capsys, fault, message):
+    fault(raw)
+    assert polyp.main([str(raw), str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"mednoisy: {message}")
+    assert not (tmp_path / "out" / "datalist.json").exists()
+
+
+@pytest.mark.parametrize("module", [dermoscopy, polyp])
+def test_a_folder_of_no_known_layout_is_refused(module, tmp_path):
+    with pytest.raises(UserError, match=r"E222 .* holds neither split.json nor"):
+        module.prepare(tmp_path / "nothing", tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "name", "counts"), [(dermoscopy, "isic2017", (107, 26, 45)), (polyp, "polyp", (86, 24, 56))]
+)
+def test_published_pictures(module, name, counts, shared_data, tmp_path):
+    datalist = Datalist.load(module.prepare(shared_data(name), tmp_path / "out"))
+    assert tuple(len(datalist.cases(section)) for section in ("labeled", "validation", "test")) == counts
