@@ -81,6 +81,12 @@ def _add_set(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="replace a config's entry")
 
 
+def _add_dataset(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dataset", type=Path, metavar="FILE", help="overlay for data unlike the bundle's, docs/own_dataset.md"
+    )
+
+
 def _add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
 
@@ -102,6 +108,7 @@ def _add_train(commands) -> None:
     train.add_argument("bundle", help="phantom, left_atrium, acdc, dermoscopy, polyp, or a bundle's folder")
     train.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset (with datalist.json)")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
+    _add_dataset(train)
     train.add_argument(
         "--method",
         help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, bcp, sdcl, "
@@ -216,6 +223,7 @@ def _add_study(commands) -> None:
     study.add_argument("bundle", help="name of a bundle, or its folder")
     study.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset")
     study.add_argument("--output", type=Path, required=True, help="folder of the study")
+    _add_dataset(study)
     study.add_argument("--methods", nargs="+", required=True, metavar="METHOD[:RECIPE]", help="rows of the table")
     study.add_argument("--labeled", nargs="+", type=_count, required=True, help="numbers of labeled cases")
     study.add_argument("--seeds", nargs="+", type=_number, default=[0], help="(default: 0)")

@@ -53,7 +53,7 @@ def _train(options: argparse.Namespace) -> int:
         overrides["resume"] = True
     overrides |= dict(parse_setting(text) for text in options.set)
     configs = ("multi_gpu",) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ()  # set by torchrun
-    composition = compose(options.bundle, options.method, options.recipe, configs, overrides)
+    composition = compose(options.bundle, options.method, options.recipe, configs, overrides, options.dataset)
     first = os.environ.get("RANK", "0") == "0"
     if first:
         print(composition.command, flush=True)
@@ -175,6 +175,7 @@ def _study(options: argparse.Namespace) -> int:
         steps=options.steps,
         validation=options.validation,
         settings=dict(parse_setting(text) for text in options.set),
+        dataset=options.dataset,
     )
     failed = study.run()
     for name in failed:

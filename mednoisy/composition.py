@@ -148,6 +148,7 @@ def compose(
     recipe: str = "default",
     configs: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
+    dataset: Path | str | None = None,
 ) -> Composition:
     """The configs of a bundle under a method and a recipe.
 
@@ -157,10 +158,19 @@ def compose(
         recipe: a name or the file of an overlay.
         configs: further configs of the bundle, such as `evaluate` or `multi_gpu`.
         overrides: values of single entries.
+        dataset: file of an overlay that says what is different about other data than the bundle's: the classes, the
+            size of a patch, and the like.
+
+    Raises:
+        UserError: E101, one of them is not there.
     """
     root = find("bundle", bundle)
     assert root is not None
     chosen = [root / "configs" / "train.yaml"]
+    if dataset is not None:
+        if not Path(dataset).is_file():
+            raise UserError("E101", f"the dataset's overlay {dataset} does not exist", "Correct --dataset")
+        chosen.append(Path(dataset).resolve())
     chosen += [path for path in (find("method", method) if method else None, find("recipe", recipe)) if path]
     chosen += [root / "configs" / f"{name}.yaml" for name in configs]
     return Composition(chosen, {"bundle_root": checked_path(root, "bundle"), **(overrides or {})})

@@ -62,6 +62,7 @@ class Study:
         steps: of each run, over all its stages.
         validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
         settings: entries of the configuration that all runs share.
+        dataset: file of an overlay for data unlike the bundle's.
         threads: CPU threads of a run, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
     """
 
@@ -74,6 +75,7 @@ class Study:
     steps: int
     validation: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Path | None = None
     threads: int | None = None
 
     @property
@@ -111,7 +113,7 @@ class Study:
 
     def _check(self) -> None:
         for cell in self.cells:
-            compose(self.bundle, cell.method, cell.recipe)
+            compose(self.bundle, cell.method, cell.recipe, dataset=self.dataset)
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:
             raise UserError("E352", f"{count} rows would be called {name}", "Rename an overlay's file")
@@ -124,12 +126,15 @@ class Study:
             "validation": self.validation,
             "settings": {key: repr(value) for key, value in self.settings.items()},
         }
+        if self.dataset is not None:
+            fixed["dataset"] = checked_path(self.dataset, "--dataset")
         before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else fixed
-        for key, value in fixed.items():
-            if before[key] != value:
+        for key in sorted({*before, *fixed}):
+            value = fixed.get(key)
+            if before.get(key) != value:
                 raise UserError(
                     "E351",
-                    f"the study in {self.output} has {key} {before[key]!r}, this one {value!r}",
+                    f"the study in {self.output} has {key} {before.get(key)!r}, this one {value!r}",
                     "Go on with the same settings, or give another --output",
                 )
         write_text(known, json.dumps(fixed, indent=1, ensure_ascii=False) + "\n")
@@ -145,6 +150,8 @@ class Study:
         command = [sys.executable, "-m", "mednoisy", "train", self.bundle, "--data", str(self.data)]
         command += ["--output", str(folder), "--method", cell.method, "--recipe", cell.recipe]
         command += ["--labeled", str(cell.labeled), "--seed", str(cell.seed), "--steps", str(self.steps)]
+        if self.dataset is not None:
+            command += ["--dataset", str(self.dataset)]
         if self.validation is not None:
             command += ["--validation", str(self.validation)]
         for key, value in self.settings.items():
