@@ -35,22 +35,24 @@ class LoadCased(MapTransform):
     Args:
         keys: which of `image` and `label` to load; other keys are loaded like images.
         codes: label codes; where given, labels are checked against them and against their image's grid.
+        axes: how many spatial axes an image must have, 2 or 3; None for any.
         channels: how many an image must have; None for as many as its file has. For 3, one grey becomes three equal
             channels (16 bits on the scale of 8, as fractions); for 1, three equal channels become one.
 
     Raises:
-        UserError: E201 to E209, see `images.py`; E225 other channels than wanted; E223 and E224, see `label_maps.py`.
+        UserError: E201 to E209, see `images.py`; E225 other channels and E227 other axes than wanted; E223 and E224, see `label_maps.py`.
     """
 
     def __init__(
         self,
         keys: Sequence[str] = ("image", "label"),
         codes: Collection[int] | None = None,
+        axes: int | None = None,
         channels: int | None = None,
     ):
         super().__init__(keys, allow_missing_keys=True)
         self.codes = None if codes is None else frozenset(int(code) for code in codes)
-        self.channels = channels
+        self.axes, self.channels = axes, channels
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with its paths replaced by what the files hold."""
@@ -73,6 +75,10 @@ class LoadCased(MapTransform):
     def _image(self, path: str, case: str) -> Image:
         image = read_image(path, "image", case=case)
         array, axes = image.array, len(image.spacing)
+        if self.axes not in (None, axes):
+            wanted = "Give pictures" if self.axes == 2 else "Give volumes"
+            cause = f"{path} has {axes} axes ({'x'.join(map(str, image.shape))}), wanted {self.axes}"
+            raise UserError("E227", cause, f"{wanted}, or take a bundle for images of {axes} axes", case=case)
         found = array.shape[-1] if array.ndim > axes else 1
         if self.channels in (None, found):
             return image
@@ -82,7 +88,7 @@ class LoadCased(MapTransform):
         if (self.channels, found) == (1, 3) and (array == array[..., :1]).all():
             return replace(image, array=array[..., 0])
         cause = f"{path} has {found} channels, wanted {self.channels}"
-        raise UserError("E225", cause, "Convert the file, or correct `channels` of the datalist", case=case)
+        raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 
 def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:

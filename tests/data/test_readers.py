@@ -123,6 +123,17 @@ def test_channels_are_as_many_as_wanted(tmp_path):
         LoadCased("image", channels=1)({"image": tmp_path / "colour.png"})
 
 
+def test_axes_are_as_many_as_wanted(case, tmp_path):
+    """A volume among pictures is refused, and a picture among volumes, before anything is made of them."""
+    write_picture(tmp_path / "a.png", COLOUR)
+    assert LoadCased("image", axes=2, channels=3)({"image": tmp_path / "a.png"})["image"].shape == (3, 40, 56)
+    assert LoadCased("image", axes=3)(case)["image"].shape == (1, 6, 8, 10)
+    with pytest.raises(UserError, match=r"E227 case 'a': .*a.png has 2 axes \(40x56\), wanted 3. Give volumes"):
+        LoadCased("image", axes=3)({"image": tmp_path / "a.png"})
+    with pytest.raises(UserError, match=r"E227 case 'p7': .*image.nii.gz has 3 axes \(6x8x10\), wanted 2. Give pict"):
+        LoadCased("image", axes=2, channels=3)(case)
+
+
 def test_a_picture_resized_comes_back_at_its_own_size(tmp_path):
     forward = Compose([LoadCased("image"), Resized("image", (32, 32))])
     item = forward(picture_case(tmp_path))

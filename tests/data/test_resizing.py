@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd
+from PIL import Image as Picture
+
+from mednoisy.data.resizing import ResizedInPlaned
+
+SHAPES = {"picture": (40, 56), "volume": (40, 56, 3)}
+SIZES = {"picture": [16, 21], "volume": [16, 21, -1]}
+
+
+def image(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_flat_image_stays_flat_to_its_borders(kind):
+    """Nothing beyond the border is mixed in, and no slice into another."""
+    flat = torch.full((1, *SHAPES[kind]), 100.0) + 7 * torch.arange(SHAPES[kind][-1]) * (kind == "volume")
+    resized = ResizedInPlaned("image", SIZES[kind])({"image": MetaTensor(flat)})["image"].as_tensor()
+    assert resized.shape == (1, 16, 21, *SHAPES[kind][2:])
+    torch.testing.assert_close(resized, flat[:, :16, :21])
+
+
+@pytest.mark.parametrize("size", [[16, 21], [80, 100]])
+def test_pixels_are_those_of_pillow(size):
+    """Smaller and larger, Pillow's bilinear filter is a second implementation (in floats)."""
+    array = image(40, 56)
+    resized = ResizedInPlaned("image", size)({"image": MetaTensor(array[None])})["image"][0]
+    expected = Picture.fromarray(array.numpy()).resize(size[::-1], Picture.Resampling.BILINEAR)
+    np.testing.assert_allclose(resized.numpy(), np.asarray(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_nothing_shifts_there_and_back(kind):
+    """A ramp along each axis in plane comes back as it was, but for the outermost new pixel, on the source's grid."""
+    for axis in (1, 2):
+        shape = [1] * (1 + len(SHAPES[kind]))
+        shape[axis] = -1
+        ramp = torch.arange(SHAPES[kind][axis - 1], dtype=torch.float32).reshape(shape).expand(1, *SHAPES[kind]).clone()
+        chain = Compose([ResizedInPlaned("image", SIZES[kind])])
+        item = chain({"image": MetaTensor(ramp, affine=np.diag([2.0, 3.0, 5.0, 1.0]))})
+        item["pred"] = item["image"].clone()
+        back = Invertd("pred", chain, orig_keys="image", nearest_interp=False)(item)["pred"]
+        np.testing.assert_allclose(back.affine, np.diag([2.0, 3.0, 5.0, 1.0]), atol=1e-6)
+        inner = (slice(None), slice(4, -4), slice(4, -4))
+        torch.testing.assert_close(back.as_tensor()[inner], ramp[inner], atol=0.05, rtol=0)
+
+
+def test_labels_take_the_nearest_code(tmp_path):
+    """A label halved keeps its codes; a missing one is left out."""
+    label = torch.tensor([[0, 0, 3, 3], [0, 0, 3, 3]]).repeat_interleave(2, 0).to(torch.uint8)[None]
+    item = {"image": MetaTensor(image(1, 4, 4)), "label": MetaTensor(label)}
+    transform = ResizedInPlaned(["image", "label"], [2, 2], allow_missing_keys=True)
+    assert transform(item)["label"][0].tolist() == [[0, 3], [0, 3]]
+    assert set(transform({"image": MetaTensor(image(1, 4, 4))})) == {"image"}
+
+
+def test_the_third_axis_cannot_be_resized():
+    with pytest.raises(ValueError, match=r"spatial_size is \[8, 8, 8\]; it must be two numbers"):
+        ResizedInPlaned("image", [8, 8, 8])
