@@ -40,7 +40,8 @@ class LoadCased(MapTransform):
             channels (16 bits on the scale of 8, as fractions); for 1, three equal channels become one.
 
     Raises:
-        UserError: E201 to E209, see `images.py`; E225 other channels and E227 other axes than wanted; E223 and E224, see `label_maps.py`.
+        UserError: E201 to E209, see `images.py`; E225 other channels and E227 other axes than wanted; E223 and E224,
+            see `label_maps.py`.
     """
 
     def __init__(

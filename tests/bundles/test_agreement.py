@@ -1,0 +1,105 @@
+"""What bundles repeat, because each file stands alone, and what they must share with the papers in 2D."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from mednoisy.composition import bundles_folder, compose, known
+from mednoisy.data.phantoms import make_dataset
+from tests.small_runs import small
+
+OF_PICTURES = ("dermoscopy", "polyp")
+DIFFERS = {  # between the bundles of pictures: the data, their networks and their sources' settings
+    *("dataset_name", "labeled", "steps", "batch_size", "patch_size", "label_names", "network_def", "learning_rate"),
+    *("deeplab_def", "fpn_def"),
+}
+
+
+def spelt(bundle: str, config: str = "train") -> dict[str, Any]:
+    """The entries of a bundle's file, as they are written."""
+    return ConfigParser.load_config_file(str(bundles_folder() / bundle / "configs" / f"{config}.yaml"))
+
+
+def parsed(bundle: str, *overlays: str, **settings: Any) -> ConfigParser:
+    parser = compose(bundle, *overlays, overrides=settings).workflow().parser
+    parser.parse(reset=True)
+    return parser
+
+
+def without_labels(transform: dict[str, Any]) -> dict[str, Any]:
+    """A transform of images and labels as one of images alone."""
+    kept = {key: value for key, value in transform.items() if key not in ("codes", "allow_missing_keys")}
+    return kept | {"keys": "image"}
+
+
+@pytest.mark.parametrize("bundle", known("bundle"))
+def test_inference_prepares_images_as_training_does(bundle):
+    of_training, of_inference = (spelt(bundle, name)["preprocessing"]["transforms"] for name in ("train", "inference"))
+    assert [without_labels(transform) for transform in of_training] == of_inference
+
+
+def test_bundles_of_pictures_differ_in_what_they_must():
+    """Beside the entries of their own methods, which are those of overlays."""
+    first, second = (spelt(bundle) for bundle in OF_PICTURES)
+    methods = [bundles_folder() / "methods" / f"{name}.yaml" for name in ("supervised", "online_labels")]
+    of_methods = {key for path in methods for key in ConfigParser.load_config_file(str(path))}
+    for key in (first.keys() | second.keys()) - DIFFERS - of_methods:
+        assert first[key] == second[key], key
+
+
+def test_slices_and_pictures_keep_a_flat_image_flat():
+    """Turns bring in nothing from beyond the border: 0 is no background in a standardised image."""
+    for bundle in ("acdc", *OF_PICTURES):
+        spatial = parsed(bundle, patch_size=[32, 32]).get_parsed_content("train#spatial")
+        for seed in range(20):
+            spatial.set_random_state(seed=seed)
+            flat = {"image": torch.full((3, 32, 32), -3.0), "label": torch.ones(1, 32, 32, dtype=torch.uint8)}
+            found = spatial(flat)
+            np.testing.assert_allclose(np.asarray(found["image"]), -3.0, atol=1e-5, err_msg=bundle)
+            assert np.asarray(found["label"]).min() == 1, bundle
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "stages"),
+    [
+        ("sdcl", {}, {"pretraining": 11_300, "selftraining": 45_200}),  # the bundle's own number of steps
+        ("bcp", {"steps": 40_000, "epoch_length": 200}, {"pretraining": 10_000, "selftraining": 30_000}),
+    ],
+)
+def test_stages_on_acdc_are_as_long_as_published_and_carry_moments(method, settings, stages, tmp_path):
+    places = {"dataset_dir": str(hearts(tmp_path)), "output_dir": str(tmp_path / "run")}
+    trainer = parsed("acdc", method, "published", **small("acdc") | places | settings, labeled=2).get_parsed_content(
+        "train#trainer"
+    )
+    assert {planned.stage.name: planned.steps for planned in trainer.plan} == stages
+    assert trainer.stages[1].carry_optimisers
+
+
+def hearts(folder):
+    """Two labeled patients and one who is not, one volume each."""
+    make_dataset(folder, "heart", labeled=2, unlabeled=1, test=1)
+    return folder
+
+
+def test_runs_on_acdc_tell_patients_beside_volumes(tmp_path):
+    """Two volumes of one patient count as one."""
+    listed = (hearts(tmp_path) / "datalist.json").read_text(encoding="utf-8")
+    for case in ("labeled_000", "labeled_001"):
+        listed = listed.replace(f'"id": "{case}"', f'"id": "{case}",\n   "patient": "p1"')
+    (tmp_path / "datalist.json").write_text(listed, encoding="utf-8")
+    places = {"dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "run")}
+    facts = parsed("acdc", **places, labeled=1).get_parsed_content("run_folder").facts
+    assert (facts["labeled"], facts["labeled_patients"]) == (2, 1)
+    assert (facts["unlabeled"], facts["unlabeled_patients"]) == (1, 1)
+
+
+@pytest.mark.parametrize("bundle", ["acdc", *OF_PICTURES])
+def test_the_learning_rate_is_an_entry(bundle):
+    optimiser = parsed(bundle, learning_rate=0.25).get_parsed_content("optimiser")
+    assert math.isclose(optimiser([torch.nn.Parameter(torch.zeros(1))]).defaults["lr"], 0.25)
