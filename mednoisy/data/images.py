@@ -83,7 +83,8 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
     _check_array(array, path, case)
     _check_affine(affine, path, case)
     spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :axes], axis=0))
-    return Image(np.ascontiguousarray(array), affine, spacing, voxels.located, voxels.order)
+    array = np.require(array, requirements=["C", "W"])  # Pillow gives read-only ones, at which PyTorch warns
+    return Image(array, affine, spacing, voxels.located, voxels.order)
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:

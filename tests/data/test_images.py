@@ -171,3 +171,11 @@ def test_no_torch_is_loaded():
     modules = ", ".join(f"mednoisy.data.{name}" for name in ("images", "datalist", "phantoms"))
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_arrays_of_pictures_can_be_written_to(tmp_path):
+    """PyTorch warns of tensors over read-only memory, which is what Pillow gives."""
+    write_picture(tmp_path / "mask.png", np.eye(4, dtype=np.uint8))
+    array = read_image(tmp_path / "mask.png").array
+    array[0, 0] = 7
+    assert array[0, 0] == 7
