@@ -1,9 +1,10 @@
-"""The left atrium table: seven ways to train at equal steps, 4 (or 8) labeled scans, on a CPU.
+"""The tables of docs/results: ways to train one network from few labels, at equal steps, on a CPU.
 
-    python benchmarks/label_efficiency.py DATA OUTPUT --page docs/results/left_atrium.md
+    python benchmarks/label_efficiency.py acdc data/acdc studies/acdc --page docs/results/acdc.md
 
-DATA is `mednoisy prepare left_atrium RAW DATA --spacing 1.25`. Hours of training; interrupted, the same call goes
-on. Between its markers the page gets the table, the paired differences and the names of the pictures beside it.
+Datasets are those of `mednoisy prepare`; the left atrium at `--spacing 1.25`. Hours of training; interrupted, the same
+call goes on. Between its markers the page gets the table, scores by centre where cases name one, paired differences and
+the names of the pictures beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import csv
 import json
 import platform
 import re
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.evaluation.statistics import case_values, paired_difference
@@ -24,20 +27,61 @@ from mednoisy.report.figures import Plot, curves, dots_per_case
 from mednoisy.report.tables import markdown_table
 from mednoisy.study import Cell, Study
 
-METHODS = (
-    "supervised", "copy_paste", "supervised:strong", "mean_teacher", "bcp", "sdcl", "sdcl:strong", "sdcl_plain:strong",
-)  # fmt: skip
-SETTINGS = {
-    "patch_size": [64, 64, 48],
-    "coarse_stride": [32, 32, 24],
-    "stride": [10, 10, 4],
-    "width": 8,  # half of the published networks
-    "head_dropout": 0.1,  # at .5 it depends on the seed whether so narrow a head learns, docs/results/left_atrium.md
-    "batch_size": 2,  # crops a student and step
-    "precision": "bf16",
-    "val_interval": 200,
+
+@dataclass(frozen=True)
+class Setting:
+    """One table: its rows, and what they share."""
+
+    methods: tuple[str, ...]
+    labeled: int
+    steps: int
+    validation: int | None = None  # cases of the unlabeled pool whose labels choose the honest checkpoint, nothing else
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+BASELINES = ("supervised", "copy_paste", "supervised:strong")
+U_NET = {  # for pictures: small enough for a CPU, trained from scratch
+    "patch_size": [96, 96],
+    "network_def": "%unet_def",
+    "optimiser": {"_target_": "torch.optim.Adam", "_mode_": "callable", "lr": 0.001},
+    "val_interval": 300,
 }
-VALIDATION = 4  # cases of the unlabeled pool whose labels choose the honest checkpoint and do nothing else
+DATASETS = {
+    "left_atrium": Setting(
+        methods=(*BASELINES, "mean_teacher", "bcp", "sdcl", "sdcl:strong", "sdcl_plain:strong"),
+        labeled=4,
+        steps=2000,
+        validation=4,
+        settings={
+            "patch_size": [64, 64, 48],
+            "coarse_stride": [32, 32, 24],
+            "stride": [10, 10, 4],
+            "width": 8,  # half of the published networks
+            "head_dropout": 0.1,  # at .5 it depends on the seed whether so narrow a head learns, left_atrium.md
+            "batch_size": 2,  # crops a student and step
+            "precision": "bf16",
+            "val_interval": 200,
+        },
+    ),
+    "acdc": Setting(
+        methods=(*BASELINES, "mean_teacher", "ua_mt", "cps", "bcp", "bcp:strong", "sdcl", "sdcl:strong"),
+        labeled=3,  # patients
+        steps=900,
+        settings={"patch_size": [96, 96], "batch_size": 12, "val_interval": 300},
+    ),
+    "dermoscopy": Setting(
+        methods=(*BASELINES, "mean_teacher", "mean_teacher:strong", "noisy_student", "noisy_student:strong"),
+        labeled=10,
+        steps=1800,
+        settings=U_NET,
+    ),
+    "polyp": Setting(
+        methods=(*BASELINES, "offline_labels", "online_labels", "offline_labels:strong", "online_labels:strong"),
+        labeled=17,  # of 86
+        steps=1800,
+        settings={**U_NET, "batch_size": 12},
+    ),
+}
 MARKERS = "<!-- made by benchmarks/label_efficiency.py -->", "<!-- end -->"
 
 
@@ -91,6 +135,7 @@ def picture(plot: Plot, path: Path) -> None:
 def write_page(study: Study, page: Path) -> None:
     cells = [cell for cell in study.cells if (study.folder(cell) / "summary.json").is_file()]
     shown = [cell for cell in cells if cell.seed == cells[0].seed and cell.labeled == cells[0].labeled]
+    groups = study.output / "groups.md"
     names = {cell: cell.name.rsplit("-", 3)[0] for cell in shown}
     steps = curves(
         {names[cell]: validation_curve(study, cell) for cell in shown}, "validation Dice %", "Dice against steps"
@@ -106,6 +151,7 @@ def write_page(study: Study, page: Path) -> None:
     made = "\n".join(
         [
             study.table_file.read_text(encoding="utf-8"),
+            groups.read_text(encoding="utf-8") if groups.is_file() else "",
             differences(study, shown),
             f"![Dice on the validation cases against steps]({page.stem}_steps.png)",
             f"![Dice of each test case, final checkpoint]({page.stem}_cases.png)",
@@ -121,19 +167,29 @@ def write_page(study: Study, page: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", choices=DATASETS)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--labeled", type=int, nargs="+", default=[4])
+    parser.add_argument("--methods", nargs="+", help="rows of the table (default: all)")
+    parser.add_argument("--labeled", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--page", type=Path)
     parser.add_argument("--only-page", action="store_true", help="train nothing, make the page of the finished runs")
     options = parser.parse_args()
+    setting = DATASETS[options.dataset]
     study = Study(
-        "left_atrium", options.data, options.output, options.methods, options.labeled, options.seeds, options.steps,
-        VALIDATION, SETTINGS,
-    )  # fmt: skip
+        options.dataset,
+        options.data,
+        options.output,
+        options.methods or setting.methods,
+        options.labeled or [setting.labeled],
+        options.seeds,
+        options.steps or setting.steps,
+        setting.validation,
+        setting.settings,
+        threads=1,
+    )
     if options.only_page:
         study.write()
     else:
