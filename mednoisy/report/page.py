@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
-import mednoisy
 from mednoisy.evaluation.metrics import MAIN_METRICS
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.files import write_text
 from mednoisy.report import sections, wording
 from mednoisy.report.comparisons import comparison
-from mednoisy.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from mednoisy.report.plots import case_plots, term_plots, validation_plot
-from mednoisy.report.runs import Run, read_runs
+from mednoisy.report.rendering import rendered
+from mednoisy.report.runs import Run, class_names, read_runs
 from mednoisy.report.showcase import shown_cases
 
-COLOURS = {"reference": REFERENCE_COLOUR, "prediction": PREDICTION_COLOUR, "confused": "#ff5cc8"}
 SCRIPTS = ("table.js", "viewer.js")
 SHORT_TABLE = 24  # rows up to which the table of all cases is unfolded
 
@@ -43,27 +36,9 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
     found = read_runs(runs)
     if not found:
         raise ValueError("a report needs at least one run")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mednoisy.report"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    style = environment.get_template("report.css").render(colours=COLOURS)
-    scripts = [environment.get_template(name).render() for name in SCRIPTS]
-    page = environment.get_template("report.html").render(
-        **_content(found, title), policy=_policy(style, scripts), style=Markup(style), scripts=map(Markup, scripts)
-    )
+    page = rendered("report.html", SCRIPTS, _content(found, title))
     write_text(output, page)
     return Path(output)
-
-
-def _policy(style: str, scripts: Sequence[str]) -> str:
-    """Content security policy: these scripts and this style, pictures inside the page, nothing else at all."""
-    hashes = [_hash(script) for script in scripts]
-    return f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {' '.join(hashes)}"
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _content(runs: list[Run], title: str | None) -> dict:
@@ -90,6 +65,7 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "validation_plot": validation_plot(runs),
         "term_plots": [] if several else term_plots(first),
         "shown_cases": shown,
+        "classes": list(class_names(runs).values()),
         "images": any(strip["image"] or strip["note"] for case in shown for strip in case["strips"]),
         "table": cases,
         "unfolded": len(cases["rows"]) <= SHORT_TABLE,
@@ -102,7 +78,6 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "undefined": sections.undefined_values(runs),
         "versions": sections.versions(runs),
         "unit": unit,
-        "version": mednoisy.__version__,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ def shown_cases(runs: Sequence[Run]) -> list[dict]:
     """Best, median and worst case with what each run made of it, or why that cannot be shown."""
     dice = {run.name: case_values(run.metrics, "dice") for run in runs}
     hd95 = {run.name: case_values(run.metrics, "hd95") for run in runs}
+    classes = class_names(runs)
     shown = []
     for rank, (case, mean) in _chosen(list(dice.values())).items():
         found = {run.name: _volume(run, case) for run in runs}
@@ -38,11 +39,13 @@ def shown_cases(runs: Sequence[Run]) -> list[dict]:
                         "run": run.name,
                         "dice": wording.number(dice[run.name][case], "dice"),
                         "hd95": wording.number(hd95[run.name][case], "hd95"),
-                        **_strip(volumes.get(run.name, found[run.name]), f"{case}, {run.name}", len(runs)),
+                        **_strip(
+                            volumes.get(run.name, found[run.name]), f"{case}, {run.name}", len(runs), list(classes)
+                        ),
                     }
                     for run in runs
                 ],
-                "viewer": viewer_data(comparable, class_names(runs)) if comparable else None,
+                "viewer": viewer_data(comparable, classes) if comparable else None,
                 "viewer_runs": list(comparable),
                 "other_reference": other,
             }
@@ -84,13 +87,13 @@ def _with_images(volumes: Mapping[str, Volume]) -> dict[str, Volume]:
     return completed
 
 
-def _strip(volume: Volume | str, name: str, runs: int) -> dict:
+def _strip(volume: Volume | str, name: str, runs: int, codes: Iterable[int]) -> dict:
     """Pictures of a case as one run has it, or why there are none."""
     planes = ("axial", "coronal", "sagittal") if runs <= MOST_SIDE_BY_SIDE else ("axial",)
     if isinstance(volume, str):
         return {"pictures": [], "why_not": volume, "image": False, "note": ""}
     return {
-        "pictures": pictures(volume, name, WIDTH, planes),
+        "pictures": pictures(volume, name, WIDTH, list(codes), planes),
         "why_not": "",
         "image": volume.image is not None,
         "note": volume.note,
