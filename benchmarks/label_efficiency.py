@@ -43,7 +43,7 @@ BASELINES = ("supervised", "copy_paste", "supervised:strong")
 U_NET = {  # for pictures: small enough for a CPU, trained from scratch
     "patch_size": [96, 96],
     "network_def": "%unet_def",
-    "optimiser": {"_target_": "torch.optim.Adam", "_mode_": "callable", "lr": 0.001},
+    "learning_rate": 0.001,
     "val_interval": 300,
 }
 DATASETS = {
