@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from mednoisy.errors import UserError
 from mednoisy.networks.encoders import ENCODERS, ImageNetEncoder
-from mednoisy.networks.published import _state_dict
+from mednoisy.networks.state_dicts import read_state_dict
 
 _CLASSIFIER = re.compile(r"(fc|classifier)\.(weight|bias)$")
 _OWN_LEVEL = re.compile(r"^levels\.\d+\.")  # what ImageNetEncoder puts before MONAI's names
@@ -63,7 +62,8 @@ def load_pretrained(network: nn.Module, file: Path | str) -> Pretrained:
             has no place for ImageNet weights, E344 the file does not match.
     """
     encoder = _encoder_for_imagenet(network)
-    entries = {key.removeprefix("module."): value for key, value in _read(Path(file)).items()}
+    found = read_state_dict(Path(file), "Give the weights of a classifier as torchvision or timm release them")
+    entries = {key.removeprefix("module."): value for key, value in found.items()}
     kept = {_monai_name(key): value for key, value in entries.items() if not _CLASSIFIER.match(key)}
     own = {_OWN_LEVEL.sub("", key): value for key, value in encoder.state_dict().items()}
     summed = False
@@ -104,19 +104,6 @@ def _encoder_for_imagenet(network: nn.Module) -> ImageNetEncoder:
         cause = f"ImageNet weights are for 3 channels or 1, the network takes {encoder.in_channels}"
         raise UserError("E343", cause, "Train it without them, or give it images of 3 channels or 1")
     return encoder
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        return _state_dict(file)
-    except (IndexError, struct.error) as fault:  # what reading a truncated file of the old, unzipped format ends in
-        cure = "Fetch it anew, or give another file of weights saved by torch.save"
-        raise UserError("E340", f"checkpoint {file} is empty or truncated", cure) from fault
-    except UserError as fault:
-        if fault.code != "E341":
-            raise
-        cure = "Give the weights of a classifier as torchvision or timm release them"
-        raise UserError("E341", fault.cause, cure) from fault
 
 
 def _monai_name(key: str) -> str:

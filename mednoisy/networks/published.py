@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mednoisy.errors import UserError
+from mednoisy.networks.state_dicts import read_state_dict
 
 # What the authors' classes carry without using it.
 _HEADS = re.compile(r"(projection_head|prediction_head|contrastive_class_selector_\w+)\.")
@@ -27,7 +26,7 @@ def load_published(network: nn.Module, file: Path | str) -> None:
     Raises:
         UserError: E340 the file is missing or unreadable, E341 it holds no state dict, E342 it does not match.
     """
-    entries = _state_dict(Path(file))
+    entries = read_state_dict(Path(file), "Give a checkpoint released with UA-MT, BCP or SDCL")
     names = {name.removeprefix("module."): name for name in entries}
     kept = {name: entries[names[name]] for name in used_keys(names)}
     own = network.state_dict()
@@ -50,23 +49,6 @@ def used_keys(keys: Iterable[str]) -> list[str]:
     if any(key.startswith("resencoder.") for key in keys):
         unused.append(_PLAIN_ENCODER)
     return [key for key in keys if not any(pattern.match(key) for pattern in unused)]
-
-
-def _state_dict(file: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as fault:
-        raise UserError("E340", f"checkpoint {file} does not exist", "Give the path of a .pth file") from fault
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as fault:
-        cure = "Give a file of weights saved by torch.save; pickled objects are refused"
-        raise UserError("E340", f"checkpoint {file} cannot be read ({str(fault).splitlines()[0]})", cure) from fault
-    for wrapper in ("net", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        cause = f"checkpoint {file} holds no state dict, neither bare nor under 'net' or 'state_dict'"
-        raise UserError("E341", cause, "Give a checkpoint released with UA-MT, BCP or SDCL")
-    return content
 
 
 def _mismatch(file: Path | str, network: nn.Module, cause: str) -> UserError:
