@@ -38,6 +38,8 @@ class DeepLabV3(nn.Module):
         output_stride: as given.
     """
 
+    separable = False  # the pyramid's dilated convolutions
+
     def __init__(
         self,
         spatial_dims: int = 2,
@@ -54,10 +56,18 @@ class DeepLabV3(nn.Module):
         self.output_stride, self.norm = output_stride, norm
         self.encoder = ImageNetEncoder(spatial_dims, in_channels, encoder, norm, output_stride)
         self.pyramid = AtrousPyramid(
-            spatial_dims, self.encoder.channels[-1], rates or RATES[output_stride], dropout, norm, separable=False
+            spatial_dims,
+            self.encoder.channels[-1],
+            rates or RATES[output_stride],
+            dropout,
+            norm,
+            separable=self.separable,
         )
-        self.head = nn.Sequential(
-            _convolution(spatial_dims, WIDTH, WIDTH, 3, norm), convolution(spatial_dims, WIDTH, num_classes, 1)
+        self._add_head(spatial_dims, num_classes)
+
+    def _add_head(self, spatial_dims: int, num_classes: int) -> None:
+        self.head: nn.Module = nn.Sequential(
+            _convolution(spatial_dims, WIDTH, WIDTH, 3, self.norm), convolution(spatial_dims, WIDTH, num_classes, 1)
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -66,7 +76,7 @@ class DeepLabV3(nn.Module):
         return _resized(self.head(self.pyramid(self.encoder(image)[-1])), image)
 
 
-class DeepLabV3Plus(nn.Module):
+class DeepLabV3Plus(DeepLabV3):
     """Logits from DeepLabV3's pyramid refined by the encoder's map at stride 4 (Chen et al. 2018, arXiv:1802.02611).
 
     That map is reduced to 48 channels and put behind the pyramid's; two convolutions of kernel 3 follow, then the
@@ -74,42 +84,16 @@ class DeepLabV3Plus(nn.Module):
     paper ends up with: each channel by itself, then a 1x1 convolution, then norm and ReLU (the paper has norm and
     ReLU in between too). With the defaults and one class 22,437,457 parameters.
 
-    Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the image.
-        num_classes: K, background included.
-        encoder: "resnet18", "resnet34" or "resnet50".
-        output_stride: 8 or 16: the image's size over that of the encoder's last map.
-        rates: dilations of the pyramid's branches; by default 6, 12 and 18 at output stride 16, doubled at 8.
-        dropout: probability with which single values behind the pyramid are zeroed in training.
-        norm: "batch" or "instance" (no parameters, no running statistics).
-
-    Attributes:
-        output_stride: as given.
+    Arguments as of `DeepLabV3`.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int = 2,
-        in_channels: int = 3,
-        num_classes: int = 2,
-        encoder: str = "resnet34",
-        output_stride: int = 16,
-        rates: Sequence[int] | None = None,
-        dropout: float = 0.5,
-        norm: str = "batch",
-    ):
-        super().__init__()
-        _check_choices(encoder, output_stride)
-        self.output_stride, self.norm = output_stride, norm
-        self.encoder = ImageNetEncoder(spatial_dims, in_channels, encoder, norm, output_stride)
-        self.pyramid = AtrousPyramid(
-            spatial_dims, self.encoder.channels[-1], rates or RATES[output_stride], dropout, norm, separable=True
-        )
-        self.low_level = _convolution(spatial_dims, self.encoder.channels[1], LOW_LEVEL_WIDTH, 1, norm)
+    separable = True
+
+    def _add_head(self, spatial_dims: int, num_classes: int) -> None:
+        self.low_level = _convolution(spatial_dims, self.encoder.channels[1], LOW_LEVEL_WIDTH, 1, self.norm)
         self.refine = nn.Sequential(
-            _separable(spatial_dims, WIDTH + LOW_LEVEL_WIDTH, WIDTH, 1, norm),
-            _separable(spatial_dims, WIDTH, WIDTH, 1, norm),
+            _separable(spatial_dims, WIDTH + LOW_LEVEL_WIDTH, WIDTH, 1, self.norm),
+            _separable(spatial_dims, WIDTH, WIDTH, 1, self.norm),
         )
         self.head = convolution(spatial_dims, WIDTH, num_classes, 1)
 
