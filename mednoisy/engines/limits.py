@@ -31,9 +31,12 @@ def check_patch(patch_size: Sequence[int], method: Method) -> None:
 
 
 def coarsest_map(patch_size: Sequence[int], method: Method) -> list[int]:
-    """Size of the smallest feature map of all students, in voxels; the patch where they do not tell (`divisor`)."""
-    divisor = max(_divisor(student) for student in method.students.values())
-    return [-(-side // divisor) for side in patch_size]
+    """Size of the smallest feature map of all students, in voxels.
+
+    Students tell it by their `divisor`, or by `output_stride` where any size will do; the patch where by neither.
+    """
+    stride = max(int(getattr(student, "output_stride", _divisor(student))) for student in method.students.values())
+    return [-(-side // stride) for side in patch_size]
 
 
 def bf16_is_safe(device_type: str, coarsest: Sequence[int]) -> bool:
