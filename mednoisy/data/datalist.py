@@ -13,6 +13,7 @@ from typing import Any
 from mednoisy.data.datalist_checks import (
     PATHS,
     SECTIONS,
+    TRAINING,
     Case,
     check_keys,
     check_patients,
@@ -33,8 +34,9 @@ log = logging.getLogger(__name__)
 class Datalist:
     """The cases of a dataset by section, and what its channels and label codes mean.
 
-    A case is in one of `labeled`, `unlabeled`, `validation` and `test`. An unlabeled case has no label key;
-    `hidden` may hold its reference for studies, and only evaluation reads that.
+    A case is in one of `labeled`, `unlabeled`, `pseudo`, `validation` and `test`. An unlabeled case has no label key;
+    `hidden` may hold its reference for studies, and only evaluation reads that. A pseudo-labeled case is an unlabeled
+    one whose `label` is a prediction, with the file of its `confidence`.
 
     Where cases name their `patient`, patients are what `--labeled` and `--validation` count, for the scans of one are
     alike, and no patient is in two of training, validation and test. `centre` says where a case comes from.
@@ -104,19 +106,21 @@ class Datalist:
     @property
     def split_digest(self) -> str:
         """16 hexadecimal digits that change with the ids of any section or their order."""
-        ids = {section: [case["id"] for case in self.sections.get(section, [])] for section in SECTIONS}
+        ids = {section: [case["id"] for case in cases] for section, cases in self._listed.items()}
         return hashlib.blake2b(json.dumps(ids).encode(), digest_size=8).hexdigest()
 
     def cases(self, section: str) -> list[Case]:
         """The cases of a section, `{"id", "image", "label", "patient"?, "centre"?}` with absolute paths; copies.
 
-        Unlabeled cases have no `label`; those of `hidden` are given the image of the unlabeled case.
+        Unlabeled cases have no `label`, those of `pseudo` also a `confidence`; those of `hidden` are given the image of
+        the case whose reference they are.
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))
         if section != "hidden":
             return [dict(case) for case in self.sections.get(section, [])]
-        images = {case["id"]: case["image"] for case in self.sections.get("unlabeled", [])}
+        pool = self.sections.get("unlabeled", []) + self.sections.get("pseudo", [])
+        images = {case["id"]: case["image"] for case in pool}
         return [{"id": c["id"], "image": images[c["id"]], "label": c["label"]} for c in self.sections.get("hidden", [])]
 
     def patients(self, section: str) -> list[str]:
@@ -145,13 +149,15 @@ class Datalist:
         if labeled is not None and not 1 <= labeled <= len(order):
             cause = f"{labeled} {what} are asked for; {self._called} has {len(order)}"
             raise UserError("E217", cause, f"Ask for 1 to {len(order)}" if order else "Label some cases first")
+        pseudo = self.sections.get("pseudo", [])
         kept = set(order[:labeled])
+        trained = kept | set(patients_of(pseudo))
         moved = [case for case in known if patient_of(case) not in kept]
         pool = [{key: value for key, value in case.items() if key != "label"} for case in moved]
         pool += self.sections.get("unlabeled", [])
         references = {case["id"]: case["label"] for case in moved + self.sections.get("hidden", [])}
         free = [
-            case for case in pool if patient_of(case) not in kept and os.path.isfile(references.get(case["id"], ""))
+            case for case in pool if patient_of(case) not in trained and os.path.isfile(references.get(case["id"], ""))
         ]
         candidates = patients_of(free)
         if not 0 <= validation <= len(candidates):
@@ -168,10 +174,12 @@ class Datalist:
             "test": self.sections.get("test", []),
             "hidden": [
                 {"id": case["id"], "label": references[case["id"]]}
-                for case in pool
+                for case in pool + pseudo
                 if case["id"] in references and patient_of(case) not in choosing
             ],
         }
+        if pseudo:
+            sections["pseudo"] = pseudo
         return replace(self, sections=sections)
 
     def save(self, path: Path | str) -> Path:
@@ -191,12 +199,18 @@ class Datalist:
             "protocol": self.protocol,
             "split_digest": self.split_digest,
         }
-        for section in SECTIONS:
+        for section, cases in self._listed.items():
             content[section] = [
                 {key: _relative(value, folder) if key in PATHS else value for key, value in case.items()}
-                for case in self.sections.get(section, [])
+                for case in cases
             ]
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+    @property
+    def _listed(self) -> dict[str, list[Case]]:
+        """All sections, as a file lists them: that of pseudo-labels where there are any."""
+        listed = {section: self.sections.get(section, []) for section in SECTIONS}
+        return {section: cases for section, cases in listed.items() if cases or section != "pseudo"}
 
     @property
     def _called(self) -> str:
@@ -204,8 +218,8 @@ class Datalist:
 
     def _with_files(self) -> Datalist:
         """Itself, its files checked: absent hidden references are dropped, any other absent file is a fault."""
-        for section in ("labeled", "unlabeled", "validation", "test"):
-            for case in self.sections[section]:
+        for section in (*TRAINING, "validation", "test"):
+            for case in self.sections.get(section, []):
                 for key in case.keys() & PATHS:
                     if not os.path.isfile(case[key]):
                         cause = f"{key} {case[key]} does not exist ({self._called}, section {section!r})"

@@ -16,9 +16,11 @@ SECTIONS = {  # what an entry of each section holds
     "validation": ("id", "image", "label"),
     "test": ("id", "image", "label"),
     "hidden": ("id", "label"),
+    "pseudo": ("id", "image", "label", "confidence"),
 }
+TRAINING = ("labeled", "unlabeled", "pseudo")
 OPTIONAL = ("patient", "centre")  # what an entry of any section but `hidden` may hold too
-PATHS = ("image", "label")
+PATHS = ("image", "label", "confidence")
 TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
 Case = dict[str, str]
 
@@ -93,10 +95,10 @@ def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Pat
 
 
 def check_patients(sections: Mapping[str, list[Case]], path: Path) -> None:
-    """Refuse a patient in several of: what trains (labeled or not), `validation`, `test`."""
+    """Refuse a patient in several of: what trains (labeled, unlabeled or pseudo-labeled), `validation`, `test`."""
     seen: dict[str, str] = {}
-    for section in ("labeled", "unlabeled", "validation", "test"):
-        part = "training" if section in ("labeled", "unlabeled") else section
+    for section in (*TRAINING, "validation", "test"):
+        part = "training" if section in TRAINING else section
         for number, case in enumerate(sections[section], 1):
             patient = patient_of(case)
             other = seen.setdefault(patient, part)
@@ -106,10 +108,10 @@ def check_patients(sections: Mapping[str, list[Case]], path: Path) -> None:
 
 
 def check_unique(sections: Mapping[str, list[Case]], path: Path) -> None:
-    """Refuse a case or an image that is listed twice, and a hidden reference of no unlabeled case."""
+    """Refuse a case or an image that is listed twice, and a hidden reference of no unlabeled or pseudo-labeled case."""
     seen: dict[str, tuple[str, int]] = {}
     images: dict[str, str] = {}
-    for section in ("labeled", "unlabeled", "validation", "test"):
+    for section in (*TRAINING, "validation", "test"):
         for number, case in enumerate(sections[section], 1):
             name, image = case["id"], case["image"]
             if name in seen:
@@ -120,7 +122,7 @@ def check_unique(sections: Mapping[str, list[Case]], path: Path) -> None:
                 cause = f"its image is also that of {images[image]!r} ({path}, section {section!r}, entry {number})"
                 raise UserError("E207", cause, "Remove one", case=name)
             seen[name], images[image] = (section, number), name
-    unlabeled, hidden = {case["id"] for case in sections["unlabeled"]}, set()
+    unlabeled, hidden = {case["id"] for section in ("unlabeled", "pseudo") for case in sections[section]}, set()
     for number, case in enumerate(sections["hidden"], 1):
         if case["id"] not in unlabeled or case["id"] in hidden:
             fault = "is hidden twice" if case["id"] in hidden else "is hidden but not in 'unlabeled'"

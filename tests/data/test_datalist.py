@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,63 @@ def test_cases_have_absolute_paths_and_only_what_their_section_may_show(written,
     assert datalist.cases("hidden")[1]["image"] == str(tmp_path / "image" / "u2")
     assert datalist.cases("validation") == []
     assert datalist.labels == {0: "background", 1: "atrium"}
+
+
+def test_pseudo_labels_are_training_cases_in_a_section_of_their_own(written, tmp_path):
+    """Saved and loaded again they are the same; the references of all unlabeled cases stay hidden ones."""
+    datalist = Datalist.load(written())
+    assert "pseudo" not in json.loads(datalist.save(tmp_path / "again.json").read_text())
+    first, *rest = datalist.cases("unlabeled")
+    pseudo = {**first, "label": str(tmp_path / "label" / "u0"), "confidence": str(tmp_path / "image" / "u0")}
+    extended = replace(datalist, sections={**datalist.sections, "unlabeled": rest, "pseudo": [pseudo]})
+    again = Datalist.load(extended.save(tmp_path / "rounds" / "datalist.json"))
+    assert again.cases("pseudo") == [pseudo]
+    assert again.cases("hidden")[-1] == {**first, "label": str(tmp_path / "label" / "u0")}
+    assert sorted(ids(again, "hidden")) == ["u0", "u2"]
+    assert (datalist.split_digest, extended.split_digest == datalist.split_digest) == ("9be25e186bd56305", False)
+
+
+def with_pseudo(**entry):
+    """A change that adds one pseudo-labeled case, `q0` with an image of its own unless told otherwise."""
+    whole = {"id": "q0", "image": "label/u0", "label": "label/p0", "confidence": "label/p0"}
+
+    def change(content):
+        content["pseudo"] = [{key: value for key, value in (whole | entry).items() if value is not None}]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"image": "image/p0"}, "E207 case 'q0': its image is also that of 'p0'"),
+        ({"id": "u1"}, "E207 case 'u1': is in 'unlabeled' and in 'pseudo'"),
+        ({"confidence": None}, "E213 case 'q0': 'confidence' is missing"),
+        ({"confidence": "absent"}, "E215 case 'q0': confidence .*absent does not exist"),
+    ],
+)
+def test_pseudo_labels_are_checked_as_other_cases_are(written, entry, told):
+    with pytest.raises(UserError, match=told):
+        Datalist.load(written(with_pseudo(**entry)))
+
+
+def test_a_patient_with_pseudo_labels_is_in_training(written):
+    def change(content):
+        content["test"][0]["patient"] = "one"
+        with_pseudo(patient="one")(content)
+
+    with pytest.raises(UserError, match=r"E226 .*patient 'one' is in"):
+        Datalist.load(written(change))
+
+
+def test_no_validation_case_is_of_a_patient_with_pseudo_labels(written):
+    def change(content):
+        content["unlabeled"][0]["patient"] = "one"
+        with_pseudo(patient="one")(content)
+
+    assert ids(Datalist.load(written(change), validation=1), "validation") == ["u2"]
+    with pytest.raises(UserError, match="E217 2 validation cases are asked for; 1 unlabeled"):
+        Datalist.load(written(change), validation=2)
 
 
 def test_the_first_k_keep_their_label(written):
