@@ -38,7 +38,7 @@ class CachedCases(Dataset):
         transform: Callable[[dict[str, Any]], Mapping[str, Any]],
         workers: int = 0,
     ):
-        self.data = [dict(case) for case in data]
+        self.data, self.transform, self.workers = [dict(case) for case in data], transform, workers
         with ThreadPoolExecutor(max(workers, 1)) as pool:
             results = pool.map if workers else map
             done = results(lambda case: _prepared(case, transform), self.data)
@@ -51,9 +51,19 @@ class CachedCases(Dataset):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of RAM that the tensors take."""
-        tensors = (value for item in self.items for value in item.values() if isinstance(value, torch.Tensor))
+        """Bytes of RAM that the tensors take; a repeated case counts once."""
+        items = {id(item): item for item in self.items}.values()
+        tensors = (value for item in items for value in item.values() if isinstance(value, torch.Tensor))
         return sum(tensor.nbytes for tensor in tensors)
+
+    def extended(self, data: Sequence[Mapping[str, Any]], repeats: int = 1) -> CachedCases:
+        """These cases `repeats` times and, behind them, those of `data`, prepared in the same way.
+
+        The cases held already are shared, not prepared again; they themselves stay as they are.
+        """
+        longer = CachedCases(data, self.transform, self.workers)
+        longer.data, longer.items = self.data * repeats + longer.data, self.items * repeats + longer.items
+        return longer
 
     def __len__(self) -> int:
         return len(self.items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -29,6 +30,10 @@ class Slices(Dataset):
     def nbytes(self) -> int:
         """Bytes of RAM that the volumes take."""
         return self.cases.nbytes
+
+    def extended(self, data: Sequence[Mapping[str, Any]], repeats: int = 1) -> Slices:
+        """The slices of `CachedCases.extended`."""
+        return Slices(self.cases.extended(data, repeats))
 
     def __len__(self) -> int:
         return len(self.places)

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -235,6 +236,12 @@ class StreamLoader:
 
     def __init__(self, stream: TrainingStream, workers: int = 0, pin_memory: bool = False):
         self.stream, self.workers, self.pin_memory = stream, workers, pin_memory
+
+    def with_labeled(self, labeled: CachedCases) -> StreamLoader:
+        """A loader of the same stream over other labeled cases; this one stays as it is."""
+        stream = copy(self.stream)
+        stream.labeled = labeled
+        return StreamLoader(stream, self.workers, self.pin_memory)
 
     def steps(
         self, stage: str, steps: range, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1

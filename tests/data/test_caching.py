@@ -57,6 +57,24 @@ def test_the_transform_runs_once_a_case(cases):
     assert calls == ["p0", "p1", "p2", "p3"]
 
 
+def test_more_cases_are_prepared_behind_those_that_are_held(cases):
+    """The labeled ones are shared, not read again, and may come several times; they themselves stay as they are."""
+    calls = []
+
+    def transform(case):
+        calls.append(case["id"])
+        return LoadCased()(case)
+
+    held = CachedCases(cases[:2], transform)
+    longer = held.extended(cases[2:3], repeats=2)
+    assert calls == ["p0", "p1", "p2"]
+    assert [item["id"] for item in longer] == ["p0", "p1", "p0", "p1", "p2"]
+    assert [case["id"] for case in longer.data] == [item["id"] for item in longer]
+    assert longer[2]["image"] is held[0]["image"]
+    assert longer.nbytes == 3 * 216 * 5  # what is shared counts once
+    assert len(held) == len(held.data) == 2
+
+
 def test_a_crop_does_not_keep_its_volume(cases):
     cached = CachedCases(
         cases, Compose([LoadCased(), CenterSpatialCropd(["image", "label"], 2, allow_missing_keys=True)])

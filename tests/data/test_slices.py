@@ -38,5 +38,12 @@ def test_slices_take_no_memory_of_their_own():
     assert slices.nbytes == cases.nbytes
 
 
+def test_more_volumes_are_more_slices():
+    slices = Slices(volumes())
+    longer = slices.extended([{"id": "c", "slices": 1}], repeats=2)
+    assert [longer[n]["id"] for n in range(len(longer))] == [*["a/0", "a/1", "a/2", "b/0", "b/1"] * 2, "c/0"]
+    assert len(slices) == 5
+
+
 def test_no_volumes_are_no_slices():
     assert len(Slices(CachedCases([], dict))) == 0
