@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,13 @@ class Prediction:
     Attributes:
         labels: (*spatial), uint8 class codes, by name of the predictor.
         affine: (4, 4), of the source file.
+        confidence: (*spatial), float32 in 0..1, the probability of the chosen class (0 where preprocessing cropped), by
+            name of the predictor; empty unless asked for.
     """
 
     labels: dict[str, np.ndarray]
     affine: np.ndarray
+    confidence: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def predict_case(
@@ -43,6 +46,8 @@ def predict_case(
     preprocessing: Compose,
     inferer: SlidingWindow,
     device: torch.device | str = "cpu",
+    *,
+    confidence: bool = False,
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
@@ -56,6 +61,7 @@ def predict_case(
             `image` as a MetaTensor (C, *spatial). What its invertible transforms do is undone: resampling,
             turning, cropping, padding.
         inferer: how the network sees the image.
+        confidence: whether to give the probability of the chosen class, too.
 
     Raises:
         UserError: the image cannot be read (E2xx).
@@ -64,11 +70,13 @@ def predict_case(
     image = _preprocessed(_named(case), preprocessing)
     with eval_mode(*predictors.values()):
         scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors)
-    labels = {}
+    labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
         labels[name] = decide(on_source[None])[0].numpy()
-    return Prediction(labels, np.asarray(image.meta["original_affine"], dtype=np.float64))
+        if confidence:
+            confidences[name] = on_source.amax(dim=0).clamp(0, 1).numpy()  # splines may leave the range
+    return Prediction(labels, np.asarray(image.meta["original_affine"], dtype=np.float64), confidences)
 
 
 def predict_files(

@@ -30,6 +30,14 @@ def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
         write_nifti(path, labels, affine)
 
 
+def write_grey(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Write (*spatial) uint8 as it is, whole or not at all: 8 bits a voxel, whatever values occur."""
+    if is_picture(path):
+        write_picture(path, values)
+    else:
+        write_nifti(path, values, affine)
+
+
 class SaveLabelsd(MapTransform):
     """Save label maps (1, *spatial) under the names of their images; for a bundle's `inference.yaml`.
 

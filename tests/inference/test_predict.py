@@ -117,6 +117,23 @@ def test_linear_scores_come_back_exactly(source, tmp_path):
     np.testing.assert_allclose(found, slope(source.affine, SHAPE)[inner], atol=1e-3)
 
 
+def test_the_probability_of_the_chosen_class_comes_back_with_it(source, tmp_path):
+    """Where nothing is resampled it is the sigmoid of the distance from the decision; none unless asked for."""
+
+    class Certain(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.cat([torch.zeros_like(image), image], dim=1)
+
+    arguments = (case(tmp_path), {"a": Certain()}, Compose([LoadCased("image")]), WINDOW)
+    assert predict_case(*arguments).confidence == {}
+    found = predict_case(*arguments, confidence=True)
+    assert found.confidence["a"].dtype == np.float32
+    np.testing.assert_allclose(found.confidence["a"], 1 / (1 + np.exp(-np.abs(source.get_fdata()))), atol=1e-6)
+    crop = CropForegroundd("image", "image", select_fn=lambda x: x > 0, allow_smaller=False)
+    cropped = predict_case(*arguments[:2], Compose([LoadCased("image"), crop]), WINDOW, confidence=True)
+    assert cropped.confidence["a"][0, 0, 0] == 0
+
+
 def test_what_was_cropped_away_is_background(source, tmp_path):
     """Even for a network that sees class 1 everywhere."""
     crop = CropForegroundd("image", "image", select_fn=lambda x: x > 0, allow_smaller=False)

@@ -8,7 +8,7 @@ from PIL import Image as Picture
 
 from mednoisy.data.images import read_image
 from mednoisy.data.label_maps import read_label_map
-from mednoisy.inference.saving import SaveLabelsd, label_file, write_labels
+from mednoisy.inference.saving import SaveLabelsd, label_file, write_grey, write_labels
 
 
 def test_pictures_get_pictures_and_volumes_volumes(tmp_path):
@@ -38,3 +38,14 @@ def test_label_maps_are_saved_under_the_names_of_their_images(tmp_path):
     saved = read_image(tmp_path / "out" / "scan.nii.gz")
     np.testing.assert_array_equal(saved.array, labels[0].numpy())
     np.testing.assert_allclose(saved.affine, affine)
+
+
+@pytest.mark.parametrize("name", ["map.png", "map.nii.gz"])
+@pytest.mark.parametrize("values", [[0, 1], [0, 255], [7, 200]])
+def test_greys_are_written_as_they_are(tmp_path, name, values):
+    """Eight bits, also where 0 and 1 alone occur, which a label map would store in one bit."""
+    array = np.resize(np.uint8(values), (5, 4))
+    write_grey(tmp_path / name, array, np.eye(4))
+    found = read_image(tmp_path / name).array
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, array)
