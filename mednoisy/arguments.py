@@ -114,7 +114,7 @@ def _add_train(commands) -> None:
         help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, bcp, sdcl, "
         "sdcl_plain, or an overlay's file",
     )
-    train.add_argument("--recipe", default="default", help="default, strong, published, or an overlay's file")
+    train.add_argument("--recipe", default="default", help="default, strong, noisy, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")
     train.add_argument("--validation", type=_number, help="cases of the unlabeled pool that choose the checkpoint")
     train.add_argument(

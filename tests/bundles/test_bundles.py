@@ -21,7 +21,7 @@ OWN_METHOD = {  # of a bundle without an overlay
     "polyp": "online_labels",
 }
 QUICK = [(bundle, None, "default") for bundle in BUNDLES]
-QUICK += [(bundle, OWN_METHOD[bundle], recipe) for bundle in BUNDLES for recipe in ("strong", "published")]
+QUICK += [(bundle, OWN_METHOD[bundle], recipe) for bundle in BUNDLES for recipe in ("noisy", "strong", "published")]
 PAIRS = [(bundle, method, recipe) for bundle in BUNDLES for method in (None, *METHODS) for recipe in RECIPES]
 SCHEMA = Path(__file__).parent / "meta_schema.json"
 
@@ -58,7 +58,7 @@ def test_there_are_the_bundles_methods_and_recipes_that_the_help_names():
         *("bcp", "copy_paste", "cps", "fixmatch", "mean_teacher", "online_labels", "sdcl", "sdcl_plain"),
         *("supervised", "ua_mt", "unimatch"),
     ] == METHODS
-    assert RECIPES == ["published", "strong", "default"]
+    assert RECIPES == ["noisy", "published", "strong", "default"]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
