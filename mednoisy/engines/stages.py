@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch.nn import Module, Parameter
 from torch.optim import Optimizer
@@ -11,6 +12,9 @@ from torch.optim import Optimizer
 from mednoisy.engines.schedules import Constant
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method
+
+if TYPE_CHECKING:
+    from mednoisy.engines.rounds import PseudoLabels
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Stage:
         labeled, unlabeled: crops of each section a step (and process).
         schedule: (step, length) -> factor on the learning rate.
         carry_optimisers: continue with the moments of the stage before, where students have the same names.
+        pseudo: a round: before the stage begins, what the stage before hands over labels the unlabeled cases, and
+            those that are kept join the labeled ones.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Stage:
     unlabeled: int = 0
     schedule: Callable[[int, int], float] = Constant()  # noqa: RUF009, it is frozen
     carry_optimisers: bool = False
+    pseudo: PseudoLabels | None = None
 
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:

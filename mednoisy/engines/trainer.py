@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mednoisy.data.batch import Batch
+from mednoisy.data.datalist import Datalist
 from mednoisy.data.draws import Draw
 from mednoisy.data.stream import StreamLoader
 from mednoisy.engines import checkpoint
@@ -24,6 +25,7 @@ from mednoisy.engines.feed import Feed
 from mednoisy.engines.limits import bf16_is_safe, check_patch, coarsest_map
 from mednoisy.engines.processes import rank_and_ranks
 from mednoisy.engines.progress import Progress
+from mednoisy.engines.resuming import restore
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.signals import StopSignals, stopped
 from mednoisy.engines.stages import Planned, Stage, plan_of
@@ -54,11 +56,12 @@ class SemiSupervisedTrainer(Trainer):
         save_interval: steps between two writings of `last.pt` (validations and ends of stages write it too).
         log_interval: steps between two rows of `progress.csv`.
         seed: dropout and the methods' draws come from (seed, stage, step, rank).
+        datalist: of the run; needed where a stage has a round of pseudo-labels.
 
     Raises:
         UserError: from `run`: too few steps or cases, a patch that the networks cannot halve, what
-            `RunFolder.open` and `checkpoint.load` refuse; E330, three steps in a row with NaN or infinite
-            losses or gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
+            `RunFolder.open`, `checkpoint.load` and `PseudoLabels` refuse; E330, three steps in a row with NaN or
+            infinite losses or gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
     """
 
     def __init__(
@@ -76,12 +79,13 @@ class SemiSupervisedTrainer(Trainer):
         save_interval: int = 500,
         log_interval: int = 10,
         seed: int = 0,
+        datalist: Datalist | None = None,
     ):
         if precision not in ("fp32", "bf16"):
             raise UserError("E111", f"precision {precision!r} is unknown", "Use fp32 or bf16")
         self.loader, self.stages, self.run_folder = train_data_loader, list(stages), run_folder
         self.trim, self.precision, self.channels_last = trim, precision, channels_last
-        self.save_interval, self.seed = save_interval, seed
+        self.save_interval, self.seed, self.datalist = save_interval, seed, datalist
         self.rank, self.ranks = rank_and_ranks()
         self.progress = Progress(run_folder.path if self.rank == 0 else None, log_interval)
         self.method: Method
@@ -89,7 +93,7 @@ class SemiSupervisedTrainer(Trainer):
         self.current: Planned
         self.best: dict[str, float] = {}  # of the current stage: what `ValidateStages` keeps
         self.save_wanted = False  # set by handlers: write `last.pt` at the end of this step
-        self._bad_steps = 0
+        self.bad_steps = 0
         self._signals = StopSignals()
         self._stop_agreed = 0  # a signal that all ranks know of
         if torch.device(device).type == "cuda" and torch.device(device).index is not None:
@@ -102,7 +106,7 @@ class SemiSupervisedTrainer(Trainer):
             handlers=train_handlers,
             decollate=False,
         )
-        self.add_event_handler(Events.GET_BATCH_STARTED, self._start_waiting)
+        self.add_event_handler(Events.GET_BATCH_STARTED, self.start_waiting)
         self.add_event_handler(Events.GET_BATCH_COMPLETED, self._stop_waiting)
         self.add_event_handler(Events.ITERATION_COMPLETED, self._end_of_step)
 
@@ -118,15 +122,14 @@ class SemiSupervisedTrainer(Trainer):
 
     def run(self) -> None:  # type: ignore[override]
         """Train to the end, or go on from `last.pt` where the run folder is to be resumed."""
-        for planned in self.plan:  # before anything is written, and before hours of an earlier stage
-            self.loader.stream.check(planned.stage.labeled * self.ranks, planned.stage.unlabeled * self.ranks)
+        self._check_cases()
         self.run_folder.open()
         try:
             last = self.run_folder.checkpoints / "last.pt"
             if self.run_folder.resume and last.is_file():
-                self._restore(checkpoint.load(last, self.state.device))
+                restore(self, checkpoint.load(last, self.state.device))
             else:
-                self._enter(self.plan[0])
+                self.enter(self.plan[0])
             LOGGER.info(self.loader.stream.summary)
             stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in self.plan)
             LOGGER.info("step %d of %d (%s)", self.state.iteration, self.total_steps, stages)
@@ -139,6 +142,15 @@ class SemiSupervisedTrainer(Trainer):
         except Exception:
             LOGGER.exception("the run failed at step %d", self.state.iteration)
             raise
+
+    def _check_cases(self) -> None:
+        """Refuse stages that lack cases, before anything is written, and before hours of an earlier stage."""
+        rounds = [stage.pseudo for stage in self.stages if stage.pseudo is not None]
+        if rounds:
+            rounds[0].check(self.datalist, self.rank == 0 and not self.run_folder.resume)
+        for stage in self.stages:
+            labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
+            self.loader.stream.check(labeled * self.ranks, stage.unlabeled * self.ranks)
 
     def _train(self) -> None:
         with self._signals:
@@ -160,8 +172,6 @@ class SemiSupervisedTrainer(Trainer):
 
     def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]
         number = engine.state.iteration - 1
-        if number >= self.current.last:
-            self._begin(self.plan[self.plan.index(self.current) + 1])
         stage, step = self.current.stage, number - self.current.first
         draw = Draw(self.seed, f"{stage.name}/method/{self.rank}", step)
         torch.manual_seed(draw.key("torch", bits=56))
@@ -191,12 +201,12 @@ class SemiSupervisedTrainer(Trainer):
             dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         bad, stop = flags.tolist()  # the one host read of a step
         self._stop_agreed = int(stop)
-        self._bad_steps = self._bad_steps + 1 if bad else 0
+        self.bad_steps = self.bad_steps + 1 if bad else 0
         if not bad:
             return True
         step, ids = self.state.iteration, ", ".join(batch.labeled_ids + batch.unlabeled_ids)
         LOGGER.warning("step %d skipped: a loss or gradient is NaN or infinite; cases %s", step, ids)
-        if self._bad_steps >= BAD_STEPS:
+        if self.bad_steps >= BAD_STEPS:
             raise UserError(
                 "E330",
                 f"{BAD_STEPS} steps in a row gave NaN or infinite losses or gradients, the last was {step} on {ids}",
@@ -223,17 +233,19 @@ class SemiSupervisedTrainer(Trainer):
             self.save()
             raise stopped(self._signals.received, self.state.iteration)
 
-    # Stages
+    def stop_if_told(self) -> None:
+        """Leave between two stages if a signal came to any process; to be called equally often by all of them.
 
-    def _begin(self, planned: Planned) -> None:
-        """Make the method of a stage from the networks that the stage before hands over."""
-        moments = self._handed_over()
-        self._enter(planned)
-        if planned.stage.carry_optimisers:
-            self.updates.load_moments(moments)
-        LOGGER.info("stage %s begins: %d steps", planned.stage.name, planned.steps)
+        Nothing is saved: the stage before has been.
+        """
+        told = torch.tensor(self._signals.received, device=self.state.device)
+        if self.ranks > 1:
+            dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        if number := int(told):
+            raise stopped(number, self.state.iteration)
 
-    def _enter(self, planned: Planned) -> None:
+    def enter(self, planned: Planned) -> None:
+        """Make the method and the optimisers of a stage."""
         self.method = planned.stage.method()
         patch = self.loader.stream.patch_size
         check_patch(patch, self.method)
@@ -252,19 +264,6 @@ class SemiSupervisedTrainer(Trainer):
             on = None if self.state.device.type == "cpu" else [self.state.device]
             self._wrapped = DistributedDataParallel(self.method, device_ids=on)
 
-    def _handed_over(self) -> dict[str, dict]:
-        """Put the best students of the finished stage into the shared networks; their optimisers' states."""
-        states = self.updates.state_dict()
-        if self.ranks > 1:
-            dist.barrier()
-        path = self.run_folder.checkpoints / f"best_{self.current.stage.name}.pt"
-        if path.is_file():
-            content = checkpoint.load(path, self.state.device)
-            self.method.load_state_dict(content["method"])
-            states = content["optimisers"]
-            LOGGER.info("stage %s hands over step %d, its best", self.current.stage.name, content["step"])
-        return states
-
     # State
 
     def snapshot(self) -> dict:
@@ -276,7 +275,7 @@ class SemiSupervisedTrainer(Trainer):
             "method": self.method.state_dict(),
             "optimisers": self.updates.state_dict(),
             "best": self.best,
-            "bad_steps": self._bad_steps,
+            "bad_steps": self.bad_steps,
             "pending": pending,
             "seconds": self.progress.seconds,
             "world": self.ranks,
@@ -289,35 +288,8 @@ class SemiSupervisedTrainer(Trainer):
             self.progress.write()
             checkpoint.save(self.run_folder.checkpoints / "last.pt", self.snapshot())
 
-    def _restore(self, content: dict) -> None:
-        if content["world"] != self.ranks:
-            raise UserError(
-                "E316", f"the run was on {content['world']} processes, this is on {self.ranks}", "Use as many as before"
-            )
-        try:
-            self._enter(next(planned for planned in self.plan if planned.stage.name == content["stage"]))
-            self.method.load_state_dict(content["method"])
-            self.updates.load_moments(content["optimisers"])
-        except (StopIteration, RuntimeError, KeyError, ValueError) as fault:
-            raise UserError(
-                "E317",
-                f"{self.run_folder.checkpoints / 'last.pt'} does not fit the networks and optimisers of this run",
-                "Resume with the configuration in config.yaml, or give another --output",
-            ) from fault
-        self._drop_later_bests(content["step"])
-        self.best, self._bad_steps = content["best"], content["bad_steps"]
-        self.state.iteration = content["step"]
-        self.state.epoch = content["step"] // self.state.epoch_length
-        self.progress.restore(content["step"], content["seconds"], content["pending"])
-
-    def _drop_later_bests(self, step: int) -> None:
-        """Remove the best of steps that will be done again: on a GPU they may come out otherwise."""
-        if self.rank == 0:
-            for path in self.run_folder.checkpoints.glob("best_*.pt"):
-                if checkpoint.load(path)["step"] > step:
-                    path.unlink()
-
-    def _start_waiting(self) -> None:
+    def start_waiting(self) -> None:
+        """From now on, time counts as waiting for data."""
         self._waiting_since = time.perf_counter()
 
     def _stop_waiting(self) -> None:

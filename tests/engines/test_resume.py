@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mednoisy.engines import checkpoint
+from mednoisy.engines.resuming import restore
 from mednoisy.errors import UserError
 from tests.engines.small import At, assert_same, kept, mean_teacher_stages, sdcl_stages, small_trainer
 
@@ -156,7 +157,7 @@ def test_a_best_of_steps_to_be_done_again_is_dropped(tmp_path):
     checkpoint.save(folder / "best_honest.pt", content | {"step": content["step"] + 1})
     checkpoint.save(folder / "best_published_teacher.pt", content)
     trainer = small_trainer(tmp_path, mean_teacher_stages(), resume=True)
-    trainer._restore(content)
+    restore(trainer, content)
     assert not (folder / "best_honest.pt").exists()
     assert (folder / "best_published_teacher.pt").exists()
 
