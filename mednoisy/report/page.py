@@ -12,6 +12,7 @@ from mednoisy.report import sections, wording
 from mednoisy.report.comparisons import comparison
 from mednoisy.report.plots import case_plots, term_plots, validation_plot
 from mednoisy.report.rendering import rendered
+from mednoisy.report.rounds import round_table
 from mednoisy.report.runs import Run, class_names, read_runs
 from mednoisy.report.showcase import shown_cases
 
@@ -31,14 +32,17 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
         `output`.
 
     Raises:
-        UserError: E401, E402 for a folder without a finished run; E403 for distances in different units.
+        UserError: E401, E402 for a folder without a finished run; E403 for distances in different units; E404 for a
+            round whose facts cannot be read.
     """
     found = read_runs(runs)
     if not found:
         raise ValueError("a report needs at least one run")
-    page = rendered("report.html", SCRIPTS, _content(found, title))
-    write_text(output, page)
-    return Path(output)
+    output = Path(output)
+    content = _content(found, title)
+    content["rounds"] = round_table(found[0].folder, output.parent) if len(found) == 1 else []
+    write_text(output, rendered("report.html", SCRIPTS, content))
+    return output
 
 
 def _content(runs: list[Run], title: str | None) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,5 +111,82 @@ def finished_run(tmp_path: Path) -> Callable[..., Path]:
     def make(name: str, shifts: dict[str, float | None], **options: object) -> Path:
         (tmp_path / name).mkdir()
         return FinishedRun(tmp_path / name, shifts, **options).folder
+
+    return make
+
+
+class LabeledRound:
+    """Writes the folder of a round of pseudo-labels: discs whose border the teacher doubts.
+
+    Args:
+        folder: of the round.
+        cases: id to confidence (the mean of its map) and, where a rule dropped it, the rule's name.
+        axes: 2 for pictures in colour, 3 for volumes.
+        hidden: whether there are references: the mask itself, so that Dice is 1.
+        classes: foreground classes; the mask has the last of them.
+        facts: entries of `round.json`.
+    """
+
+    def __init__(
+        self, folder: Path, cases: dict[str, tuple[float, str]], axes: int = 2, hidden: bool = False,
+        classes: int = 1, **facts: object,
+    ):  # fmt: skip
+        self.folder, self.axes, self.classes = folder, axes, classes
+        sections: dict[str, list] = {"pseudo": [], "unlabeled": [], "hidden": []}
+        rows = []
+        for number, (case, (confidence, reason)) in enumerate(cases.items()):
+            entry = self.save(case, number, confidence)
+            mask = entry["label"]
+            if hidden:
+                sections["hidden"].append({"id": case, "label": mask})
+            sections["unlabeled" if reason else "pseudo"].append(
+                {"id": case, "image": entry["image"]} if reason else entry
+            )
+            row = {"id": case, "kept": int(not reason), "reason": reason, "confidence": confidence, "area": 0.2}
+            rows.append(row | {"dice": 1.0 if hidden else math.nan, "centre": ""})
+        content = {"name": "Discs", "labels": {str(code): f"class {code}" for code in range(classes + 1)}}
+        content["labels"]["0"] = "background"
+        (folder / "datalist.json").write_text(json.dumps(content | sections))
+        write_metrics(folder / "cases.csv", rows, tuple(rows[0]))
+        kept = [row for row in rows if row["kept"]]
+        told = {
+            "stage": folder.name, "teacher": "teacher", "teacher_step": 400, "teacher_digest": "0a1b", "predictor": "p",
+            "rules": {"minimum_area": 0.0005, "largest_component": False}, "unlabeled": len(rows), "kept": len(kept),
+            "share_kept": len(kept) / len(rows), "confidence": 0.75, "area": 0.2,
+            "dice": 1.0 if hidden else None, "dice_kept": 0.5 if hidden else None,
+        }  # fmt: skip
+        (folder / "round.json").write_text(json.dumps(told | facts))
+
+    def save(self, case: str, number: int, confidence: float) -> dict[str, str]:
+        shape = (60, 80) if self.axes == 2 else (40, 48, 12)
+        body = ellipsoid(shape, 0.4)
+        entry = {
+            "id": case,
+            "image": f"../images/{number}",
+            "label": f"masks/{case}",
+            "confidence": f"confidence/{case}",
+        }
+        codes = (self.classes * body).astype(np.uint8)
+        image = np.clip(80 + 60 * body, 0, 255).astype(np.uint8)
+        maps = {"image": image, "label": codes, "confidence": np.full(shape, round(255 * confidence), np.uint8)}
+        for part, array in maps.items():
+            entry[part] += ".png" if self.axes == 2 else ".nii.gz"
+            path = self.folder / entry[part]
+            if self.axes == 3:
+                write_nifti(path, array, AFFINE)
+            elif part == "image":
+                write_picture(path, np.stack([array] * 3, axis=-1))
+            else:
+                write_picture(path, 255 * array if part == "label" and self.classes == 1 else array)
+        return entry
+
+
+@pytest.fixture
+def labeled_round(tmp_path: Path) -> Callable[..., Path]:
+    """Call it with a folder below the temporary one, cases and options to get the folder of a round."""
+
+    def make(name: str, cases: dict[str, tuple[float, str]], **options: object) -> Path:
+        (tmp_path / name).mkdir(parents=True)
+        return LabeledRound(tmp_path / name, cases, **options).folder
 
     return make

@@ -1,0 +1,83 @@
+"""What a page needs of a round of pseudo-labels, read from the folder that training has left.
+
+`round.json` says what labeled and what came of it, `cases.csv` has a line for each case, `datalist.json` names images,
+masks, confidence maps and hidden references.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mednoisy.errors import UserError
+
+FACTS, CASES, DATALIST = "round.json", "cases.csv", "datalist.json"
+FIGURES = {"confidence": "Mean confidence", "area": "Area", "dice": "Dice"}  # columns of cases.csv, 0 to 1
+TOLD = (
+    "stage", "teacher", "teacher_step", "teacher_digest", "predictor", "rules", "unlabeled", "kept", "share_kept",
+    "confidence", "area", "dice", "dice_kept",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabeledCase:
+    """A line of `cases.csv`; an undefined figure is NaN."""
+
+    name: str
+    kept: bool
+    reason: str
+    centre: str
+    figures: Mapping[str, float]
+
+    @property
+    def fate(self) -> str:
+        """Kept, or which rule dropped it."""
+        return "kept" if self.kept else f"dropped: {self.reason}"
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What labeled in a round and what came of it; figures from 0 to 1, None where undefined (E404)."""
+    facts = read_table(path)
+    if absent := [name for name in TOLD if name not in facts]:
+        raise _damaged(path, f"it lacks {', '.join(absent)}")
+    return facts
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table of a JSON file (E404)."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise _damaged(path, str(fault)) from fault
+    if not isinstance(content, dict):
+        raise _damaged(path, "it holds no table")
+    return content
+
+
+def read_cases(path: Path) -> list[LabeledCase]:
+    """The cases of a round, in the order of their labelling (E404)."""
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            return [
+                LabeledCase(
+                    row["id"],
+                    row["kept"] == "1",
+                    row["reason"],
+                    row.get("centre") or "",
+                    {name: float(row[name] or math.nan) for name in FIGURES},
+                )
+                for row in csv.DictReader(stream)
+            ]
+    except KeyError as fault:
+        raise _damaged(path, f"it lacks the column {fault}") from fault
+    except (OSError, ValueError, TypeError, csv.Error) as fault:
+        raise _damaged(path, str(fault)) from fault
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError("E404", f"{path} cannot be used: {why}", "Restore the file, or train the run again")
