@@ -103,7 +103,10 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
     """
     if image.shape != label.array.shape:
         cause = f"image is {_by(image.shape)}, label is {_by(label.array.shape)}"
-        raise UserError("E204", cause, "Re-export the label on the image's grid, or drop the case", case=case)
+        cure = "Re-export the label on the image's grid, or drop the case"
+        if image.order == "rows" and image.shape == label.array.shape[::-1]:
+            cure = "One of them is turned, perhaps by its EXIF orientation, which is heeded: store both upright"
+        raise UserError("E204", cause, cure, case=case)
     apart = corners_apart_mm(image.shape, image.affine, label.affine)
     if apart > SAME_PLACE * min(image.spacing):
         cause = f"image and label have different affines (corners up to {apart:.3g} mm apart)"

@@ -36,7 +36,9 @@ class ResizedInPlaned(Resized):
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """The item with its arrays at the new size."""
         images = {key: data[key].as_tensor() for key in self.keys if key != "label" and key in data}
-        item = super().__call__(data, lazy)  # MONAI keeps account of the geometry; its values are aliased
+        item: dict[Hashable, Any] = super().__call__(
+            data, lazy
+        )  # for MONAI's account of geometry; its values are aliased
         for key, image in images.items():
             item[key].set_array(_without_aliasing(image, item[key].shape[1:3]))
         return item
