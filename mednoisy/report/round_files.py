@@ -63,20 +63,19 @@ def read_cases(path: Path) -> list[LabeledCase]:
     """The cases of a round, in the order of their labelling (E404)."""
     try:
         with open(path, newline="", encoding="utf-8") as stream:
-            return [
-                LabeledCase(
-                    row["id"],
-                    row["kept"] == "1",
-                    row["reason"],
-                    row.get("centre") or "",
-                    {name: float(row[name] or math.nan) for name in FIGURES},
-                )
-                for row in csv.DictReader(stream)
-            ]
+            cases = [_case(row) for row in csv.DictReader(stream)]
     except KeyError as fault:
         raise _damaged(path, f"it lacks the column {fault}") from fault
     except (OSError, ValueError, TypeError, csv.Error) as fault:
         raise _damaged(path, str(fault)) from fault
+    if not cases:
+        raise _damaged(path, "it holds no case")
+    return cases
+
+
+def _case(row: Mapping[str, str]) -> LabeledCase:
+    figures = {name: float(row[name] or math.nan) for name in FIGURES}
+    return LabeledCase(row["id"], row["kept"] == "1", row["reason"], row.get("centre") or "", figures)
 
 
 def _damaged(path: Path, why: str) -> UserError:

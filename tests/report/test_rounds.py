@@ -58,9 +58,7 @@ def test_a_round_is_whole_in_one_file(labeled_round, axes):
     assert page.tags.count("script") == 1
     assert len(text) < 3_000_000
     shown = words(text)
-    assert (
-        "p of teacher, at step 400, labeled 13 cases of Discs; 11 of them (85 %) are labeled cases of student1" in shown
-    )
+    assert "teacher (predictor p, step 400) labeled 13 cases of Discs. student1 trains on 11 of them (85 %)." in shown
     assert "Dice to the hidden reference, all 100.0 % Dice to the hidden reference, kept 50.0 %" in shown
     assert "neither training nor the choice of the kept has seen them" in shown
     assert page.tags.count("img") == 3 + 2 * (3 + 3 + 3 + 2)
@@ -110,7 +108,8 @@ def test_what_cannot_be_read_leaves_a_note(labeled_round):
     [
         ("round.json", "{", "round.json cannot be used"),
         ("round.json", "{}", "it lacks stage, teacher"),
-        ("cases.csv", "id,kept\na,1\n", "it lacks the column 'reason'"),
+        ("cases.csv", "id,kept\na,1\n", "it lacks the column 'confidence'"),
+        ("cases.csv", "id,kept,reason,confidence,area,dice\n", "it holds no case"),
         ("datalist.json", None, "No such file"),
     ],
 )
