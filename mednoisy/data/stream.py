@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from monai.data import get_track_meta, set_track_meta
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -141,7 +142,7 @@ class TrainingStream:
         Args:
             labeled, unlabeled: draws of each section in this rank's batch.
         """
-        with _one_thread():
+        with _one_thread(), _without_metadata():
             with_labels = [
                 self._sample(self.labeled, Draw(self.seed, f"{stage}/labeled", number), labeled * ranks)
                 for number in _numbers(step, labeled, rank, ranks)
@@ -202,6 +203,17 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def _without_metadata() -> Iterator[None]:
+    """Transforms work on plain tensors: keeping an affine for each crop took a third of their time, and none is used."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
 
 
 def _applied(transform: Callable | None, arrays: dict, draw: Draw, purpose: str) -> dict:

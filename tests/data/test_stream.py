@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.data import get_track_meta
 from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd, RandGaussianNoised
 
 from mednoisy.data.batch import Batch
@@ -233,3 +234,15 @@ def test_global_generators_are_left_alone():
     np.random.seed(0)  # noqa: NPY002
     list(StreamLoader(held).steps("training", range(2), 2, 2))
     assert (torch.rand(1), np.random.rand()) == wanted  # noqa: NPY002
+
+
+def test_transforms_get_and_give_plain_tensors():
+    """Metadata are off while a batch is made, and on again behind it, even if a transform fails."""
+    tracked = []
+    stream(spatial=Changed(lambda image: tracked.append(get_track_meta()) or image)).batch("training", 0, 1, 0)
+    assert not any(tracked)
+    assert tracked
+    assert get_track_meta()
+    with pytest.raises(ZeroDivisionError):
+        stream(spatial=Changed(lambda image: 1 / 0)).batch("training", 0, 1, 0)
+    assert get_track_meta()
