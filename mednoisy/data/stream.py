@@ -207,7 +207,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _without_metadata() -> Iterator[None]:
-    """Transforms work on plain tensors: keeping an affine for each crop took a third of their time, and none is used."""
+    """Transforms work on plain tensors: an affine for each crop took a third of their time, and nothing uses it."""
     before = get_track_meta()
     set_track_meta(False)
     try:
