@@ -1,0 +1,126 @@
+"""How fast cases are read and crops are drawn, and how long a training waits for them, as Markdown tables.
+
+    OMP_NUM_THREADS=1 python benchmarks/data_loading.py left_atrium=DATA acdc=DATA dermoscopy=DATA
+
+Cold: reading, decoding and preprocessing of prepared cases into RAM. Warm: draws of labeled samples from there, with
+the augmentation of each recipe, interleaved. Both in processor time of one thread, so that what else the machine does
+counts little. Waiting: the share of wall-clock time in which a short supervised training (the least work for each
+sample) has no batch; it is as good as the machine is idle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigWorkflow
+
+from mednoisy.composition import compose
+
+CROPS_ONLY = "crops alone"
+RECIPES = (CROPS_ONLY, "default", "strong", "noisy")
+IMAGES = {"acdc": "slices", "dermoscopy": "pictures", "left_atrium": "volumes"}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "acdc": {"patch_size": [96, 96], "batch_size": 12},
+    "dermoscopy": {"patch_size": [96, 96], "batch_size": 10, "network_def": "%unet_def"},
+    "left_atrium": {"patch_size": [64, 64, 48], "batch_size": 2, "width": 8, "precision": "bf16"},
+}
+
+
+def workflow(bundle: str, data: Path, recipe: str, output: Path, **more: Any) -> ConfigWorkflow:
+    """A supervised training without validation, on a CPU."""
+    settings = SETTINGS[bundle] | {"dataset_dir": str(data), "output_dir": str(output), "validation": 0} | more
+    settings |= {"device": "$torch.device('cpu')", "train#handlers": []}
+    if recipe == CROPS_ONLY:
+        settings |= {"train#spatial": None, "train#intensity": None}
+        recipe = "default"
+    return compose(bundle, "supervised", recipe, overrides=settings).workflow()
+
+
+def cold(bundle: str, data: Path, output: Path, cases: int) -> tuple[Any, str]:
+    """The training stream without augmentation, and a row of the table: images read a second, size in RAM."""
+    parser = workflow(bundle, data, CROPS_ONLY, output, labeled=cases).parser
+    parser.parse(reset=True)
+    read = parser.get_parsed_content("train#preprocessing")
+    read(dict(parser.get_parsed_content("train#dataset#data")[0]))  # what is imported on first use
+    start = time.process_time()
+    stream = parser.get_parsed_content("train#stream")
+    seconds = time.process_time() - start
+    count = len(stream.labeled)
+    size = stream.labeled.nbytes / count / 1e6
+    return stream, f"| {bundle} | {count} {IMAGES[bundle]} | {count / seconds:.1f} | {size:.2f} |"
+
+
+def warm(bundle: str, data: Path, output: Path, stream: Any, rounds: int, draws: int) -> str:
+    """A row of the table: samples drawn a second under each recipe, medians of interleaved rounds."""
+    steps = {}
+    for recipe in RECIPES:
+        parser = workflow(bundle, data, recipe, output).parser
+        parser.parse(reset=True)
+        steps[recipe] = tuple(parser.get_parsed_content(f"train#{name}") for name in ("spatial", "intensity"))
+    rates: dict[str, list[float]] = {recipe: [] for recipe in RECIPES}
+    for number in range(rounds + 1):
+        for recipe, (stream.spatial, stream.intensity) in steps.items():
+            start = time.process_time()
+            stream.batch("training", number, labeled=draws, unlabeled=0)
+            if number:  # the first is a warm-up
+                rates[recipe].append(draws / (time.process_time() - start))
+    figures = " | ".join(f"{statistics.median(rates[recipe]):.0f}" for recipe in RECIPES)
+    return f"| {bundle} | {'x'.join(map(str, stream.patch_size))} | {figures} |"
+
+
+def waiting(bundle: str, data: Path, recipe: str, workers: int, steps: int, cases: int) -> str:
+    """A row of the table: steps a second and the share of time without a batch, the first ten steps left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = workflow(bundle, data, recipe, Path(folder) / "run", labeled=cases, workers=workers, steps=steps)
+        run.initialize()
+        trainer = run.parser.get_parsed_content("train#trainer")
+        trainer.run()
+        rows = trainer.progress.rows[1:]
+    rate = statistics.median(row["steps_per_second"] for row in rows)
+    share = statistics.median(row["waiting_share"] for row in rows)
+    return f"| {bundle} | {recipe} | {workers} | {rate:.2f} | {100 * share:.1f} % |"
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+", metavar="BUNDLE=DATA", help=f"of {', '.join(SETTINGS)}")
+    parser.add_argument("--cases", type=int, default=10, help="labeled cases that are read")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--draws", type=int, default=48, help="samples of a round")
+    parser.add_argument("--steps", type=int, default=60, help="of each training; 0 for none")
+    return parser.parse_args()
+
+
+def print_table(columns: Sequence[str], rows: Sequence[str]) -> None:
+    """A table whose columns are numbers but for the first two."""
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * 2}{' ---: |' * (len(columns) - 2)}", *rows, sep="\n", end="\n\n")
+
+
+def main() -> None:
+    given = arguments()
+    logging.disable(logging.INFO)
+    datasets = {name: Path(folder) for name, folder in (pair.split("=", 1) for pair in given.datasets)}
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder)
+        read = {name: cold(name, data, output, given.cases) for name, data in datasets.items()}
+        print_table(["bundle", "cold", "a second", "MB each"], [row for _, row in read.values()])
+        rows = [warm(name, data, output, read[name][0], given.rounds, given.draws) for name, data in datasets.items()]
+        print_table(["bundle", "warm, samples a second", *RECIPES], rows)
+    if given.steps:
+        grid = [(name, recipe, workers) for name in datasets for recipe in RECIPES[1:] for workers in (0, 2)]
+        rows = [waiting(name, datasets[name], *more, given.steps, given.cases) for name, *more in grid]
+        print_table(["bundle", "recipe", "workers", "steps a second", "waiting"], rows)
+
+
+if __name__ == "__main__":
+    main()
