@@ -111,14 +111,17 @@ def _add_train(commands) -> None:
     _add_dataset(train)
     train.add_argument(
         "--method",
-        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, bcp, sdcl, "
-        "sdcl_plain, or an overlay's file",
+        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, noisy_student, bcp, "
+        "sdcl, sdcl_plain, or an overlay's file",
     )
     train.add_argument("--recipe", default="default", help="default, strong, noisy, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")
     train.add_argument("--validation", type=_number, help="cases of the unlabeled pool that choose the checkpoint")
     train.add_argument(
         "--pretrained", type=Path, metavar="FILE", help="ImageNet weights (torchvision, timm) to start from"
+    )
+    train.add_argument(
+        "--teacher", type=Path, metavar="RUN", help="finished run that labels noisy_student's first round"
     )
     train.add_argument("--steps", type=_count, help="training steps over all stages")
     train.add_argument("--seed", type=_number, help="draws initial weights and training (default: 0)")

@@ -48,6 +48,8 @@ def _train(options: argparse.Namespace) -> int:
             overrides[name] = getattr(options, name)
     if options.pretrained is not None:
         overrides["pretrained"] = checked_path(options.pretrained, "--pretrained")
+    if options.teacher is not None:
+        overrides["teacher_run"] = checked_path(options.teacher, "--teacher")
     overrides |= _device(options)
     if options.resume:
         overrides["resume"] = True
@@ -143,7 +145,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from mednoisy.composition import predict_with_run
+    from mednoisy.deployed import predict_with_run
 
     print(*predict_with_run(options.run, options.images, options.output, _device(options)), sep="\n")
     return DONE

@@ -244,42 +244,6 @@ def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Co
     return Composition([config.resolve()], {**places, "resume": True, **(overrides or {})})
 
 
-def predict_with_run(
-    folder: Path | str, images: Sequence[Path], output: Path | str, overrides: Mapping[str, Any] | None = None
-) -> list[Path]:
-    """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
-
-    Raises:
-        UserError: as `of_run`, `checkpoint.load` and `predict_files`; E201, before any work, a missing image.
-    """
-    from mednoisy.data.images import case_name
-    from mednoisy.engines import checkpoint
-    from mednoisy.inference.predict import predict_files
-
-    for image in images:
-        if not image.is_file():
-            raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
-    parser = of_run(folder, overrides).workflow().parser
-    parser.parse(reset=True)
-    device = parser.get_parsed_content("device")
-    checkpoints = Path(folder) / "checkpoints"
-    best = checkpoints / "best_honest.pt"
-    content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
-    method = parser.get_parsed_content("stages")[-1].method().to(device)
-    checkpoint.restore(method, content)
-    deployed, network = next(iter(method.predictors().items()))
-    cases = [{"id": case_name(path), "image": str(path)} for path in images]
-    written = predict_files(
-        cases,
-        {deployed: network},
-        parser.get_parsed_content("preprocessing"),
-        parser.get_parsed_content("evaluation#inferer"),
-        output,
-        device,
-    )
-    return [paths[deployed] for paths in written.values()]
-
-
 def prepared_datasets() -> list[str]:
     """Names of the datasets that `mednoisy.data_prep` can prepare."""
     folder = Path(str(files("mednoisy.data_prep")))
