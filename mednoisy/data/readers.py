@@ -36,12 +36,12 @@ class LoadCased(MapTransform):
         keys: which of `image` and `label` to load; other keys are loaded like images.
         codes: label codes; where given, labels are checked against them and against their image's grid.
         axes: how many spatial axes an image must have, 2 or 3; None for any.
-        channels: how many an image must have; None for as many as its file has. For 3, one grey becomes three equal
-            channels (16 bits on the scale of 8, as fractions); for 1, three equal channels become one.
+        channels: how many an image must have; None for as many as its file has. For 3, 16 bits come on the scale of
+            8, as fractions, and one grey becomes three equal channels; for 1, three equal channels become one.
 
     Raises:
-        UserError: E201 to E209, see `images.py`; E225 other channels and E227 other axes than wanted; E223 and E224,
-            see `label_maps.py`.
+        UserError: E201 to E209, see `images.py`; E225 other channels or numbers, and E227 other axes, than wanted;
+            E223 and E224, see `label_maps.py`.
     """
 
     def __init__(
@@ -81,15 +81,25 @@ class LoadCased(MapTransform):
             cause = f"{path} has {axes} axes ({'x'.join(map(str, image.shape))}), wanted {self.axes}"
             raise UserError("E227", cause, f"{wanted}, or take a bundle for images of {axes} axes", case=case)
         found = array.shape[-1] if array.ndim > axes else 1
+        if self.channels == 3 and found in (1, 3):
+            array = _on_8_bits(array, path, case)
+            return replace(image, array=array if found == 3 else np.repeat(array[..., np.newaxis], 3, axis=-1))
         if self.channels in (None, found):
             return image
-        if (self.channels, found) == (3, 1):
-            eight_bits = array / np.float32(GREYS_OF_16_BITS) if array.dtype == np.uint16 else array
-            return replace(image, array=np.repeat(eight_bits[..., np.newaxis], 3, axis=-1))
         if (self.channels, found) == (1, 3) and (array == array[..., :1]).all():
             return replace(image, array=array[..., 0])
         cause = f"{path} has {found} channels, wanted {self.channels}"
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
+
+
+def _on_8_bits(array: np.ndarray, path: str, case: str) -> np.ndarray:
+    """Greys or colours from 0 to 255; 16 bits become fractions."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return array / np.float32(GREYS_OF_16_BITS)
+    cause = f"{path} holds {array.dtype}, whose black and white are not known"
+    raise UserError("E225", cause, "Store pictures with 8 or 16 bits a channel", case=case)
 
 
 def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:

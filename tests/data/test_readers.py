@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Resized, Spacingd
@@ -119,6 +120,12 @@ def test_channels_are_as_many_as_wanted(tmp_path):
     Picture.fromarray(deep).save(tmp_path / "deep.png")
     image = LoadCased("image", channels=3)({"image": tmp_path / "deep.png"})["image"]
     np.testing.assert_array_equal(image.numpy()[1], COLOUR[..., 0])
+    tifffile.imwrite(tmp_path / "deep.tif", COLOUR.astype(np.uint16) * 257, photometric="rgb")
+    image = LoadCased("image", channels=3)({"image": tmp_path / "deep.tif"})["image"]
+    np.testing.assert_array_equal(image.numpy(), np.moveaxis(COLOUR, -1, 0))
+    tifffile.imwrite(tmp_path / "shares.tif", COLOUR / np.float32(255), photometric="rgb")
+    with pytest.raises(UserError, match=r"E225 case 'shares': .*shares.tif holds float32, whose black and white are"):
+        LoadCased("image", channels=3)({"image": tmp_path / "shares.tif"})
     write_picture(tmp_path / "colour.png", COLOUR)
     with pytest.raises(UserError, match=r"E225 case 'colour': .*colour.png has 3 channels, wanted 1"):
         LoadCased("image", channels=1)({"image": tmp_path / "colour.png"})
