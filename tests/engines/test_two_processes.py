@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from mednoisy.data.datalist import Datalist
 from tests.engines.small import assert_same, kept, small_stream
+from tests.engines.small_rounds import noisy_run, noisy_stages, planted, round_files
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -57,3 +59,13 @@ def test_a_signal_to_one_process_stops_both_and_the_run_goes_on_bit_for_bit(fold
     for held in loaded(folder, "resumed"):
         assert held["told"].startswith("E331 stopped by SIGTERM after step 7, which is saved")
     assert_same(kept(folder / "stopped" / "sdcl"), kept(folder / "whole" / "sdcl"))
+
+
+def test_each_process_labels_its_share_of_a_round(folder):
+    """Every second case; together they leave the files of one process, and their students stay equal."""
+    first, second = loaded(folder, "round")
+    assert (first["labeled"], second["labeled"]) == (["u0", "u2", "u4"], ["u1", "u3"])
+    datalist = Datalist.load(folder / "data" / "datalist.json")
+    noisy_run(folder / "alone", noisy_stages(1, teacher=planted), datalist, steps=2)
+    assert_same(round_files(folder / "noisy"), round_files(folder / "alone"))
+    assert torch.equal(first["method"]["students.student.0.weight"], second["method"]["students.student.0.weight"])

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from mednoisy.data.datalist import Datalist
+from mednoisy.engines.round_files import RoundFiles
 from tests.engines.small import At, mean_teacher_stages, sdcl_stages, small_trainer
+from tests.engines.small_rounds import noisy_stages, noisy_trainer, on_disk, planted
 
 STAGES = {"sdcl": sdcl_stages, "mean_teacher": mean_teacher_stages}
 
@@ -34,6 +37,24 @@ def trained(folder: Path, resume: bool = False, **options: Any) -> dict:
     return {"method": trainer.method.state_dict(), "best": trainer.best, "ids": seen}
 
 
+def round_of_both(folder: Path) -> dict:
+    """A round of a planted teacher and its student; which cases this process labeled, and the student."""
+    if dist.get_rank() == 0:
+        on_disk(folder / "data")
+    dist.barrier()
+    datalist = Datalist.load(folder / "data" / "datalist.json")
+    written: list[str] = []
+    write = RoundFiles.write_case
+    RoundFiles.write_case = lambda files, case, *rest: (written.append(case["id"]), write(files, case, *rest))[1]
+    trainer = noisy_trainer(folder / "noisy", noisy_stages(1, teacher=planted), datalist, steps=2)
+    trainer.run_folder.main = dist.get_rank() == 0
+    try:
+        trainer.run()
+    finally:
+        trainer.run_folder.close()
+    return {"method": trainer.method.state_dict(), "labeled": written}
+
+
 def stop(engine: Any) -> None:
     """A signal that reaches one process alone."""
     if dist.get_rank() == 1:
@@ -45,6 +66,7 @@ def main(folder: Path) -> None:
     dist.init_process_group("gloo")
     for name in STAGES:
         torch.save(trained(folder / "whole" / name), folder / f"{name}_{dist.get_rank()}.pt")
+    torch.save(round_of_both(folder), folder / f"round_{dist.get_rank()}.pt")
     told = ""
     try:
         trained(folder / "stopped" / "sdcl", handlers=[At(6, stop)])

@@ -24,6 +24,14 @@ def test_half_dice_half_cross_entropy(dice):
     assert list(method.predictors()) == ["student"]
 
 
+def test_dice_alone():
+    """With its whole share cross-entropy is told, but takes no part."""
+    batch, network = small_batch(), small_network()
+    terms = Supervised(network, "foreground_linear", dice_share=1.0)(batch, step_at())["student"]
+    torch.testing.assert_close(terms.total(), dice_loss(network(batch.labeled), batch.labels, "foreground_linear"))
+    assert terms["ce"][0] == 0
+
+
 @pytest.mark.parametrize(("classes", "spatial"), [(2, (8, 7, 6)), (4, (9, 8))])
 def test_a_box_as_large_as_the_image_changes_nothing(classes, spatial):
     """With ratio 1 both directions together are the labeled batch with its halves exchanged."""
