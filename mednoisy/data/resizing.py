@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import torch
 from monai.transforms import Resized
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+TIE = 1e-3  # of a pixel, by which its nearest code is ahead of others of the same share
+
 
 class ResizedInPlaned(Resized):
-    """Resize images in their first two axes, without aliasing, and labels (key `label`) to the nearest pixel's code.
+    """Resize images in their first two axes, without aliasing, and labels (key `label`) to the code of largest share.
 
     A new pixel is a mean of the old ones, weighted by a tent as wide as two new pixels (or two old ones, where it
     enlarges): what PyTorch and Pillow call antialiased. Centres of pixels are matched, not corners, so nothing
-    shifts. `Invertd` goes back linearly. MONAI's own `anti_aliasing` takes zeros for what lies beyond the border
+    shifts; the nearest pixel's code would shift labels by half an old pixel at even factors. It wins where codes have
+    equal shares. `Invertd` goes back linearly. MONAI's own `anti_aliasing` takes zeros for what lies beyond the border
     (1.6.1), which darkens an image's frame by up to a fifth, and 6 s and 2 GB for a picture of 4288 x 2848; this
     takes 0.1 s.
 
@@ -35,13 +39,22 @@ class ResizedInPlaned(Resized):
 
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """The item with its arrays at the new size."""
-        images = {key: data[key].as_tensor() for key in self.keys if key != "label" and key in data}
-        item: dict[Hashable, Any] = super().__call__(
-            data, lazy
-        )  # for MONAI's account of geometry; its values are aliased
-        for key, image in images.items():
-            item[key].set_array(_without_aliasing(image, item[key].shape[1:3]))
+        sources = {key: data[key].as_tensor() for key in self.keys if key in data}
+        item: dict[Hashable, Any] = super().__call__(data, lazy)  # for MONAI's account of the geometry
+        for key, source in sources.items():
+            size = item[key].shape[1:3]
+            if key == "label":
+                item[key].set_array(_largest_share(source, size, item[key].as_tensor()))
+            else:
+                item[key].set_array(_without_aliasing(source, size))
         return item
+
+
+def _largest_share(label: Tensor, size: Sequence[int], nearest: Tensor) -> Tensor:
+    """The code that most of each new pixel shows; `nearest` decides between equal ones."""
+    codes = label.unique()
+    shares = [_without_aliasing((label == code).float(), size) + TIE * (nearest == code) for code in codes]
+    return codes[torch.stack(shares).argmax(dim=0)]
 
 
 def _without_aliasing(image: Tensor, size: Sequence[int]) -> Tensor:

@@ -51,13 +51,28 @@ def test_nothing_shifts_there_and_back(kind):
         torch.testing.assert_close(back.as_tensor()[inner], ramp[inner], atol=0.05, rtol=0)
 
 
-def test_labels_take_the_nearest_code(tmp_path):
-    """A label halved keeps its codes; a missing one is left out."""
-    label = torch.tensor([[0, 0, 3, 3], [0, 0, 3, 3]]).repeat_interleave(2, 0).to(torch.uint8)[None]
-    item = {"image": MetaTensor(image(1, 4, 4)), "label": MetaTensor(label)}
+def test_labels_take_the_code_of_largest_share():
+    """Three of four pixels decide, not the one that happens to lie nearest; a missing label is left out."""
+    quarters = [[0, 0, 3, 3], [0, 2, 3, 0], [1, 1, 0, 2], [2, 1, 2, 2]]
+    item = {"image": MetaTensor(image(1, 4, 4)), "label": MetaTensor(torch.tensor([quarters], dtype=torch.uint8))}
     transform = ResizedInPlaned(["image", "label"], [2, 2], allow_missing_keys=True)
-    assert transform(item)["label"][0].tolist() == [[0, 3], [0, 3]]
+    assert transform(item)["label"][0].tolist() == [[0, 3], [1, 2]]
     assert set(transform({"image": MetaTensor(image(1, 4, 4))})) == {"image"}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_a_label_mirrored_is_resized_to_the_mirrored_label(kind, factor):
+    """No side is preferred, as the nearest pixel prefers the right one at even factors."""
+    label = (image(1, *(12 * factor, 8 * factor), *SHAPES[kind][2:]) > 0.5).to(torch.uint8)
+    label = label.float().cumsum(1).sub(3 * factor).clamp(0, 2).to(torch.uint8)  # three codes, with ragged edges
+    size = [12, 8, -1][: len(SHAPES[kind])]
+    resized = [
+        ResizedInPlaned("label", size)({"label": MetaTensor(array)})["label"].as_tensor()
+        for array in (label, label.flip(1, 2))
+    ]
+    differs = resized[0] != resized[1].flip(1, 2)
+    assert differs.float().mean() < 0.02  # pixels with equal shares
 
 
 def test_the_third_axis_cannot_be_resized():
