@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
-import statistics
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -20,7 +18,9 @@ from mednoisy.composition import checked_path, compose
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.files import write_text
-from mednoisy.report.tables import markdown_table
+from mednoisy.report.groups import seeds_by_centre
+from mednoisy.report.runs import Run, read_runs
+from mednoisy.report.tables import markdown_table, mean_and_deviation
 
 ROW_COLUMNS = (
     "run", "method", "recipe", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
@@ -55,7 +55,8 @@ class Study:
     Args:
         bundle: name or folder.
         data: the prepared dataset.
-        output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md` and `comparison.html`.
+        output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md` and `comparison.html`;
+            where cases name two or more centres also `groups.md`.
         methods: `METHOD` or `METHOD:RECIPE`, the first is the baseline.
         labeled, seeds: the rest of the grid; labels vary slowest and methods fastest, so that the first seed's
             rows are there first.
@@ -190,18 +191,25 @@ class Study:
         if not rows:
             return
         write_metrics(self.output / "rows.csv", rows, ROW_COLUMNS)
-        write_text(self.table_file, study_table(rows))
+        done = [cell for cell in self.cells if self._finished(cell)]
+        folders = [self.folder(cell) for cell in done]
+        runs = read_runs(folders)
+        write_text(self.table_file, study_table(rows, runs[0].unit))
+        groups: dict[tuple[int, str, str], list[Run]] = defaultdict(list)
+        for cell, run in zip(done, runs, strict=True):
+            groups[cell.labeled, Path(cell.method).stem, Path(cell.recipe).stem].append(run)
+        if by_centre := seeds_by_centre(groups):
+            write_text(self.output / "groups.md", by_centre)
         from mednoisy.report.page import write_report
 
-        done = [self.folder(cell) for cell in self.cells if self._finished(cell)]
-        write_report(done, self.output / "comparison.html")
+        write_report(folders, self.output / "comparison.html")
 
 
-def study_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def study_table(rows: Sequence[Mapping[str, Any]], unit: str = "mm") -> str:
     """Rows of one study in Markdown: a line per method, recipe, labels and predictor, the deployed one first.
 
     Dice of the honest, the final and (where it was kept) the published checkpoint in per cent, HD95 and ASD of
-    the final one; mean over seeds, with the standard deviation where there are several.
+    the final one, in `unit`; mean over seeds, with the standard deviation where there are several.
     """
     runs: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -222,31 +230,23 @@ def study_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 "method": method,
                 "recipe": recipe,
                 "predictor": predictor + (" (deployed)" if deployed else ""),
-                "honest": _spread([100 * row["dice"] for row in by_checkpoint["honest"]], 1),
-                "final": _spread([100 * row["dice"] for row in final], 1),
-                "published": _spread([100 * row["dice"] for row in by_checkpoint["published"]], 1),
-                "hd95": _spread([row["hd95"] for row in final], 2),
-                "asd": _spread([row["asd"] for row in final], 2),
+                "honest": mean_and_deviation([100 * row["dice"] for row in by_checkpoint["honest"]], 1),
+                "final": mean_and_deviation([100 * row["dice"] for row in final], 1),
+                "published": mean_and_deviation([100 * row["dice"] for row in by_checkpoint["published"]], 1),
+                "hd95": mean_and_deviation([row["hd95"] for row in final], 2),
+                "asd": mean_and_deviation([row["asd"] for row in final], 2),
                 "seeds": len(final),
-                "minutes": _spread([row["seconds"] / 60 for row in final], 0),
+                "minutes": mean_and_deviation([row["seconds"] / 60 for row in final], 0),
             }
         )
     headings = {
         "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
         "honest": "Dice, honest", "final": "Dice, final", "published": "Dice, published",
-        "hd95": "HD95, final, mm", "asd": "ASD, final, mm", "seeds": "seeds", "minutes": "training, min",
+        "hd95": f"HD95, final, {unit}", "asd": f"ASD, final, {unit}", "seeds": "seeds", "minutes": "training, min",
     }  # fmt: skip
     if not any(row["checkpoint"] == "published" for row in rows):
         del headings["published"]
     return markdown_table(lines, headings)
-
-
-def _spread(values: Sequence[float | None], decimals: int) -> str | None:
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    if not known:
-        return None
-    mean = f"{statistics.fmean(known):.{decimals}f}"
-    return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
 
 
 def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bool]:

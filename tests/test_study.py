@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -12,14 +13,20 @@ import pytest
 from mednoisy import study as study_module
 from mednoisy.cli import main
 from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.study import Study, study_table
 from tests.small_runs import SMALL, small_dataset
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two labeled, two unlabeled and two test phantoms."""
-    return small_dataset(tmp_path_factory.mktemp("phantoms"))
+    """Two labeled, two unlabeled and two test phantoms, the latter of two centres."""
+    folder = small_dataset(tmp_path_factory.mktemp("phantoms"))
+    content = json.loads((folder / "datalist.json").read_text())
+    for case, centre in zip(content["test"], "AB", strict=True):
+        case["centre"] = centre
+    (folder / "datalist.json").write_text(json.dumps(content))
+    return folder
 
 
 @pytest.fixture
@@ -69,6 +76,12 @@ def test_a_study_runs_what_is_missing_and_nothing_else(dataset, tmp_path, starte
         row = rows[line[1], "final", line[3].split()[0]]
         assert line[5] == f"{100 * float(row['dice']):.1f}"
     assert (tmp_path / "study" / "comparison.html").is_file()
+
+    header, _, *lines = (tmp_path / "study" / "groups.md").read_text().splitlines()
+    assert "A, 1 case" in header
+    assert "B, 1 case" in header
+    dice = [float(row["dice"]) for row in read_metrics(study.folder(study.cells[0]) / "scores.csv")]
+    assert f"| {100 * dice[-2]:.1f} | {100 * dice[-1]:.1f} | 1 |" in lines[0]
 
 
 def test_an_interrupted_run_goes_on(dataset, tmp_path, started):

@@ -71,6 +71,22 @@ def case_values(rows: Iterable[Mapping], metric: str) -> dict[str, float]:
     return {case: float(value) for case, value in zip(cases, values, strict=True)}
 
 
+def by_group(rows: Iterable[Mapping], group_of: Mapping[str, str], metric: str, seed: int = 0) -> dict[str, dict]:
+    """Figures of one metric over classes, as `summarise` has them, for each group of cases that has any.
+
+    Args:
+        rows: as for `summarise`.
+        group_of: case id to its group; rows of other cases are left out.
+        metric: that all rows have.
+        seed: of the bootstrap.
+    """
+    members: dict[str, list[dict]] = defaultdict(list)
+    for row in rows:
+        if row["case"] in group_of:
+            members[group_of[row["case"]]].append({name: row[name] for name in ("case", "class", metric)})
+    return {group: summarise(of_group, seed)["all"][metric] for group, of_group in members.items()}
+
+
 def shared_values(runs: Sequence[Cells]) -> tuple[list[str], np.ndarray]:
     """The cases that all runs have, and what the runs reach on the classes that all of them have defined.
 

@@ -10,6 +10,7 @@ from mednoisy.evaluation.statistics import summarise
 from mednoisy.files import write_text
 from mednoisy.report import sections, wording
 from mednoisy.report.comparisons import comparison
+from mednoisy.report.groups import centre_table
 from mednoisy.report.plots import case_plots, term_plots, validation_plot
 from mednoisy.report.rendering import rendered
 from mednoisy.report.rounds import round_table
@@ -60,6 +61,7 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "headings": [wording.heading(metric, unit) for metric in MAIN_METRICS],
         "tables": sections.score_tables(runs, figures),
         "per_class": sections.class_table(runs, figures),
+        "by_centre": centre_table(runs),
         "further": sections.further_table(runs, figures, unit),
         "doubts": sections.doubts(runs),
         "compared": compared,

@@ -73,6 +73,13 @@ class Run:
         """Codes of files that were replaced before scoring."""
         return {int(old): int(new) for old, new in self.summary.get("mapping", {}).items()}
 
+    @property
+    def centres(self) -> dict[str, str]:
+        """Case id to where the case comes from, of those that say so."""
+        return {
+            str(entry["id"]): str(entry["centre"]) for entry in self.summary.get("cases", []) if entry.get("centre")
+        }
+
     def step(self, checkpoint: str) -> int | None:
         """The training step of a checkpoint; None where it has none or there is no such checkpoint."""
         return self.summary.get("checkpoints", {}).get(checkpoint, {}).get("step")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
@@ -96,6 +98,15 @@ def score_rows(figures_by_run: Mapping[str, Mapping], unit: str) -> tuple[list[d
         rows.append(row | {"cases": figures["cases"], "undefined": sum(known[metric]["undefined"] for metric in known)})
     metrics = {metric: wording.heading(metric, unit) for metric in MAIN_METRICS}
     return rows, {"run": "Run", **metrics, "cases": "Cases", "undefined": "Undefined"}
+
+
+def mean_and_deviation(values: Sequence[float | None], decimals: int) -> str | None:
+    """Mean ± standard deviation (divisor n - 1) of the defined values, the mean alone of one, None of none."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    if not known:
+        return None
+    mean = f"{statistics.fmean(known):.{decimals}f}"
+    return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
 
 
 def _mean_and_sd(figures: Mapping, metric: str) -> str | None:

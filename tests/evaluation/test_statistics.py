@@ -10,6 +10,7 @@ from scipy import stats
 
 from mednoisy.evaluation.statistics import (
     RESAMPLES,
+    by_group,
     case_values,
     cells,
     paired_difference,
@@ -176,3 +177,15 @@ def test_rounding_is_no_difference():
     ]
     found = paired_difference(*rows, "dice")
     assert (found["tied"], found["worse"], found["difference"]) == (1, 0, 0)
+
+
+def test_groups_are_summarised_each_for_itself():
+    """Over classes first; cases of no group are left out, undefined values counted."""
+    values = {("a", 1): 0.2, ("a", 2): 0.4, ("b", 1): 0.9, ("b", 2): math.nan, ("c", 1): 0.5, ("c", 2): 0.5}
+    rows = [{"case": case, "class": code, "dice": value, "hd95": 1.0} for (case, code), value in values.items()]
+    found = by_group(rows, {"a": "one", "b": "other"}, "dice")
+    assert list(found) == ["one", "other"]
+    assert found["one"]["mean"] == pytest.approx(0.3)
+    assert found["one"]["interval"] is None
+    assert found["other"]["mean"] == pytest.approx(0.9)
+    assert (found["other"]["n"], found["other"]["undefined"]) == (1, 1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -29,11 +30,16 @@ class FinishedRun:
     Args:
         folder: of the run.
         shifts: case id to how far the prediction misses, in voxels; None predicts nothing.
+        centres: case id to where the case comes from, of those that say so.
         flat: whether cases are pictures in colour instead of volumes.
     """
 
-    def __init__(self, folder: Path, shifts: dict[str, float | None], flat: bool = False, **facts: object):
+    def __init__(
+        self, folder: Path, shifts: dict[str, float | None], flat: bool = False,
+        centres: Mapping[str, str] = MappingProxyType({}), **facts: object,
+    ):  # fmt: skip
         self.folder, self.shifts, self.flat = folder, shifts, flat
+        self.centres = centres
         self.spacing = (1.0, 1.0) if flat else (1.0, 1.2, 1.5)
         self.entries: list[dict] = []
         scores = []
@@ -62,6 +68,8 @@ class FinishedRun:
         suffix = ".png" if self.flat else ".nii.gz"
         parts = {"reference": reference, "prediction": prediction}
         entry = {"id": case, "image": f"images/{number}{suffix}"}
+        if case in self.centres:
+            entry["centre"] = self.centres[case]
         for part, mask in parts.items():
             entry[part] = f"{part}s/{number}{suffix}"
             path = self.folder / entry[part]
