@@ -9,7 +9,8 @@
 - `checkpoints`: name to `{"step": n or null, "predictors": {name: figures}}`, figures as `statistics.summarise` has
   them. A training run has `honest`, `final` and perhaps `published`; label maps that came from elsewhere `given`.
 - `undefined`: how many values of published tables' metrics in `metrics.csv` are undefined.
-- `cases`: list of `{"id", "reference", "prediction"}` and perhaps `"image"`, paths relative to the folder or absolute.
+- `cases`: list of `{"id", "reference", "prediction"}` and perhaps `"image"`, paths relative to the folder or absolute,
+  and `"centre"` where the case names one; then `run` may tell `centres_in_training`.
 - `codes`: list of those that the label maps' files may hold, null for any; a training run has none: its labels.
 - `mapping`: code as text to code, which `data.label_maps` applied to the label maps' files.
 - `failed`: list of `{"id", "reason"}`, cases that could not be scored; `notes`: texts worth reading.
