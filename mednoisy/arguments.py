@@ -111,8 +111,8 @@ def _add_train(commands) -> None:
     _add_dataset(train)
     train.add_argument(
         "--method",
-        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, noisy_student, bcp, "
-        "sdcl, sdcl_plain, or an overlay's file",
+        help="supervised, copy_paste, mean_teacher, ua_mt, cps, fixmatch, unimatch, online_labels, offline_labels, "
+        "noisy_student, bcp, sdcl, sdcl_plain, or an overlay's file",
     )
     train.add_argument("--recipe", default="default", help="default, strong, noisy, published, or an overlay's file")
     train.add_argument("--labeled", type=_count, help="how many of the labeled cases keep their label")

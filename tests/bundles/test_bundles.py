@@ -55,7 +55,7 @@ def configs(bundle: str) -> Path:
 def test_there_are_the_bundles_methods_and_recipes_that_the_help_names():
     assert BUNDLES == ["acdc", "dermoscopy", "left_atrium", "phantom", "polyp"]
     assert [
-        *("bcp", "copy_paste", "cps", "fixmatch", "mean_teacher", "noisy_student", "online_labels"),
+        *("bcp", "copy_paste", "cps", "fixmatch", "mean_teacher", "noisy_student", "offline_labels", "online_labels"),
         *("sdcl", "sdcl_plain", "supervised", "ua_mt", "unimatch"),
     ] == METHODS
     assert RECIPES == ["noisy", "published", "strong", "default"]

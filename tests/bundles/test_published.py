@@ -96,7 +96,7 @@ def run(request: pytest.FixtureRequest, runs: dict[str, Run]) -> Run:
 
 def test_no_published_method_is_forgotten():
     """The others are tried in `test_semi_supervised_overlays` and `test_noisy_student`; sdcl_plain is ours."""
-    others = ("ua_mt", "cps", "fixmatch", "unimatch", "online_labels", "noisy_student", "sdcl_plain")
+    others = ("ua_mt", "cps", "fixmatch", "unimatch", "offline_labels", "online_labels", "noisy_student", "sdcl_plain")
     assert sorted([*PREDICTORS, *others]) == known("method")
 
 

@@ -17,6 +17,7 @@ DEPLOYED = {
     "cps": ("a", {"a", "b", "mean"}),
     "fixmatch": ("student", {"student"}),
     "unimatch": ("student", {"student"}),
+    "offline_labels": ("momentum", {"momentum", "student", "teacher"}),
     "online_labels": ("momentum", {"momentum", "student", "teacher"}),
 }
 
