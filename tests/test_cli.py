@@ -16,6 +16,7 @@ import pytest
 
 from mednoisy.arguments import parser
 from mednoisy.cli import COMMANDS, main
+from mednoisy.data.images import write_nifti
 from tests.small_runs import small_dataset, train_arguments
 
 
@@ -300,3 +301,17 @@ def test_an_output_that_cannot_be_written(run, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     line = refusal(capsys, ["report", str(run), "--output", str(tmp_path / "file" / "page.html")])
     assert line.startswith("mednoisy: E106 ")
+
+
+def test_a_volume_among_test_pictures_is_refused_before_training(tmp_path, capsys):
+    data = small_dataset(tmp_path / "data", "dermoscopy")
+    content = json.loads((data / "datalist.json").read_text())
+    case = content["test"][0]
+    volume = np.zeros((6, 6, 6), np.uint8)
+    for key in ("image", "label"):
+        write_nifti(data / f"{key}.nii.gz", volume, np.eye(4))
+        case[key] = f"{key}.nii.gz"
+    (data / "datalist.json").write_text(json.dumps(content))
+    assert main(train_arguments(data, tmp_path / "run", bundle="dermoscopy")) == 2
+    assert "E227" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import Compose, MapTransform
 
 from mednoisy.data.images import Image, case_name, check_image, check_pair, read_image
 from mednoisy.data.label_maps import read_reference
@@ -90,6 +90,13 @@ class LoadCased(MapTransform):
             return replace(image, array=array[..., 0])
         cause = f"{path} has {found} channels, wanted {self.channels}"
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
+
+
+def checking_reader(preprocessing: Compose, codes: Collection[int]) -> LoadCased:
+    """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes."""
+    readers = [step for step in preprocessing.transforms if isinstance(step, LoadCased)]
+    axes, channels = (readers[0].axes, readers[0].channels) if readers else (None, None)
+    return LoadCased(codes=codes, axes=axes, channels=channels)
 
 
 def _on_8_bits(array: np.ndarray, path: str, case: str) -> np.ndarray:

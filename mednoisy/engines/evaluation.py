@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.label_maps import read_reference
-from mednoisy.data.readers import LoadCased
+from mednoisy.data.readers import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
@@ -77,7 +77,7 @@ class Evaluation:
         """
         if not self.run_folder.main:
             return
-        load = LoadCased(codes=self.datalist.labels)
+        load = checking_reader(self.preprocessing, self.datalist.labels)
         for case in tqdm(self._scored()[1], desc="check test cases", unit="case", disable=None):
             load(case)
 

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.readers import LoadCased
+from mednoisy.data.readers import checking_reader
 from mednoisy.data.stream import StreamLoader
 from mednoisy.engines.bars import bar
 from mednoisy.engines.round_files import RoundFiles
@@ -107,7 +107,7 @@ class PseudoLabels:
         if not cases:
             raise UserError("E360", "there is no unlabeled case to label", "Add some, or lower --labeled")
         references = {case["id"]: case["label"] for case in datalist.cases("hidden")}
-        load = LoadCased(codes=datalist.labels)
+        load = checking_reader(self.preprocessing, datalist.labels)
         for case in tqdm(cases if main else [], desc="check unlabeled cases", unit="case", disable=None):
             reference = {"label": references[case["id"]]} if case["id"] in references else {}
             load(dict(case | reference))

@@ -9,7 +9,7 @@ from monai.transforms import Compose, Invertd, Resized, Spacingd
 from PIL import Image as Picture
 
 from mednoisy.data.images import write_nifti, write_picture
-from mednoisy.data.readers import LoadCased
+from mednoisy.data.readers import LoadCased, checking_reader
 from mednoisy.errors import UserError
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
@@ -150,3 +150,12 @@ def test_a_picture_resized_comes_back_at_its_own_size(tmp_path):
     assert back.shape == (1, 40, 56)
     np.testing.assert_allclose(back.affine, item["image"].meta["original_affine"], atol=1e-6)
     assert tuple(item["image"].meta["spatial_shape"]) == (40, 56)
+
+
+def test_the_checking_reader_wants_what_preprocessing_wants(tmp_path):
+    """So that a picture among volumes is refused before training, not when it is scored."""
+    chain = Compose([LoadCased(["image"], axes=3, channels=1)])
+    reader = checking_reader(chain, {0, 1})
+    assert (reader.axes, reader.channels, reader.codes) == (3, 1, {0, 1})
+    other = checking_reader(Compose([]), {0, 1})
+    assert (other.axes, other.channels) == (None, None)
