@@ -4,8 +4,9 @@
 
 Cold: reading, decoding and preprocessing of prepared cases into RAM. Warm: draws of labeled samples from there, with
 the augmentation of each recipe, interleaved. Both in processor time of one thread, so that what else the machine does
-counts little. Waiting: the share of wall-clock time in which a short supervised training (the least work for each
-sample) has no batch; it is as good as the machine is idle.
+counts little. Waiting: a short supervised training (the least work for each sample). Without workers it waits while
+batches are drawn, a share that is given in processor time too; with two workers, the share of wall-clock time in which
+it has no batch, which is as good as the machine is idle.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from mednoisy.composition import compose
+from mednoisy.data.batch import Batch
+from mednoisy.data.stream import TrainingStream
 
 CROPS_ONLY = "crops alone"
 RECIPES = (CROPS_ONLY, "default", "strong", "noisy")
@@ -44,7 +48,7 @@ def workflow(bundle: str, data: Path, recipe: str, output: Path, **more: Any) ->
     return compose(bundle, "supervised", recipe, overrides=settings).workflow()
 
 
-def cold(bundle: str, data: Path, output: Path, cases: int) -> tuple[Any, str]:
+def cold(bundle: str, data: Path, output: Path, cases: int) -> tuple[TrainingStream, str]:
     """The training stream without augmentation, and a row of the table: images read a second, size in RAM."""
     parser = workflow(bundle, data, CROPS_ONLY, output, labeled=cases).parser
     parser.parse(reset=True)
@@ -58,7 +62,7 @@ def cold(bundle: str, data: Path, output: Path, cases: int) -> tuple[Any, str]:
     return stream, f"| {bundle} | {count} {IMAGES[bundle]} | {count / seconds:.1f} | {size:.2f} |"
 
 
-def warm(bundle: str, data: Path, output: Path, stream: Any, rounds: int, draws: int) -> str:
+def warm(bundle: str, data: Path, output: Path, stream: TrainingStream, rounds: int, draws: int) -> str:
     """A row of the table: samples drawn a second under each recipe, medians of interleaved rounds."""
     steps = {}
     for recipe in RECIPES:
@@ -76,17 +80,36 @@ def warm(bundle: str, data: Path, output: Path, stream: Any, rounds: int, draws:
     return f"| {bundle} | {'x'.join(map(str, stream.patch_size))} | {figures} |"
 
 
-def waiting(bundle: str, data: Path, recipe: str, workers: int, steps: int, cases: int) -> str:
-    """A row of the table: steps a second and the share of time without a batch, the first ten steps left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = workflow(bundle, data, recipe, Path(folder) / "run", labeled=cases, workers=workers, steps=steps)
-        run.initialize()
-        trainer = run.parser.get_parsed_content("train#trainer")
-        trainer.run()
-        rows = trainer.progress.rows[1:]
-    rate = statistics.median(row["steps_per_second"] for row in rows)
-    share = statistics.median(row["waiting_share"] for row in rows)
-    return f"| {bundle} | {recipe} | {workers} | {rate:.2f} | {100 * share:.1f} % |"
+def waiting(bundle: str, data: Path, recipe: str, steps: int, cases: int) -> str:
+    """A row of the table: what a step costs, and the share of it that draws or waits, the first ten steps left out."""
+    shares = {}
+    for workers in (0, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            run = workflow(bundle, data, recipe, Path(folder) / "run", labeled=cases, workers=workers, steps=steps)
+            run.initialize()
+            trainer = run.parser.get_parsed_content("train#trainer")
+            drawing = _watch(trainer.loader.stream)
+            trainer.run()
+            shares[workers] = statistics.median(row["waiting_share"] for row in trainer.progress.rows[1:])
+        if not workers:
+            marks, drawn = zip(*drawing[10:], strict=True)
+            draw, whole = statistics.median(drawn), statistics.median(b - a for a, b in pairwise(marks))
+    figures = f"{1000 * draw:.0f} | {1000 * (whole - draw):.0f} | {100 * draw / whole:.1f} % | {100 * shares[2]:.1f} %"
+    return f"| {bundle} | {recipe} | {figures} |"
+
+
+def _watch(stream: TrainingStream) -> list[tuple[float, float]]:
+    """A list that grows with each batch: processor time at its start, and what it took, in seconds."""
+    make, drawing = stream.batch, []
+
+    def batch(**arguments: Any) -> Batch:
+        start = time.process_time()
+        made = make(**arguments)
+        drawing.append((start, time.process_time() - start))
+        return made
+
+    stream.batch = batch  # type: ignore[method-assign]
+    return drawing
 
 
 def arguments() -> argparse.Namespace:
@@ -96,13 +119,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=10, help="labeled cases that are read")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--draws", type=int, default=48, help="samples of a round")
-    parser.add_argument("--steps", type=int, default=60, help="of each training; 0 for none")
+    parser.add_argument("--steps", type=int, default=60, help="of each training, at least 20; 0 for none")
     return parser.parse_args()
 
 
-def print_table(columns: Sequence[str], rows: Sequence[str]) -> None:
-    """A table whose columns are numbers but for the first two."""
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * 2}{' ---: |' * (len(columns) - 2)}", *rows, sep="\n", end="\n\n")
+def print_table(columns: Sequence[str], rows: Iterable[str]) -> None:
+    """A table, row by row as they come, whose columns are numbers but for the first two."""
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * 2}{' ---: |' * (len(columns) - 2)}", flush=True)
+    for row in rows:
+        print(row, flush=True)
+    print()
 
 
 def main() -> None:
@@ -114,12 +140,13 @@ def main() -> None:
         output = Path(folder)
         read = {name: cold(name, data, output, given.cases) for name, data in datasets.items()}
         print_table(["bundle", "cold", "a second", "MB each"], [row for _, row in read.values()])
-        rows = [warm(name, data, output, read[name][0], given.rounds, given.draws) for name, data in datasets.items()]
+        rows = (warm(name, data, output, read[name][0], given.rounds, given.draws) for name, data in datasets.items())
         print_table(["bundle", "warm, samples a second", *RECIPES], rows)
     if given.steps:
-        grid = [(name, recipe, workers) for name in datasets for recipe in RECIPES[1:] for workers in (0, 2)]
-        rows = [waiting(name, datasets[name], *more, given.steps, given.cases) for name, *more in grid]
-        print_table(["bundle", "recipe", "workers", "steps a second", "waiting"], rows)
+        grid = [(name, recipe) for name in datasets for recipe in RECIPES[1:]]
+        rows = (waiting(name, datasets[name], recipe, given.steps, given.cases) for name, recipe in grid)
+        columns = ["ms to draw a batch", "ms to learn from it", "share of drawing", "waiting with 2 workers"]
+        print_table(["bundle", "recipe", *columns], rows)
 
 
 if __name__ == "__main__":
