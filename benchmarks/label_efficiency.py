@@ -44,7 +44,7 @@ U_NET = {  # for pictures: small enough for a CPU, trained from scratch
     "patch_size": [96, 96],
     "network_def": "%unet_def",
     "learning_rate": 0.001,
-    "val_interval": 300,
+    "val_interval": 200,
 }
 DATASETS = {
     "left_atrium": Setting(
@@ -70,15 +70,22 @@ DATASETS = {
         settings={"patch_size": [96, 96], "batch_size": 12, "val_interval": 300},
     ),
     "dermoscopy": Setting(
-        methods=(*BASELINES, "mean_teacher", "mean_teacher:strong", "noisy_student", "noisy_student:strong"),
+        methods=(
+            *BASELINES,
+            "mean_teacher",
+            "noisy_student",
+            "noisy_student:strong",
+            "supervised:noisy",
+            "noisy_student:noisy",
+        ),
         labeled=10,
-        steps=1800,
+        steps=1200,
         settings=U_NET,
     ),
     "polyp": Setting(
-        methods=(*BASELINES, "offline_labels", "online_labels", "offline_labels:strong", "online_labels:strong"),
+        methods=(*BASELINES, "offline_labels", "online_labels", "online_labels:strong"),
         labeled=17,  # of 86
-        steps=1800,
+        steps=1200,
         settings={**U_NET, "batch_size": 12},
     ),
 }
