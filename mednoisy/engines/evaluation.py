@@ -169,11 +169,14 @@ class Evaluation:
 
     def _write_summary(self, checkpoints: dict, deployed: str, seconds: float, undefined: int) -> None:
         section, cases = self._scored()
+        learned = self.datalist.cases("labeled") + self.datalist.cases("unlabeled")
+        centres = sorted({case["centre"] for case in learned if "centre" in case})
         content = {
             "run": {
                 **self.run_folder.facts,
                 "test": len(self.datalist.cases("test")),
                 "scored_section": section,
+                **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
                 "seconds": round(seconds, 1),
                 "protocol": self.datalist.protocol,
                 "spacing_unit": self.datalist.spacing_unit,

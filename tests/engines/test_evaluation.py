@@ -396,3 +396,17 @@ def test_an_interrupted_evaluation_is_done_again_alone(tmp_path, monkeypatch, ca
         del summary["run"]["seconds"]
     assert summaries[0] == summaries[1]
     assert (run / "report.html").is_file()
+
+
+def test_the_summary_tells_the_centres_of_training(data):
+    """So that a page can mark a centre that no case of training, labeled or not, came from."""
+    save(data, "last", 8)
+    plain = datalist(data)
+    cases = [case | {"centre": centre} for case, centre in zip(plain.cases("test"), "ac", strict=True)]
+    training = {"labeled": [{"id": "x", "centre": "b"}], "unlabeled": [{"id": "y", "centre": "a"}, {"id": "z"}]}
+    evaluation_of(data, Datalist("planted", {0: "level"}, plain.labels, {"test": cases, **training})).run()
+    summary = json.loads((data / "run" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["run"]["centres_in_training"] == ["a", "b"]
+    assert [case["centre"] for case in summary["cases"]] == ["a", "c"]
+    evaluation_of(data).run()
+    assert "centres_in_training" not in json.loads((data / "run" / "summary.json").read_text(encoding="utf-8"))["run"]
