@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.errors import UserError, did_you_mean, user_error_behind
+from mednoisy.overlays import check_entries, read_overlay
 
 
 def bundles_folder() -> Path:
@@ -162,7 +163,7 @@ def compose(
             size of a patch, and the like.
 
     Raises:
-        UserError: E101, one of them is not there.
+        UserError: E101, one of them is not there; E108, it is no overlay; E103, that of a dataset has an unknown entry.
     """
     root = find("bundle", bundle)
     assert root is not None
@@ -170,8 +171,12 @@ def compose(
     if dataset is not None:
         if not Path(dataset).is_file():
             raise UserError("E101", f"the dataset's overlay {dataset} does not exist", "Correct --dataset")
+        check_entries(Path(dataset), chosen[0])
         chosen.append(Path(dataset).resolve())
-    chosen += [path for path in (find("method", method) if method else None, find("recipe", recipe)) if path]
+    for overlay in (find("method", method) if method else None, find("recipe", recipe)):
+        if overlay is not None:
+            read_overlay(overlay)
+            chosen.append(overlay)
     chosen += [root / "configs" / f"{name}.yaml" for name in configs]
     return Composition(chosen, {"bundle_root": checked_path(root, "bundle"), **(overrides or {})})
 
