@@ -120,4 +120,4 @@ def test_a_run_keeps_its_whole_configuration(dataset, tmp_path):
 
 
 def test_datasets_that_can_be_prepared():
-    assert prepared_datasets() == ["left_atrium"]
+    assert prepared_datasets() == ["acdc", "dermoscopy", "left_atrium", "polyp"]
