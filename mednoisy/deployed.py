@@ -15,6 +15,7 @@ from mednoisy.engines import checkpoint
 from mednoisy.engines.rounds import Teacher
 from mednoisy.errors import UserError
 from mednoisy.inference.predict import predict_files
+from mednoisy.report.runs import read_runs
 
 
 def predict_with_run(
@@ -52,11 +53,14 @@ def deployed_of_run(folder: Path | str, device: Any) -> Teacher:
         device: where the network shall be.
 
     Raises:
-        UserError: as `of_run` and `checkpoint.load`.
+        UserError: as `of_run`, `checkpoint.load` and `read_runs` (E402, it is not finished).
     """
     parser = of_run(folder, {"device": f'$torch.device("{device}")'}).workflow().parser
     parser.parse(reset=True)
-    return Teacher(str(folder), *_deployed(parser, folder))
+    (run,) = read_runs([folder])  # of an unfinished one, an earlier stage's network could pass for the last one's
+    labels = {int(code): str(name) for code, name in run.summary["labels"].items()}
+    seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
+    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, labels)
 
 
 def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:

@@ -29,6 +29,12 @@ DIGITS = 6  # of figures that are written
 Row = dict[str, Any]
 
 
+def cases_to_label(datalist: Datalist) -> list[Case]:
+    """The unlabeled cases, and those that have pseudo-labels already (of an earlier run), without them."""
+    cases = datalist.cases("unlabeled") + datalist.cases("pseudo")
+    return [{key: value for key, value in case.items() if key not in ("label", "confidence")} for case in cases]
+
+
 @dataclass(frozen=True)
 class RoundFiles:
     """What a round leaves in its folder.
@@ -40,7 +46,7 @@ class RoundFiles:
 
     Attributes:
         folder: of the round.
-        datalist: of the run; its unlabeled cases are labeled.
+        datalist: of the run; its `cases_to_label` are labeled.
         rules: which are kept.
     """
 
@@ -106,7 +112,7 @@ class RoundFiles:
         Raises:
             UserError: E361, no case is kept; E204 to E206, a hidden reference does not fit its image; E320.
         """
-        cases = self.datalist.cases("unlabeled")
+        cases = cases_to_label(self.datalist)
         hidden = {case["id"]: case["label"] for case in self.datalist.cases("hidden")}
         rows = [self._row(case, hidden.get(case["id"])) for case in cases]
         kept = [row for row in rows if row["kept"]]
@@ -151,7 +157,7 @@ class RoundFiles:
         return {"id": name, "kept": int(not reason), "reason": reason, **row, "centre": case.get("centre", "")}
 
     def _extended(self, kept: set[str]) -> Datalist:
-        unlabeled = self.datalist.cases("unlabeled")
+        unlabeled = cases_to_label(self.datalist)
         pseudo = [
             {**case, "label": str(self.mask(case)), "confidence": str(self.confidence(case))}
             for case in unlabeled

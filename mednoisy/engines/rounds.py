@@ -24,7 +24,7 @@ from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.readers import checking_reader
 from mednoisy.data.stream import StreamLoader
 from mednoisy.engines.bars import bar
-from mednoisy.engines.round_files import RoundFiles
+from mednoisy.engines.round_files import RoundFiles, cases_to_label
 from mednoisy.engines.schedules import Constant
 from mednoisy.engines.stages import Planned, Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
@@ -47,12 +47,17 @@ class Teacher:
         predictor: name of what is deployed there.
         network: maps images to logits.
         step: of its checkpoint.
+        preprocessing, inferer: how it is shown an image, as in `predict_case`.
+        labels: name of each class code that it knows.
     """
 
     source: str
     predictor: str
     network: nn.Module
     step: int
+    preprocessing: Compose
+    inferer: SlidingWindow
+    labels: Mapping[int, str]
 
     @property
     def digest(self) -> str:
@@ -73,7 +78,7 @@ class PseudoLabels:
     labeled; the files of any other teacher or rules are thrown away.
 
     Attributes:
-        preprocessing, inferer: as in `predict_case`.
+        preprocessing, inferer: how the stage before is shown an image, as in `predict_case`.
         rules: which labels are kept.
         ratio: how many pseudo-labeled cases come with one labeled case at most; labeled ones are repeated to hold it.
             None: all as they are, each once an epoch, as in the published lists.
@@ -98,14 +103,17 @@ class PseudoLabels:
         """Refuse, before hours of training, what a round would stumble over; files are read by the main process.
 
         Raises:
-            UserError: E360, there is no unlabeled case; E201 to E209, an image or a hidden reference is at fault.
+            UserError: E360, there is no unlabeled case; E363, a teacher of other classes, and what making it refuses;
+                E201 to E209, an image or a hidden reference is at fault.
             ValueError: there is no datalist.
         """
         if datalist is None:
             raise ValueError("a stage with pseudo-labels needs the trainer's datalist")
-        cases = datalist.cases("unlabeled")
+        cases = cases_to_label(datalist)
         if not cases:
             raise UserError("E360", "there is no unlabeled case to label", "Add some, or lower --labeled")
+        if self.teacher is not None:
+            _of_same_classes(self.teacher(), datalist)
         references = {case["id"]: case["label"] for case in datalist.cases("hidden")}
         load = checking_reader(self.preprocessing, datalist.labels)
         for case in tqdm(cases if main else [], desc="check unlabeled cases", unit="case", disable=None):
@@ -127,10 +135,11 @@ class PseudoLabels:
         stage = planned.stage.name
         files = RoundFiles(trainer.run_folder.path / "rounds" / stage, trainer.datalist, self.rules)
         if self.teacher is not None and trainer.state.iteration == planned.first:
-            self._label(trainer, stage, files, self.teacher())
+            self._label(trainer, stage, files, _of_same_classes(self.teacher(), trainer.datalist))
         elif self.teacher is None and step is not None:
             predictor, network = next(iter(trainer.method.predictors().items()))
-            self._label(trainer, stage, files, Teacher(trainer.current.stage.name, predictor, network, step))
+            seen_as = self.preprocessing, self.inferer, trainer.datalist.labels
+            self._label(trainer, stage, files, Teacher(trainer.current.stage.name, predictor, network, step, *seen_as))
         elif not files.whole:
             cause = f"{files.datalist_file}, which stage {stage} trains on, is gone"
             raise UserError("E362", cause, "Restore the folder, or train again")
@@ -156,7 +165,7 @@ class PseudoLabels:
         _wait_for_all(trainer)
         if files.whole:
             return
-        cases, ranks = files.datalist.cases("unlabeled"), trainer.ranks
+        cases, ranks = cases_to_label(files.datalist), trainer.ranks
         with bar(total=len(cases), desc=f"labels for {stage}", unit="case", disable=trainer.rank > 0) as progress:
             for first in range(0, len(cases), ranks):
                 trainer.stop_if_told()
@@ -171,7 +180,7 @@ class PseudoLabels:
 
     def _label_case(self, case: Case, files: RoundFiles, teacher: Teacher, device: torch.device) -> None:
         name, predictors = teacher.predictor, {teacher.predictor: teacher.network}
-        found = predict_case(case, predictors, self.preprocessing, self.inferer, device, confidence=True)
+        found = predict_case(case, predictors, teacher.preprocessing, teacher.inferer, device, confidence=True)
         files.write_case(case, found.labels[name], found.confidence[name], found.affine)
 
 
@@ -217,6 +226,15 @@ def noisy_rounds(
         Stage(name, partial(method, trained), share, optimiser, labeled, schedule=schedule, pseudo=of_stage)
         for name, trained, share, of_stage in zip(names, networks, parts, labels, strict=True)
     ]
+
+
+def _of_same_classes(teacher: Teacher, datalist: Datalist) -> Teacher:
+    """The teacher, if its codes mean what the datalist's do (else E363)."""
+    if dict(teacher.labels) != datalist.labels:
+        theirs, ours = (", ".join(labels.values()) for labels in (teacher.labels, datalist.labels))
+        cause = f"the teacher {teacher.source} tells apart {theirs}; the dataset has {ours}"
+        raise UserError("E363", cause, "Give a run on the same classes, in the same order")
+    return teacher
 
 
 def _wait_for_all(trainer: SemiSupervisedTrainer) -> None:

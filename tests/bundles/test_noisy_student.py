@@ -74,6 +74,35 @@ def test_a_folder_that_is_no_run_is_no_teacher(dataset, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_is_not_finished_or_damaged_is_no_teacher(dataset, tmp_path, capsys):
+    """The first stage's network would pass for the last one's."""
+    before, run = tmp_path / "before", tmp_path / "run"
+    assert main(arguments(dataset, before, "--set", "minimum_area=1.0")) == 1  # stops where the round begins
+    assert main(arguments(dataset, run, "--teacher", str(before))) == 2
+    assert f"E402 {before / 'summary.json'} cannot be used" in capsys.readouterr().err
+    (before / "config.yaml").write_text("steps: [")
+    assert main(arguments(dataset, run, "--teacher", str(before))) == 2
+    assert f"E108 {before / 'config.yaml'} is no configuration" in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_a_teacher_keeps_its_own_patch_size(dataset, tmp_path):
+    before, run = tmp_path / "before", tmp_path / "run"
+    wide = [word for key in ("patch_size", "stride") for word in ("--set", f"{key}=[32,32,32]")]
+    assert main(train_arguments(dataset, before, "--method", "supervised", *wide)) == 0
+    assert deployed_of_run(before, torch.device("cpu")).inferer.patch_size == (32, 32, 32)
+    assert main(arguments(dataset, run, "--teacher", str(before), "--set", "rounds=1")) == 0
+
+
+def test_a_teacher_of_volumes_is_refused_on_pictures(dataset, tmp_path, capsys):
+    before, run = tmp_path / "before", tmp_path / "run"
+    assert main(train_arguments(dataset, before, "--method", "supervised")) == 0
+    pictures = small_dataset(tmp_path / "pictures", "dermoscopy")
+    assert main(arguments(pictures, run, "--teacher", str(before), bundle="dermoscopy")) == 2
+    assert "E363 the teacher" in capsys.readouterr().err
+    assert not run.exists()
+
+
 def test_other_methods_take_no_teacher(dataset, tmp_path, capsys):
     assert main(train_arguments(dataset, tmp_path / "run", "--teacher", str(tmp_path))) == 2
     assert "E103 the configuration has no entry 'teacher_run'" in capsys.readouterr().err

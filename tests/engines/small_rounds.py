@@ -29,6 +29,7 @@ SHAPE = (11, 10, 9)
 SURE, UNSURE, OUTSIDE = math.log(4), math.log(1.5), -math.log(1.5)  # logits: .8 and .6 inside, .6 outside
 ADAM = partial(torch.optim.Adam, lr=0.01)
 PREPROCESSING = Compose([LoadCased(codes=(0, 1))])
+LABELS = {0: "background", 1: "ball"}
 
 
 class AsSeen(nn.Module):
@@ -42,8 +43,9 @@ class AsSeen(nn.Module):
         return torch.cat([torch.zeros_like(image), self.weight * image], dim=1)
 
 
-def planted(weight: float = 1.0) -> Teacher:
-    return Teacher("runs/before", "student", AsSeen(weight), 70)
+def planted(weight: float = 1.0, **options: Any) -> Teacher:
+    settings = {"preprocessing": PREPROCESSING, "inferer": SlidingWindow(PATCH, (4, 4, 4)), "labels": LABELS} | options
+    return Teacher("runs/before", "student", AsSeen(weight), 70, **settings)
 
 
 def boxes(*planted: tuple[tuple[slice | int, ...], float]) -> np.ndarray:
@@ -78,7 +80,7 @@ def on_disk(folder: Path, unlabeled: dict[str, tuple[np.ndarray, np.ndarray | No
         "unlabeled": [{"id": name, "image": entries[name]["image"]} for name in unlabeled],
         "hidden": [{"id": n, "label": entries[n]["label"]} for n in unlabeled if "label" in entries[n]],
     }
-    path = Datalist("balls", {0: "noise"}, {0: "background", 1: "ball"}, sections).save(folder / "datalist.json")
+    path = Datalist("balls", {0: "noise"}, LABELS, sections).save(folder / "datalist.json")
     return Datalist.load(path)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.transforms import Compose, ScaleIntensityd
 
 from mednoisy.data.batch import Batch
 from mednoisy.data.datalist import Datalist
@@ -21,7 +22,6 @@ from mednoisy.data.images import read_image
 from mednoisy.data.stream import TrainingStream
 from mednoisy.engines import checkpoint, round_files
 from mednoisy.engines.round_files import RoundFiles
-from mednoisy.engines.rounds import Teacher
 from mednoisy.engines.stages import Stage, students_of
 from mednoisy.errors import UserError
 from mednoisy.methods.supervised import Supervised
@@ -29,6 +29,8 @@ from mednoisy.pseudo.rules import Rules
 from tests.engines.small import At, assert_same, kept, sdcl_stages, small_network
 from tests.engines.small_rounds import (
     ADAM,
+    LABELS,
+    PREPROCESSING,
     SHAPE,
     SURE,
     UNSURE,
@@ -197,10 +199,10 @@ def test_each_round_is_labeled_by_the_best_of_the_stage_before(whole):
     for stage, before in (("student1", "teacher"), ("student2", "student1")):
         figures = json.loads((whole / "rounds" / stage / "round.json").read_text())
         best = checkpoint.load(whole / "checkpoints" / f"best_{before}.pt")
-        network = small_network(9)
-        network.load_state_dict({k.removeprefix("students.student."): v for k, v in best["method"].items()})
+        teacher = replace(planted(), network=small_network(9))
+        teacher.network.load_state_dict({k.removeprefix("students.student."): v for k, v in best["method"].items()})
         assert (figures["teacher"], figures["teacher_step"]) == (before, best["step"])
-        assert figures["teacher_digest"] == Teacher(before, "student", network, 0).digest
+        assert figures["teacher_digest"] == teacher.digest
     log = (whole / "log.txt").read_text()
     assert "round student1: 5 of 5 pseudo-labels kept, mean confidence" in log
     assert "; Dice to the hidden references" in log
@@ -315,6 +317,35 @@ def test_any_method_may_be_the_teacher(balls, run_folder):
     figures = json.loads((run_folder / "rounds" / "student1" / "round.json").read_text())
     assert (figures["teacher"], figures["predictor"]) == ("selftraining", "mean")
     assert torch.isfinite(network[0].weight).all()
+
+
+def test_a_teacher_of_its_own_sees_images_as_it_learned_to(balls, run_folder):
+    """Its preprocessing turns inside out; the student's does not."""
+    turned = Compose([*PREPROCESSING.transforms, ScaleIntensityd("image", minv=None, maxv=None, factor=-2.0)])
+    for name, teacher in (("same", planted(-1.0)), ("turned", planted(1.0, preprocessing=turned))):
+        noisy_run(run_folder / name, noisy_stages(1, teacher=lambda of=teacher: of), balls, steps=1)
+    masks = {key: content for key, content in files_of(run_folder / "same").items() if key.endswith(".nii.gz")}
+    assert len(masks) == 10
+    assert_same({key: files_of(run_folder / "turned")[key] for key in masks}, masks)
+
+
+@pytest.mark.parametrize("labels", [{0: "background"}, {0: "ball", 1: "background"}, LABELS | {2: "ring"}])
+def test_a_teacher_of_other_classes_is_refused_before_anything_is_written(balls, run_folder, labels):
+    """Its codes would pass for others: of three, 2 x 255 is 254 in 8 bits, a white pixel."""
+    stages = noisy_stages(1, teacher=partial(planted, labels=labels))
+    told = f"E363 the teacher runs/before tells apart {', '.join(labels.values())}; the dataset has background, ball"
+    with pytest.raises(UserError, match=told):
+        noisy_run(run_folder, stages, balls, steps=1)
+    assert not run_folder.exists()
+
+
+def test_cases_that_have_pseudo_labels_already_are_labeled_anew(balls, whole, run_folder):
+    """A round's datalist as that of a run: its pseudo-labels are not read, and no case is lost."""
+    kept, dropped = balls.cases("unlabeled")[3:], balls.cases("unlabeled")[:3]
+    labels = {"label": balls.cases("labeled")[0]["label"], "confidence": balls.cases("labeled")[0]["label"]}
+    again = replace(balls, sections=balls.sections | {"unlabeled": dropped, "pseudo": [c | labels for c in kept]})
+    noisy_run(run_folder, noisy_stages(), again)
+    assert_same(files_of(run_folder), files_of(whole))
 
 
 def test_a_round_that_keeps_nothing_stops_the_run_and_tells_why(balls, run_folder):
