@@ -163,7 +163,8 @@ def compose(
             size of a patch, and the like.
 
     Raises:
-        UserError: E101, one of them is not there; E108, it is no overlay; E103, that of a dataset has an unknown entry.
+        UserError: E101, one of them is not there; E108, it holds no configuration; E103, an entry of `dataset` is
+            unknown.
     """
     root = find("bundle", bundle)
     assert root is not None
@@ -239,11 +240,12 @@ def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Co
         overrides: values of single entries, such as `device`.
 
     Raises:
-        UserError: E312, the folder holds no run of `mednoisy train`.
+        UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged.
     """
     config = Path(folder) / "config.yaml"
     if not config.is_file():
         raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
+    read_overlay(config)
     path = checked_path(folder, "run")
     places = {"output_dir": path, "model_file": str(Path(path) / "models" / "model.pt")}
     return Composition([config.resolve()], {**places, "resume": True, **(overrides or {})})

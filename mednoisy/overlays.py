@@ -16,7 +16,7 @@ SEPARATOR = re.compile("#|::")  # between the parts of an id
 
 
 def read_overlay(path: Path) -> dict[str, Any]:
-    """The entries of an overlay, as they stand there.
+    """The entries of an overlay, or of another file of a configuration, as they stand there.
 
     Raises:
         UserError: E108, the file is no table in YAML or JSON.
@@ -60,13 +60,13 @@ def _unknown_among(name: str, config: Mapping[str, Any]) -> list[str] | None:
     found: Any = config
     for depth, part in enumerate(parts):
         options = dict(enumerate(found)) if isinstance(found, list) else found
-        options = {str(key): value for key, value in options.items()} if isinstance(options, Mapping) else {}
-        if part not in options:
-            is_argument = depth == len(parents) and "_target_" in options  # of a component: it takes others as well
-            return None if is_argument else ["#".join([*parts[:depth], option]) for option in options]
-        found = options[part]
+        named = {str(key): value for key, value in options.items()} if isinstance(options, Mapping) else {}
+        if part not in named:
+            is_argument = depth == len(parents) and "_target_" in named  # of a component: it takes others as well
+            return None if is_argument else ["#".join([*parts[:depth], option]) for option in named]
+        found = named[part]
     return None
 
 
 def _unusable(path: Path, why: str) -> UserError:
-    return UserError("E108", f"{path} is no overlay: {why}", "Correct the file; docs/own_dataset.md shows one")
+    return UserError("E108", f"{path} is no configuration: {why}", "Correct the file")

@@ -25,7 +25,7 @@ from mednoisy.errors import UserError
 @pytest.mark.parametrize("kind", ["dataset", "method", "recipe"])
 def test_a_file_that_is_no_table_is_no_overlay(kind, name, content, why, tmp_path):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=rf"E108 .*{name} is no overlay: .*{why}"):
+    with pytest.raises(UserError, match=rf"E108 .*{name} is no configuration: .*{why}"):
         compose("phantom", **{kind: str(tmp_path / name)})
 
 
