@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -122,14 +123,15 @@ class Composition:
 
 
 def _refused_value(fault: BaseException) -> UserError | None:
-    """E107 where a component was not built because a value in the configs is out of its range."""
-    if not str(fault).startswith("Failed to instantiate"):
+    """E107 where a component was not built because a value in the configs is out of its range, or of another kind."""
+    if not (told := re.match("Failed to instantiate component '([^']*)'", str(fault))):
         return None
     while fault.__cause__ is not None:
         fault = fault.__cause__
-    if not isinstance(fault, ValueError):
+    if not isinstance(fault, (ValueError, TypeError)):
         return None
-    return UserError("E107", f"a value of the configuration is refused: {fault}", "Correct it (--set ID=VALUE)")
+    why = f"{told[1]}: {fault}" if isinstance(fault, TypeError) else str(fault)  # Python's own words name no entry
+    return UserError("E107", f"a value of the configuration is refused: {why}", "Correct it (--set ID=VALUE)")
 
 
 @contextmanager

@@ -219,6 +219,21 @@ def test_a_patch_that_the_network_cannot_take(dataset, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("rounds=two", "mednoisy.engines.rounds.noisy_rounds: '<' not supported between instances of 'str' and 'int'"),
+        ("rounds=0", "rounds is 0; it must be 1 or more"),
+        ("minimum_area=2", "minimum_area is 2; it is a share, from 0 to 1"),
+        ("shares=[1,0,1]", "share of stage student1 is 0; it must be above 0"),
+    ],
+)
+def test_values_of_rounds_that_are_refused(setting, told, dataset, tmp_path, capsys):
+    arguments = train_arguments(dataset, tmp_path / "run", "--method", "noisy_student", "--set", setting)
+    assert refusal(capsys, arguments).startswith(f"mednoisy: E107 a value of the configuration is refused: {told}.")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
     """Also one that is needed only after the training is refused before it."""
     line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", "stride=[0,8,8]"])

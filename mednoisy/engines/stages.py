@@ -47,6 +47,10 @@ class Stage:
     carry_optimisers: bool = False
     pseudo: PseudoLabels | None = None
 
+    def __post_init__(self) -> None:
+        if not self.share > 0:
+            raise ValueError(f"share of stage {self.name} is {self.share}; it must be above 0")
+
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:
     """The networks that the stages train, each once."""
