@@ -72,15 +72,18 @@ class RoundFiles:
 
         Args:
             teacher: what `teacher.json` tells: stage, teacher, its step, digest and predictor, rules.
+
+        Raises:
+            UserError: E320, see `writing`.
         """
         text = json.dumps(teacher, indent=1) + "\n"
-        if self.teacher_file.is_file() and self.teacher_file.read_text(encoding="utf-8") == text:
-            return
-        for path in (self.datalist_file, self.teacher_file):  # first, or a kill could leave them without masks
-            path.unlink(missing_ok=True)
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
         with writing(self.teacher_file):
+            if self.teacher_file.is_file() and self.teacher_file.read_bytes() == text.encode():
+                return
+            for path in (self.datalist_file, self.teacher_file):  # first, or a kill could leave them without masks
+                path.unlink(missing_ok=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
             write_text(self.teacher_file, text)
 
     def has(self, case: Case) -> bool:

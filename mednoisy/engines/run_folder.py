@@ -55,7 +55,7 @@ class RunFolder:
 
         Raises:
             UserError: E310 to E313: it holds another run, or files that are no run, or (resuming) nothing to resume or
-                a run with other settings.
+                a run with other settings; E319, what it was is damaged.
         """
         if not self.main:  # the main process has perhaps begun to write
             return
@@ -65,10 +65,10 @@ class RunFolder:
         if self.resume and not known.is_file():
             raise UserError("E312", f"{self.path} holds no run to resume", "Drop --resume or correct --output")
         if self.resume:
-            self._compare(json.loads(known.read_text(encoding="utf-8")), self.facts)
+            self._compare(_read(known), self.facts)
             kept = self.path / "config.yaml"
             if self.config_text is not None and kept.is_file():
-                self._compare(_entries(kept.read_text(encoding="utf-8")), _entries(self.config_text))
+                self._compare(_entries(_read(kept)), _entries(yaml.safe_load(self.config_text)))
         elif known.is_file():
             cure = "Add --resume to go on with it, or give another --output"
             raise UserError("E311", f"output folder {self.path} holds another run", cure)
@@ -153,9 +153,21 @@ class RunFolder:
             self._lock = None
 
 
-def _entries(config: str) -> dict:
+def _read(path: Path) -> dict:
+    """The table of a JSON or YAML file that a run has kept (else E319)."""
+    parse = json.loads if path.suffix == ".json" else yaml.safe_load
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
+    if not isinstance(content, dict):
+        raise UserError("E319", f"{path} is damaged: it holds no table", "Restore it, or give another --output")
+    return content
+
+
+def _entries(config: dict) -> dict:
     """The entries of a merged configuration that make a run what it is: not where and how it runs."""
-    return {key: value for key, value in yaml.safe_load(config).items() if key not in CHANGEABLE}
+    return {key: value for key, value in config.items() if key not in CHANGEABLE}
 
 
 class _LogFile(logging.FileHandler):

@@ -299,6 +299,24 @@ def test_the_files_of_another_teacher_are_thrown_away(balls, run_folder):
     assert_same(files_of(run_folder), files_of(run_folder.with_suffix(".other")))
 
 
+def test_a_folder_in_which_nothing_can_be_written_stops_the_run_in_one_line(balls, run_folder):
+    run_folder.mkdir()
+    (run_folder / ".rounds").touch()
+    files = RoundFiles(run_folder / ".rounds" / "student1", balls, RULES)  # within a file
+    with pytest.raises(UserError, match=r"E320 cannot write .*teacher\.json: Not a directory") as told:
+        files.begin({"stage": "student1"})
+    assert told.value.exit_code == 1
+
+
+def test_a_damaged_note_of_the_teacher_is_another_teacher(balls, run_folder):
+    files = RoundFiles(run_folder / "rounds" / "student1", balls, RULES)
+    files.begin({"stage": "student1"})
+    (files.folder / "masks").mkdir()
+    files.teacher_file.write_bytes(b"\xff")
+    files.begin({"stage": "student1"})
+    assert [path.name for path in files.folder.iterdir()] == ["teacher.json"]
+
+
 def test_hidden_references_are_read_for_figures_alone(balls, whole, run_folder):
     blind = replace(balls, sections={**balls.sections, "hidden": []})
     noisy_run(run_folder, noisy_stages(), blind)

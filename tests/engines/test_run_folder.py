@@ -56,6 +56,21 @@ def test_nothing_to_resume_is_refused(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("name", ["run.json", "config.yaml"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+def test_a_run_whose_files_are_damaged_is_not_resumed(tmp_path, name, content):
+    for resume in (False, True):
+        folder = RunFolder(tmp_path, resume=resume, facts=FACTS)
+        folder.config_text = "steps: 3\n"
+        if resume:
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(UserError, match=rf"E319 .*{name} is damaged: .* give another --output"):
+                folder.open()
+        else:
+            folder.open()
+            folder.close()
+
+
 def test_a_resumed_run_has_the_facts_it_had(tmp_path):
     for resume in (False, True):
         folder = RunFolder(tmp_path, resume, FACTS)
