@@ -8,8 +8,8 @@ from torch import nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.method import Method, Step, Terms
-from mednoisy.methods.mixtures import Pairing, bidirectional, forward_each, label_halves
+from mednoisy.methods.method import Method, Step, Terms, forward_each
+from mednoisy.methods.mixtures import Pairing, bidirectional, label_halves
 from mednoisy.methods.ramps import Weight, weight_at
 from mednoisy.perturb.copy_paste import BoxRule, DrawBox
 from mednoisy.pseudo.cleanup import Connectivity, pseudo_labels

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.discrepancy import disagreement
 from mednoisy.losses.segmentation import DiceKind, cross_entropy, most_probable
-from mednoisy.methods.method import Method, Step, Terms, together
+from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramps import Ramp, Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -29,6 +29,7 @@ class CrossPseudoSupervision(Method):
         weight: of the other's labels. Published in SSL4MIS: `StepRamp(zero_before=0)`; the default has its shape in
             shares of the stage. Published for natural images: a constant, 1.5 or 6.
         boxes: how CutMix boxes are drawn, such as `CutMixRule()`; None mixes nothing, as in SSL4MIS.
+        joint_pass: see `forward_each`; published: True.
         dice: kind of Dice on labeled images, see `dice_loss`; published: "batch_squared".
 
     Raises:
@@ -45,13 +46,14 @@ class CrossPseudoSupervision(Method):
         network_b: nn.Module,
         weight: Weight = Ramp(zero_before=0.0),  # noqa: B008, it is frozen
         boxes: DrawBoxes | None = None,
+        joint_pass: bool = False,
         dice: DiceKind = "per_sample",
     ):
         super().__init__()
         if _same_weights(network_a, network_b):
             raise ValueError("both networks have the same weights; cross pseudo supervision needs two that differ")
         self.students = nn.ModuleDict({"a": network_a, "b": network_b})
-        self.weight, self.boxes, self.dice = weight, boxes, dice
+        self.weight, self.boxes, self.joint_pass, self.dice = weight, boxes, joint_pass, dice
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` and `ce` of the labeled images, `cross` of the unlabeled ones; `disagreement` is a share."""
@@ -62,7 +64,10 @@ class CrossPseudoSupervision(Method):
             where = inside(drawn, shape, images.device)
             images = cut_mix(images, where)
             labels = {name: cut_mix(_labels(student, batch), where) for name, student in self.students.items()}
-        outputs = {name: together(student, batch.labeled, images) for name, student in self.students.items()}
+        outputs = {
+            name: forward_each(student, batch.labeled, images, jointly=self.joint_pass)
+            for name, student in self.students.items()
+        }
         if self.boxes is None:
             labels = {name: most_probable(unlabeled) for name, (_, unlabeled) in outputs.items()}
 

@@ -10,7 +10,7 @@ from mednoisy.data.batch import Batch
 from mednoisy.data.draws import Draw
 from mednoisy.losses.consistency import ConfidentLoss, confident_loss
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.method import Method, Step, Terms, together
+from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramps import Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.cutmix import CutMixRule, DrawBoxes, cut_mix, inside
@@ -21,7 +21,7 @@ from mednoisy.pseudo.confidence import labels_with_confidence
 class FixMatch(Method):
     """A network's hard labels of weak views teach it strong views, in voxels where it is sure of them.
 
-    One pass over labeled images and weak views, in training mode, gives the label y = argmax p and the confidence
+    The prediction for the weak views, in training mode, gives the label y = argmax p and the confidence
     q = max p of each voxel, without gradient; one pass over the strong views learns y where q >= `threshold`.
     L = (L_x + `weight` L_s) / 2 with L_x half Dice and half cross-entropy on labeled images.
 
@@ -37,6 +37,7 @@ class FixMatch(Method):
             (published for natural images).
         view: how a strong view is made.
         boxes: how CutMix boxes are drawn; None mixes nothing.
+        joint_pass: see `forward_each`; published: True.
         dice: kind of Dice on labeled images, see `dice_loss`; published: "batch_squared".
 
     Raises:
@@ -53,17 +54,18 @@ class FixMatch(Method):
         unlabeled_loss: ConfidentLoss = "batch_squared",
         view: StrongView = StrongView(),  # noqa: B008, it is frozen
         boxes: DrawBoxes | None = CutMixRule(),  # noqa: B008, it is frozen
+        joint_pass: bool = False,
         dice: DiceKind = "per_sample",
     ):
         super().__init__()
         self.students = nn.ModuleDict({"student": network})
         self.weight, self.threshold, self.unlabeled_loss = weight, threshold, unlabeled_loss
-        self.view, self.boxes, self.dice = view, boxes, dice
+        self.view, self.boxes, self.joint_pass, self.dice = view, boxes, joint_pass, dice
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` and `ce` of the labeled images, `strong` of the unlabeled ones; `confident` is a share, 0..1."""
         student = self.students["student"]
-        labeled, weak = together(student, batch.labeled, batch.unlabeled_weak)
+        labeled, weak = forward_each(student, batch.labeled, batch.unlabeled_weak, jointly=self.joint_pass)
         taught = Taught.by(weak, self.threshold, batch.unlabeled)
         strong = taught.strong_view(self.view, self.boxes, step.draw, "strong")
         terms = halved(supervised_terms(labeled, batch.labels, self.dice))

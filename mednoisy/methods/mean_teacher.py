@@ -9,7 +9,7 @@ from torch import nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.consistency import squared_gap
 from mednoisy.losses.segmentation import DiceKind, full_precision
-from mednoisy.methods.method import Method, Step, Terms, together
+from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramps import Ramp, Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.noise import clipped_noise
@@ -19,8 +19,8 @@ from mednoisy.pseudo.momentum import Momentum
 class MeanTeacher(Method):
     """A student's predictions on unlabeled images agree with those of its running average under other noise.
 
-    One pass of the student over labeled and unlabeled images together; the teacher sees the unlabeled ones in
-    the weak view with clipped Gaussian noise. Loss: half Dice and half cross-entropy on labeled images, plus the
+    The student sees labeled and unlabeled images; the teacher sees the unlabeled ones in the weak view with clipped
+    Gaussian noise. Loss: half Dice and half cross-entropy on labeled images, plus the
     weight times the mean squared difference of probabilities on unlabeled ones.
 
     Args:
@@ -30,6 +30,7 @@ class MeanTeacher(Method):
         decay: of the teacher.
         warm_start: first update copies the student, then min(1 - 1/(t + 1), decay), as published.
         teacher_mode, teacher_buffers: see `Momentum`; published: "train" and False.
+        joint_pass: see `forward_each`; published: True.
         noise, noise_limit: standard deviation and largest value of the noise.
         dice: kind of Dice on labeled images, see `dice_loss`; published: "batch_squared".
 
@@ -44,6 +45,7 @@ class MeanTeacher(Method):
         warm_start: bool = True,
         teacher_mode: Literal["eval", "train"] = "eval",
         teacher_buffers: bool = True,
+        joint_pass: bool = False,
         noise: float = 0.1,
         noise_limit: float = 0.2,
         dice: DiceKind = "per_sample",
@@ -51,7 +53,8 @@ class MeanTeacher(Method):
         super().__init__()
         self.students = nn.ModuleDict({"student": network})
         self.teacher = Momentum(network, decay, warm_start, teacher_buffers, teacher_mode)
-        self.weight, self.noise, self.noise_limit, self.dice = weight, noise, noise_limit, dice
+        self.weight, self.joint_pass, self.dice = weight, joint_pass, dice
+        self.noise, self.noise_limit = noise, noise_limit
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` and `ce` of the labeled images, `agree` of the unlabeled ones."""
@@ -60,7 +63,7 @@ class MeanTeacher(Method):
         generator = step.draw.torch_generator("noise", weak.device)
         noisy = weak + clipped_noise(weak, generator, self.noise, self.noise_limit)
         target = full_precision(self.teacher(noisy)).softmax(dim=1)
-        labeled, unlabeled = together(student, batch.labeled, batch.unlabeled)
+        labeled, unlabeled = forward_each(student, batch.labeled, batch.unlabeled, jointly=self.joint_pass)
         terms = supervised_terms(labeled, batch.labels, self.dice)
         terms["agree"] = (weight_at(self.weight, step), squared_gap(unlabeled, target))
         return {"student": terms}

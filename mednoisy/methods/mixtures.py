@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.errors import UserError
 from mednoisy.losses.segmentation import DiceKind, mixed_loss
-from mednoisy.methods.method import together
+from mednoisy.methods.method import forward_each
 from mednoisy.perturb.copy_paste import Box, outside, paste
 
 Pairing = Literal["same", "cross"]
@@ -101,17 +101,6 @@ def bidirectional(
     }
     # The order of the published passes, on which batch norm's running statistics depend.
     return mixtures if pairing == "same" else dict(reversed(mixtures.items()))
-
-
-def forward_each(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
-    """The outputs of `network` for each input, from one pass over all of them where that changes nothing.
-
-    With batch norm that is in training each input needs a pass of its own, since the published steps take its
-    statistics from each mixture alone.
-    """
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in network.modules()):
-        return tuple(network(images) for images in inputs)
-    return together(network, *inputs)
 
 
 def label_halves(teacher: nn.Module, images: Tensor) -> Tensor:

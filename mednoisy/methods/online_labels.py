@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind, dice_loss, full_precision, soft_dice_loss
-from mednoisy.methods.method import Method, Step, Terms, together
+from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramps import Weight, weight_at
 from mednoisy.pseudo.cleanup import harden
 from mednoisy.pseudo.momentum import Momentum
@@ -75,6 +75,7 @@ class OnlineLabels(Method):
         decay: of the copy and, online, of the teacher.
         every: updates between two moves of both. Published: once an epoch.
         teacher_mode: see `Momentum`; published: "train".
+        joint_pass: see `forward_each`; published: True.
         dice: see `dice_loss`; the default is the published one for a single foreground class.
 
     Source: Pham Van et al. 2022, arXiv:2209.14599, and its released code. There the momentum copies start with random
@@ -92,6 +93,7 @@ class OnlineLabels(Method):
         decay: float = 0.99,
         every: int = 1,
         teacher_mode: Literal["eval", "train"] = "eval",
+        joint_pass: bool = False,
         dice: DiceKind = "foreground_linear",
     ):
         super().__init__()
@@ -103,13 +105,14 @@ class OnlineLabels(Method):
         self.teacher = Momentum(teacher, decay, mode=teacher_mode)
         self.momentum = Momentum(network, decay)
         self.weight, self.online, self.labels, self.teacher_view = weight, online, labels, teacher_view
-        self.every, self.dice = _checked(every), dice
+        self.every, self.joint_pass, self.dice = _checked(every), joint_pass, dice
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` of the labeled and `pseudo_dice` of the unlabeled images."""
         seen = batch.unlabeled_weak if self.teacher_view == "weak" else batch.unlabeled
         told = self.teacher(seen)
-        labeled, unlabeled = together(self.students["student"], batch.labeled, batch.unlabeled)
+        student = self.students["student"]
+        labeled, unlabeled = forward_each(student, batch.labeled, batch.unlabeled, jointly=self.joint_pass)
         terms = Terms(dice=(1.0, dice_loss(labeled, batch.labels, self.dice)))
         terms["pseudo_dice"] = (weight_at(self.weight, step), self._gap(unlabeled, told))
         return {"student": terms}

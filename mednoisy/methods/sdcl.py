@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.method import Method, Step, Terms
-from mednoisy.methods.mixtures import Mixture, Pairing, bidirectional, forward_each, label_halves
+from mednoisy.methods.method import Method, Step, Terms, forward_each
+from mednoisy.methods.mixtures import Mixture, Pairing, bidirectional, label_halves
 from mednoisy.methods.ramps import Weight, weight_at
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.perturb.copy_paste import BoxRule, DrawBox

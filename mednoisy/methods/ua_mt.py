@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.consistency import squared_gap
 from mednoisy.losses.segmentation import DiceKind, full_precision
-from mednoisy.methods.method import Method, Step, Terms, together
+from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramps import Ramp, Weight, sigmoid_ramp, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.noise import clipped_noise
@@ -40,6 +40,7 @@ class UncertaintyAwareMeanTeacher(Method):
         teacher_mode: "eval" switches on dropout alone, and in the Monte-Carlo passes alone; "train" is published:
             dropout and the batch's statistics in all passes.
         teacher_buffers: see `Momentum`; published: False.
+        joint_pass: see `forward_each`; published: True.
         noise, noise_limit: standard deviation and largest value of the noise, drawn anew for each pass.
         dice: kind of Dice on labeled images, see `dice_loss`; published: "foreground_squared", in 2D "batch_squared".
 
@@ -59,6 +60,7 @@ class UncertaintyAwareMeanTeacher(Method):
         warm_start: bool = True,
         teacher_mode: Literal["eval", "train"] = "eval",
         teacher_buffers: bool = True,
+        joint_pass: bool = False,
         noise: float = 0.1,
         noise_limit: float = 0.2,
         dice: DiceKind = "per_sample",
@@ -68,7 +70,7 @@ class UncertaintyAwareMeanTeacher(Method):
             raise ValueError(f"passes is {passes}; the entropy needs 1 or more")
         self.students = nn.ModuleDict({"student": network})
         self.teacher = Momentum(network, decay, warm_start, teacher_buffers, teacher_mode)
-        self.weight, self.passes, self.dice = weight, passes, dice
+        self.weight, self.passes, self.joint_pass, self.dice = weight, passes, joint_pass, dice
         self.limit_from, self.limit_to, self.ssl4mis_constants = limit_from, limit_to, ssl4mis_constants
         self.noise, self.noise_limit = noise, noise_limit
 
@@ -84,7 +86,8 @@ class UncertaintyAwareMeanTeacher(Method):
         classes = 2 if self.ssl4mis_constants else target.shape[1]
         certain = predictive_entropy(mean) < self.entropy_limit(step, classes)
 
-        labeled, unlabeled = together(self.students["student"], batch.labeled, batch.unlabeled)
+        student = self.students["student"]
+        labeled, unlabeled = forward_each(student, batch.labeled, batch.unlabeled, jointly=self.joint_pass)
         terms = supervised_terms(labeled, batch.labels, self.dice)
         gap = squared_gap(unlabeled, target, certain) * (target.shape[1] / classes)
         terms["agree"] = (weight_at(self.weight, step), gap)

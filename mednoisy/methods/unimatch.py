@@ -12,7 +12,7 @@ from mednoisy.errors import UserError
 from mednoisy.losses.consistency import ConfidentLoss
 from mednoisy.losses.segmentation import DiceKind
 from mednoisy.methods.fixmatch import Taught, halved
-from mednoisy.methods.method import Method, Step, Terms, together
+from mednoisy.methods.method import Method, Step, Terms, mixes_samples, together
 from mednoisy.methods.ramps import Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.cutmix import CutMixRule, DrawBoxes
@@ -22,9 +22,9 @@ from mednoisy.perturb.views import StrongView, drop_channels
 class UniMatch(Method):
     """FixMatch with two strong views, and a third stream whose feature channels are dropped.
 
-    One pass over labeled images and weak views, in which the decoder also gets the weak views' feature maps with
-    channels dropped at random, gives the labels and the perturbed prediction; one pass over both strong views, each
-    with a look and boxes of its own. All three learn the weak view's labels where they are sure:
+    A pass over weak views, in which the decoder also gets their feature maps with channels dropped at random, gives
+    the labels and the perturbed prediction; labeled images share it where that changes nothing. One pass over both
+    strong views, each with a look and boxes of its own. All three learn the weak view's labels where they are sure:
     L = (L_x + `strong_weight` (L_s1 + L_s2) + `feature_weight` L_fp) / 2.
 
     Labels, views and CutMix partners are as in `FixMatch`: an image's partner is the one before it in the batch,
@@ -37,7 +37,7 @@ class UniMatch(Method):
         strong_weight: of each strong view.
         feature_weight: of the stream with dropped features.
         feature_dropout: probability with which a channel is dropped.
-        threshold, unlabeled_loss, view, boxes, dice: see `FixMatch`.
+        threshold, unlabeled_loss, view, boxes, joint_pass, dice: see `FixMatch`.
 
     Raises:
         UserError: E123, the network gives no access to its features; E122, in training, CutMix with one unlabeled
@@ -56,6 +56,7 @@ class UniMatch(Method):
         unlabeled_loss: ConfidentLoss = "batch_squared",
         view: StrongView = StrongView(),  # noqa: B008, it is frozen
         boxes: DrawBoxes | None = CutMixRule(),  # noqa: B008, it is frozen
+        joint_pass: bool = False,
         dice: DiceKind = "per_sample",
     ):
         super().__init__()
@@ -64,18 +65,21 @@ class UniMatch(Method):
         self.students = nn.ModuleDict({"student": network})
         self.strong_weight, self.feature_weight, self.feature_dropout = strong_weight, feature_weight, feature_dropout
         self.threshold, self.unlabeled_loss = threshold, unlabeled_loss
-        self.view, self.boxes, self.dice = view, boxes, dice
+        self.view, self.boxes, self.joint_pass, self.dice = view, boxes, joint_pass, dice
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` and `ce` of the labeled images, `strong_1`, `strong_2`, `features`; `confident` is a share."""
         student = self.students["student"]
         generator = step.draw.torch_generator("features", batch.unlabeled_weak.device)
+        apart = mixes_samples(student) and not self.joint_pass
         labeled, weak, dropped = with_changed_features(
             student,
-            batch.labeled,
+            batch.labeled[:0] if apart else batch.labeled,
             batch.unlabeled_weak,
             lambda maps: drop_channels(maps, generator, self.feature_dropout),
         )
+        if apart:
+            labeled = student(batch.labeled)
         taught = Taught.by(weak, self.threshold, batch.unlabeled)
         views = [taught.strong_view(self.view, self.boxes, step.draw, f"strong_{number}") for number in (1, 2)]
         strong_weight = weight_at(self.strong_weight, step) / 2

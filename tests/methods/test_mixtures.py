@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from mednoisy.errors import UserError
-from mednoisy.methods.mixtures import bidirectional, forward_each
+from mednoisy.methods.method import forward_each
+from mednoisy.methods.mixtures import bidirectional
 from tests.methods.small import small_batch, small_network
 
 BOX = (slice(2, 6), slice(0, 4), slice(1, 5))

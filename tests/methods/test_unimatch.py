@@ -72,12 +72,13 @@ def test_changed_features_of_every_network(name):
     assert len(network(plain)) == 1  # nothing stays behind on the encoder
 
 
-def test_the_encoder_runs_once():
+@pytest.mark.parametrize(("joint_pass", "images"), [(True, [4, 4]), (False, [2, 2, 4])])
+def test_the_encoder_runs_once(joint_pass, images):
     """The features of all images are computed once for the plain and the changed stream."""
     network, passes = NETWORKS["unet"](), []
     network.encoder.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
-    UniMatch(network)(small_batch(2, (8, 12), crops=2), step_at())
-    assert passes == [4, 4]
+    UniMatch(network, joint_pass=joint_pass)(small_batch(2, (8, 12), crops=2), step_at())
+    assert passes == images
 
 
 class NoList(nn.Module):
