@@ -40,8 +40,9 @@ from scipy.spatial import KDTree
 
 from mednoisy.data.draws import Draw
 from mednoisy.data.images import read_image
+from mednoisy.evaluation.boxes import bounding_box
 from mednoisy.evaluation.metrics import case_metrics
-from mednoisy.evaluation.surfaces import bounding_box, surface
+from mednoisy.evaluation.surfaces import surface
 from mednoisy.report.tables import markdown_table
 
 TOLERANCE = 1.0

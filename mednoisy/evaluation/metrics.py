@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.errors import UserError
-from mednoisy.evaluation.surfaces import bounding_box, surface_distances
+from mednoisy.evaluation.boxes import union_box
+from mednoisy.evaluation.summaries import summaries
+from mednoisy.evaluation.surfaces import directed_distances
 from mednoisy.files import write_text
 
 HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "nsd": True}  # of distances and their like, lower is
@@ -65,20 +67,21 @@ def case_metrics(
     """
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     _check(prediction, reference, spacing)
-    box = bounding_box(np.logical_or(prediction, reference))
+    box = union_box(prediction, reference)
     prediction, reference = _whole(prediction[box]), _whole(reference[box])
     codes = sorted(set(labels)) if labels is not None else sorted((_codes(prediction) | _codes(reference)) - {0})
-    return {code: _class_metrics(prediction == code, reference == code, spacing, tolerance) for code in codes}
+    return {code: _class_metrics(prediction, reference, code, spacing, tolerance) for code in codes}
 
 
 def _class_metrics(
-    prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float], tolerance: float
+    prediction: np.ndarray, reference: np.ndarray, code: int, spacing: Sequence[float], tolerance: float
 ) -> dict[str, float]:
-    size_prediction, size_reference = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
-    shared = int(np.count_nonzero(prediction & reference))
+    masks = prediction == code, reference == code
+    size_prediction, size_reference = (int(np.count_nonzero(mask)) for mask in masks)
+    shared = int(np.count_nonzero(masks[0] & masks[1]))
     both = size_prediction + size_reference
-    forth, back = surface_distances(prediction, reference, spacing)
-    pooled = np.concatenate([forth, back])
+    directed = directed_distances(*masks, spacing)
+    del masks  # the distances are searched for while they are read, which takes the surfaces alone
     voxel = math.prod(float(step) for step in spacing) / (1000 if prediction.ndim == 3 else 1)
     values = {
         "dice": 2 * shared / both if both else math.nan,
@@ -88,27 +91,20 @@ def _class_metrics(
         "volume_prediction": size_prediction * voxel,
         "volume_reference": size_reference * voxel,
     }
-    if pooled.size:
-        asd, asd_back = float(forth.mean()), float(back.mean())
+    if size_prediction and size_reference:
+        forth, back = summaries(*directed, tolerance * (1 + 1e-9))
+        pooled = forth.pooled(back)
         values |= {
-            "hd95": percentile_95(pooled),
-            "hd95_maximum": max(percentile_95(forth), percentile_95(back)),
-            "hd": float(pooled.max()),
-            "asd": asd,
-            "asd_reference_to_prediction": asd_back,
-            "assd": float(pooled.mean()),
-            "masd": (asd + asd_back) / 2,
-            "nsd": float(np.count_nonzero(pooled <= tolerance * (1 + 1e-9)) / pooled.size),
+            "hd95": pooled.percentile_95(),
+            "hd95_maximum": max(forth.percentile_95(), back.percentile_95()),
+            "hd": pooled.maximum(),
+            "asd": forth.mean(),
+            "asd_reference_to_prediction": back.mean(),
+            "assd": pooled.mean(),
+            "masd": (forth.mean() + back.mean()) / 2,
+            "nsd": pooled.within / pooled.count,
         }
     return values
-
-
-def percentile_95(values: np.ndarray) -> float:
-    """As `np.percentile(values, 95)`, linearly interpolated, whose preparations take longer than a small mask."""
-    below, share = divmod((values.size - 1) * 0.95, 1)
-    above = min(int(below) + 1, values.size - 1)
-    low, high = np.partition(values, (int(below), above))[[int(below), above]]
-    return float(low + (high - low) * share)
 
 
 def write_metrics(path: Path | str, rows: Iterable[Mapping], columns: Sequence[str]) -> None:
@@ -170,14 +166,15 @@ def _check(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[floa
 
 
 def _whole(labels: np.ndarray) -> np.ndarray:
-    if labels.dtype.kind in "iu":
-        return labels
     if labels.dtype == bool:
         return labels.view(np.uint8)  # a comparison of bool with a code would be made in int64
-    rounded = np.rint(labels)
-    if not np.array_equal(rounded, labels):  # NaN is refused here too
+    if labels.dtype.kind not in "iu" and not all(_are_whole(plane) for plane in labels):  # planes, as copies are made
         raise ValueError("label codes must be whole numbers")
-    return rounded.astype(np.int64)
+    return labels
+
+
+def _are_whole(labels: np.ndarray) -> bool:
+    return bool(np.isfinite(labels).all()) and np.array_equal(np.rint(labels), labels)
 
 
 def _codes(labels: np.ndarray) -> set[int]:

@@ -5,8 +5,10 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from mednoisy.evaluation import surfaces
-from mednoisy.evaluation.surfaces import bounding_box, nearest_distances, surface, surface_distances
+from mednoisy.evaluation import far_searches, surfaces
+from mednoisy.evaluation.boxes import bounding_box, union_box
+from mednoisy.evaluation.far_searches import FarSearch
+from mednoisy.evaluation.surfaces import directed_distances, nearest_distances, surface, surface_distances
 
 
 def masks(seed, shape, kind):
@@ -39,7 +41,7 @@ def test_distances_equal_those_between_all_pairs(kind, spacing):
         assert np.sort(back) == pytest.approx(np.sort(between.min(axis=0)), rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize("search", ["_by_tree", "_by_axes"])
+@pytest.mark.parametrize("search", ["by_tree", "by_axes"])
 @pytest.mark.parametrize(
     "spacing", [(1.0, 1.0, 1.0), (0.625, 0.625, 0.625), (0.6, 0.8, 3.0), (3.0, 0.8, 0.6), (2.0, 3.0)]
 )
@@ -53,7 +55,7 @@ def test_far_searches_equal_distances_between_all_pairs(search, spacing):
         goal[0, 0] = True
         points = np.argwhere(draw.random(shape) < 0.05)
         expected = cdist(points * spacing, np.argwhere(goal) * spacing).min(axis=1)
-        found = getattr(surfaces, search)(points, goal, np.array(spacing))
+        found = getattr(FarSearch(goal, np.count_nonzero(goal), np.array(spacing)), search)(points)
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
@@ -67,11 +69,14 @@ def test_every_choice_of_search_gives_the_same_distances(spacing, monkeypatch):
         {"LOOKUP": 1e9, "AXES_START": 1e12},  # no shell, all by the tree
         {"LOOKUP": 1e9, "TREE_START": 1e12, "AXES_STEP": 1e9},  # by axes, which hands over to the tree at once
         {"LOOKUP": 0.0, "OFFSET": 0.0},  # all shells
+        {"BLOCK": 64, "BLOCK_LIMIT": 2**31, "PLACES": 1},  # many blocks, a tree from many parts
+        {"BLOCK": 64, "BLOCK_LIMIT": 2**31, "ENTRIES": 999, "ENTRIES_LIMIT": 2**31, "LOOKUP": 1e9, "TREE_START": 1e12},
+        {"TREE_SMALL": 0, "TREE_LIMIT": 2**31, "LOOKUP": 1e9, "COLUMNS": 7},  # no tree, columns in many parts
         {"ROWS": 3, "FIRST_STEPS": 1, "LOOKUP": 1e9, "TREE_START": 1e12},
     ):
         with monkeypatch.context() as patch:
             for name, value in changed.items():
-                patch.setattr(surfaces, name, value)
+                patch.setattr(far_searches if hasattr(far_searches, name) else surfaces, name, value)
             for found, wanted in zip(surface_distances(prediction, reference, spacing), expected, strict=True):
                 assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), changed
 
@@ -89,7 +94,7 @@ def test_squares_stay_exact_along_an_axis_of_thousands():
     goal[0, 0] = goal[8999, 2] = True
     points = np.array([[4499, 1], [4500, 0], [8999, 0]])
     expected = np.sqrt([4499**2 + 1, 4499**2 + 4, 4])
-    assert surfaces._by_axes(points, goal, np.ones(2)) == pytest.approx(expected, rel=1e-12)
+    assert FarSearch(goal, 2, np.ones(2)).by_axes(points) == pytest.approx(expected, rel=1e-12)
 
 
 def test_far_apart_is_as_exact_as_near():
@@ -97,6 +102,48 @@ def test_far_apart_is_as_exact_as_near():
     prediction[0, 0, 0] = reference[79, 89, 99] = True
     expected = [np.sqrt(79**2 + 89**2 + 99**2)]
     assert [list(one) for one in surface_distances(prediction, reference, (1, 1, 1))] == [expected, expected]
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.6, 0.8, 3.0), (2.0, 3.0)])
+def test_what_is_seen_from_a_side_is_all_that_points_beyond_it_need(spacing, monkeypatch):
+    monkeypatch.setattr(far_searches, "SIDE_START", 0.0)
+    draw = np.random.Generator(np.random.PCG64(9))
+    for axis in range(len(spacing)):
+        shape = [12] * len(spacing)
+        shape[axis] = 40
+        thick = np.moveaxis(draw.random(shape) < 0.5, axis, 0)
+        points, goal = np.zeros_like(thick), np.zeros_like(thick)
+        points[:10], goal[28:] = thick[:10], thick[28:]
+        points, goal = np.moveaxis(points, 0, axis), np.moveaxis(goal, 0, axis)
+        for start, end in ((points, goal), (goal, points)):
+            search = FarSearch(end, np.count_nonzero(end), np.array(spacing))
+            found = search.distances(np.argwhere(start), 1)
+            assert list(search._trees) == [(axis, start is goal)]
+            expected = cdist(np.argwhere(start) * spacing, np.argwhere(end) * spacing).min(axis=1)
+            assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 50), (40, 2, 50), (30, 6, 6), (1, 300), (2, 1, 1)])
+def test_thin_masks_are_as_exact_as_others(shape):
+    """Neighbours beyond a thin array are not looked up, and none is taken from the next row."""
+    spacing = (0.7, 1.0, 2.0)[: len(shape)]
+    prediction, reference = np.random.Generator(np.random.PCG64(11)).random((2, *shape)) < 0.1
+    prediction.flat[0] = reference.flat[-1] = True
+    between = cdist(*(np.argwhere(surface(mask)) * spacing for mask in (prediction, reference)))
+    forth, back = surface_distances(prediction, reference, spacing)
+    assert np.sort(forth) == pytest.approx(np.sort(between.min(axis=1)), rel=1e-12, abs=1e-12)
+    assert np.sort(back) == pytest.approx(np.sort(between.min(axis=0)), rel=1e-12, abs=1e-12)
+
+
+def test_blocks_hold_the_distances_of_the_voxels_apart():
+    prediction, reference = masks(8, (60, 61, 62), "speckle")
+    for distances, mask in zip(
+        directed_distances(prediction, reference, (1, 1, 1)), (prediction, reference), strict=True
+    ):
+        together = np.concatenate(list(distances.blocks))
+        assert (together > 0).all()
+        assert together.size == distances.apart
+        assert distances.shared + distances.apart == np.count_nonzero(surface(mask))
 
 
 def test_exchange_exchanges_the_directions_and_padding_changes_nothing():
@@ -118,7 +165,16 @@ def test_bounding_box_touches_the_outermost_voxels():
     mask = np.zeros((6, 7, 8), bool)
     mask[2, 3, 4] = mask[4, 1, 4] = True
     assert bounding_box(mask) == (slice(2, 5), slice(1, 4), slice(4, 5))
+    assert bounding_box(np.asfortranarray(mask)) == bounding_box(mask)
     assert not mask[bounding_box(mask & False)].size
+
+
+def test_box_of_the_union_holds_both_boxes():
+    one, other, empty = np.zeros((6, 7), int), np.zeros((6, 7), int), np.zeros((6, 7), int)
+    one[0, 3], other[4, 2] = 2, 5
+    assert union_box(one, other) == union_box(other, one) == (slice(0, 5), slice(2, 4))
+    assert union_box(one, empty) == union_box(empty, one) == (slice(0, 1), slice(3, 4))
+    assert not one[union_box(empty, empty)].size
 
 
 def test_wrong_sizes_are_refused():
