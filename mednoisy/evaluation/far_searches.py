@@ -20,6 +20,7 @@ COLUMNS = 2**15  # whose steps along the first axis are counted at once
 FIRST_STEPS = 6  # along the middle axis, before the first look at what is settled
 LONGEST = 4096  # squares of more steps are not exact in float32
 TREE_LIMIT, TREE_SMALL = 8, 15_000  # voxels in a tree, 32 bytes each: this part of the box, or so many, if more
+PAIRS = 4096  # of points and true voxels, up to which each is looked at
 PLACES = 2**17  # voxels looked through at once for those that go into a tree
 
 # Nanoseconds of processor time, measured: they decide which search answers, never what the answer is.
@@ -60,6 +61,8 @@ class FarSearch:
 
     def distances(self, points: np.ndarray, expected: float) -> np.ndarray:
         """By the search that takes least time for as many points as are expected, these included."""
+        if expected * self.goals <= PAIRS:
+            return self.by_pairs(points)
         by_tree, by_axes = far_costs(expected, self.goals, self.goal.size)
         look = SIDE_START + self.goal.size * SIDE_VOXEL
         side = self._facing_side(points) if by_axes <= by_tree or self.goals * TREE_POINT > look else None
@@ -67,6 +70,11 @@ class FarSearch:
             return self.by_tree(points, side)
         is_tree_best = by_tree < by_axes or (side is not None and by_tree < math.inf)
         return self.by_tree(points) if is_tree_best else self.by_axes(points)
+
+    def by_pairs(self, points: np.ndarray) -> np.ndarray:
+        """By every pair of a point and a true voxel: of a tiny mask, before a tree is built."""
+        gaps = (points[:, None] - np.stack(self.goal.nonzero(), axis=1)) * self.spacing
+        return np.sqrt(np.square(gaps, out=gaps).sum(axis=2).min(axis=1))
 
     def by_tree(self, points: np.ndarray, side: Side | None = None) -> np.ndarray:
         """By a tree over all true voxels, or over those seen from a side on which all points lie."""
