@@ -73,7 +73,8 @@ class FarSearch:
 
     def by_pairs(self, points: np.ndarray) -> np.ndarray:
         """By every pair of a point and a true voxel: of a tiny mask, before a tree is built."""
-        gaps = (points[:, None] - np.stack(self.goal.nonzero(), axis=1)) * self.spacing
+        places = np.stack(np.unravel_index(np.flatnonzero(self.goal), self.goal.shape), axis=1)
+        gaps = (points[:, None] - places) * self.spacing
         return np.sqrt(np.square(gaps, out=gaps).sum(axis=2).min(axis=1))
 
     def by_tree(self, points: np.ndarray, side: Side | None = None) -> np.ndarray:
