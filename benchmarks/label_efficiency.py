@@ -64,7 +64,17 @@ DATASETS = {
         },
     ),
     "acdc": Setting(
-        methods=(*BASELINES, "mean_teacher", "ua_mt", "cps", "bcp", "bcp:strong", "sdcl", "sdcl:strong"),
+        methods=(
+            *BASELINES,
+            "copy_paste:strong",
+            "mean_teacher",
+            "ua_mt",
+            "cps",
+            "bcp",
+            "bcp:strong",
+            "sdcl",
+            "sdcl:strong",
+        ),
         labeled=3,  # patients
         steps=900,
         settings={"patch_size": [96, 96], "batch_size": 12, "val_interval": 300},
