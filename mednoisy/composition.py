@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import logging
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,8 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mednoisy.errors import UserError, did_you_mean, user_error_behind
+from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
 from mednoisy.overlays import check_entries, read_overlay
+
+GOES_WITH = {  # what is at fault, and the cure, where a configuration lacks an entry that an option sets
+    "teacher_run": ("--teacher is for methods with rounds of pseudo-labels", "Add --method noisy_student"),
+    "pretrained": ("--pretrained is for bundles whose network takes weights of ImageNet", "Use dermoscopy or polyp"),
+}
 
 
 def bundles_folder() -> Path:
@@ -85,6 +89,8 @@ class Composition:
             )
         for key, value in self.overrides.items():
             if key not in workflow.parser:
+                if key in GOES_WITH:
+                    raise UserError("E103", *GOES_WITH[key])
                 options = [str(name) for name in workflow.parser.get()]
                 raise UserError("E103", f"the configuration has no entry {key!r}", did_you_mean(key, options))
             workflow.parser[key] = value
@@ -97,41 +103,34 @@ class Composition:
             run_id: the entry of the configs that is done, `run` or `evaluate`.
 
         Raises:
-            UserError: what the user can mend, taken out of the errors that MONAI wraps around it; E107, a component
-                refuses a value.
+            UserError: what the user can mend, taken out of the errors that MONAI wraps around it; E107, see
+                `misconfigured`.
         """
         import yaml
 
+        from mednoisy.misconfigured import at_fault
+
+        folder = None
         try:
             workflow = self.workflow()
             merged = workflow.parser.get()
             workflow.initialize()
             folder = workflow.parser.get_parsed_content("run_folder")
             folder.config_text = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)
-            try:
-                workflow.run_id = run_id
-                workflow.run()
-                workflow.finalize()
-            finally:
-                folder.close()
+            workflow.run_id = run_id
+            workflow.run()
+            workflow.finalize()
         except Exception as fault:
-            mendable = user_error_behind(fault) or _refused_value(fault)
+            mendable = user_error_behind(fault) or at_fault(fault)
             if mendable is None or mendable is fault:
                 raise
+            if folder is not None and mendable.exit_code == REFUSED:
+                folder.discard()
             raise mendable from fault
+        finally:
+            if folder is not None:
+                folder.close()
         return workflow
-
-
-def _refused_value(fault: BaseException) -> UserError | None:
-    """E107 where a component was not built because a value in the configs is out of its range, or of another kind."""
-    if not (told := re.match("Failed to instantiate component '([^']*)'", str(fault))):
-        return None
-    while fault.__cause__ is not None:
-        fault = fault.__cause__
-    if not isinstance(fault, (ValueError, TypeError)):
-        return None
-    why = f"{told[1]}: {fault}" if isinstance(fault, TypeError) else str(fault)  # Python's own words name no entry
-    return UserError("E107", f"a value of the configuration is refused: {why}", "Correct it (--set ID=VALUE)")
 
 
 @contextmanager

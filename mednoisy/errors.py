@@ -47,3 +47,13 @@ def user_error_behind(fault: BaseException | None) -> UserError | None:
     while fault is not None and not isinstance(fault, UserError):
         fault = fault.__cause__
     return fault
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number from `least` on; for arguments that a configuration may set.
+
+    Raises:
+        ValueError: naming it, which the command line tells as E107.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number from {least} on")

@@ -119,6 +119,16 @@ def test_predict_equals_the_prediction_of_the_evaluation(run, dataset, tmp_path,
     np.testing.assert_array_equal(written.affine, nibabel.load(image).affine)
 
 
+def test_an_unfinished_run_does_not_predict(run, dataset, tmp_path, capsys):
+    """Its best checkpoint may be an earlier stage's."""
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(run, unfinished, ignore=shutil.ignore_patterns("summary.json"))
+    image = str(dataset / "images" / "test_000.nii.gz")
+    line = refusal(capsys, ["predict", str(unfinished), image, "--output", str(tmp_path / "out")])
+    assert line.startswith("mednoisy: E402 ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_is_compared_and_reported_again(run, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["compare", str(run), str(run), "--output", str(page)]) == 0
@@ -222,8 +232,8 @@ def test_a_patch_that_the_network_cannot_take(dataset, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("rounds=two", "mednoisy.engines.rounds.noisy_rounds: '<' not supported between instances of 'str' and 'int'"),
-        ("rounds=0", "rounds is 0; it must be 1 or more"),
+        ("rounds=two", "rounds is 'two'; it must be a whole number from 1 on"),
+        ("rounds=0", "rounds is 0; it must be a whole number from 1 on"),
         ("minimum_area=2", "minimum_area is 2; it is a share, from 0 to 1"),
         ("shares=[1,0,1]", "share of stage student1 is 0; it must be above 0"),
     ],
@@ -239,6 +249,46 @@ def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
     line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", "stride=[0,8,8]"])
     assert line.startswith("mednoisy: E107 a value of the configuration is refused: stride is [0, 8, 8]")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("val_interval=0", "val_interval is 0; it must be a whole number from 1 on"),
+        ("batch_size=0", "batch of stage training, labeled, is 0; it must be a whole number from 1 on"),
+        ("workers=-1", "workers is -1; it must be a whole number from 0 on"),
+        ("window_batch=0", "window_batch is 0; it must be a whole number from 1 on"),
+        ("steps=2.5", "steps is 2.5; it must be a whole number from 0 on"),
+        ("width=0", "a network's number of channels is 0; it must be a whole number from 1 on"),
+        ("steps=few", "$-(-@steps // @epoch_length): bad operand type for unary -: 'str'"),
+        ("seed=any", "$torch.manual_seed(@seed): invalid literal for int() with base 10: 'any'"),
+        ("val_interval=$1/0", "$1/0: division by zero"),
+        ("val_interval=$(", "'(' was never closed"),
+        ("network_def=@nothing", "the referring item `@nothing` is not defined in the config content"),
+        ("network_def=%nothing", "query key: nothing"),
+        ("network_def#_target_=mednoisy.None", "Cannot locate class or function path: 'mednoisy.None'"),
+        ("optimiser=$lambda weights: torch.Adam(weights)", "module 'torch' has no attribute 'Adam'"),
+    ],
+)
+def test_settings_that_make_no_configuration(setting, told, dataset, tmp_path, capsys):
+    """Also one that fails when the run has begun leaves nothing."""
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", setting])
+    assert line == f"mednoisy: E107 a value of the configuration is refused: {told}. Correct it (--set ID=VALUE)."
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_number_of_cases_that_is_none(dataset, tmp_path, capsys):
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", "labeled=two"])
+    assert line == "mednoisy: E217 'two' labeled cases are asked for. Ask for a whole number."
+
+
+def test_a_fault_of_ours_is_not_told_as_a_value_of_the_configuration(dataset, tmp_path, monkeypatch):
+    def broken(self, batch, step):
+        return 1 / 0
+
+    monkeypatch.setattr("mednoisy.methods.supervised.Supervised.losses", broken)
+    with pytest.raises(RuntimeError, match="Failed to evaluate"):
+        main(train_arguments(dataset, tmp_path / "run"))
 
 
 def test_a_case_in_two_sections_is_refused(own, tmp_path, capsys):

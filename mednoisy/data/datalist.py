@@ -141,8 +141,11 @@ class Datalist:
             validation: how many cases to take from the pool, 0 for none.
 
         Raises:
-            UserError: E217 where there are not so many.
+            UserError: E217 where there are not so many, or where one is no whole number.
         """
+        for name, number in (("labeled", labeled), ("validation", validation)):
+            if number is not None and not isinstance(number, int):
+                raise UserError("E217", f"{number!r} {name} cases are asked for", "Ask for a whole number")
         known = self.sections.get("labeled", [])
         order = patients_of(known)
         what = "labeled patients" if any("patient" in case for case in known) else "labeled cases"

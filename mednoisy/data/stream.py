@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from mednoisy.data.batch import Batch
 from mednoisy.data.caching import CachedCases
 from mednoisy.data.draws import Draw
-from mednoisy.errors import UserError
+from mednoisy.errors import UserError, check_whole
 
 
 def shuffled(draw: Draw, cases: int, per_step: int) -> int:
@@ -247,6 +247,7 @@ class StreamLoader:
     """
 
     def __init__(self, stream: TrainingStream, workers: int = 0, pin_memory: bool = False):
+        check_whole("workers", workers, least=0)
         self.stream, self.workers, self.pin_memory = stream, workers, pin_memory
 
     def with_labeled(self, labeled: CachedCases) -> StreamLoader:

@@ -135,7 +135,7 @@ class RoundFiles:
             raise UserError(
                 "E361",
                 f"no pseudo-label of {teacher['stage']} passes the rules ({self.folder / 'cases.csv'} tells why)",
-                "Train the teacher longer, or lower the rules, for example --set minimum_area=0",
+                "Train again, longer or with lower rules, for example --set minimum_area=0, into another --output",
                 exit_code=DONE_IN_PART,
             )
         with writing(self.datalist_file):

@@ -29,7 +29,7 @@ from mednoisy.engines.schedules import Constant
 from mednoisy.engines.stages import Planned, Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.engines.writing import writing
-from mednoisy.errors import UserError
+from mednoisy.errors import UserError, check_whole
 from mednoisy.inference.predict import predict_case
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
@@ -213,8 +213,7 @@ def noisy_rounds(
     Raises:
         ValueError: `rounds` below 1, or another number of shares than of stages.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds is {rounds}; it must be 1 or more")
+    check_whole("rounds", rounds, least=1)
     names = [*(["teacher"] if teacher is None else []), *(f"student{number}" for number in range(1, rounds + 1))]
     parts = [1.0] * len(names) if shares is None else list(shares)
     if len(parts) != len(names):

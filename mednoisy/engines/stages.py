@@ -10,7 +10,7 @@ from torch.nn import Module, Parameter
 from torch.optim import Optimizer
 
 from mednoisy.engines.schedules import Constant
-from mednoisy.errors import UserError
+from mednoisy.errors import UserError, check_whole
 from mednoisy.methods.method import Method
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Stage:
     def __post_init__(self) -> None:
         if not self.share > 0:
             raise ValueError(f"share of stage {self.name} is {self.share}; it must be above 0")
+        check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=1)
+        check_whole(f"batch of stage {self.name}, unlabeled,", self.unlabeled, least=0)
 
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:

@@ -30,7 +30,7 @@ from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.signals import StopSignals, stopped
 from mednoisy.engines.stages import Planned, Stage, plan_of
 from mednoisy.engines.updates import Updates, memory_format, to_format
-from mednoisy.errors import DONE_IN_PART, REFUSED, UserError
+from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
 from mednoisy.methods.method import Method, Step
 
 LOGGER = logging.getLogger("mednoisy")
@@ -83,6 +83,9 @@ class SemiSupervisedTrainer(Trainer):
     ):
         if precision not in ("fp32", "bf16"):
             raise UserError("E111", f"precision {precision!r} is unknown", "Use fp32 or bf16")
+        check_whole("steps", max_epochs * epoch_length - trim, least=0)
+        for name, value in (("save_interval", save_interval), ("log_interval", log_interval)):
+            check_whole(name, value, least=1)
         self.loader, self.stages, self.run_folder = train_data_loader, list(stages), run_folder
         self.trim, self.precision, self.channels_last = trim, precision, channels_last
         self.save_interval, self.seed, self.datalist = save_interval, seed, datalist

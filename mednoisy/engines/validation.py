@@ -22,6 +22,7 @@ from mednoisy.data.caching import CachedCases
 from mednoisy.engines import checkpoint
 from mednoisy.engines.processes import rank_and_ranks
 from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.errors import check_whole
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
 LOGGER = logging.getLogger("mednoisy")
@@ -137,6 +138,7 @@ class ValidateStages(ValidationHandler):
     """
 
     def __init__(self, validator: Validator, interval: int):
+        check_whole("val_interval", interval, least=1)
         super().__init__(interval=interval, validator=validator, epoch_level=False)
 
     def attach(self, engine: Engine) -> None:

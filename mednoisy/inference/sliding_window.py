@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer, sliding_window_inference
 from torch import Tensor, nn
 
+from mednoisy.errors import check_whole
 from mednoisy.networks.ensemble import MeanEnsemble
 
 
@@ -28,6 +29,7 @@ class SlidingWindow(Inferer):
 
     def __init__(self, patch_size: Sequence[int], stride: Sequence[int], batch_size: int = 4):
         super().__init__()
+        check_whole("window_batch", batch_size, least=1)
         self.patch_size = tuple(patch_size)
         self.overlap = overlap_for(patch_size, stride)
         self.batch_size = batch_size

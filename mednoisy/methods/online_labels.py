@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
+from mednoisy.errors import check_whole
 from mednoisy.losses.segmentation import DiceKind, dice_loss, full_precision, soft_dice_loss
 from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramps import Weight, weight_at
@@ -40,7 +41,8 @@ class TeacherTraining(Method):
         super().__init__()
         self.students = nn.ModuleDict({"student": network})
         self.momentum = Momentum(network, decay, into=copy)
-        self.every, self.dice = _checked(every), dice
+        check_whole("every", every, least=1)
+        self.every, self.dice = every, dice
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Term `dice` of the labeled images."""
@@ -105,7 +107,8 @@ class OnlineLabels(Method):
         self.teacher = Momentum(teacher, decay, mode=teacher_mode)
         self.momentum = Momentum(network, decay)
         self.weight, self.online, self.labels, self.teacher_view = weight, online, labels, teacher_view
-        self.every, self.joint_pass, self.dice = _checked(every), joint_pass, dice
+        check_whole("every", every, least=1)
+        self.every, self.joint_pass, self.dice = every, joint_pass, dice
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` of the labeled and `pseudo_dice` of the unlabeled images."""
@@ -134,9 +137,3 @@ class OnlineLabels(Method):
         if self.labels == "hard":
             return dice_loss(logits, harden(told), self.dice)
         return soft_dice_loss(logits, full_precision(told).softmax(dim=1), self.dice)
-
-
-def _checked(every: int) -> int:
-    if every < 1:
-        raise ValueError(f"every is {every}; it must be 1 or more")
-    return every

@@ -8,6 +8,8 @@ import torch
 from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 
+from mednoisy.errors import check_whole
+
 
 def check_divisible(image: Tensor, divisor: int) -> None:
     """Raise ValueError unless every spatial axis of `image`, (B, C, *spatial), is a multiple of `divisor`."""
@@ -21,6 +23,7 @@ def convolution(
     spatial_dims: int, inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True
 ) -> nn.Module:
     """A convolution with the padding that keeps the size (for an even kernel, as large as its stride: none)."""
+    check_whole("a network's number of channels", outputs, least=1)
     layer = Conv[Conv.CONV, spatial_dims]
     return layer(inputs, outputs, kernel, stride=stride, padding=(kernel - 1) // 2, bias=bias)
 

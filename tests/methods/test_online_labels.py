@@ -132,7 +132,7 @@ def test_teacher_mode():
     [
         ({"labels": "firm"}, "labels is 'firm'; it must be 'soft' or 'hard'"),
         ({"teacher_view": "same"}, "teacher_view is 'same'; it must be 'weak' or 'strong'"),
-        ({"every": 0}, "every is 0; it must be 1 or more"),
+        ({"every": 0}, "every is 0; it must be a whole number from 1 on"),
     ],
 )
 def test_unknown_settings(arguments, message):
