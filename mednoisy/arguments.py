@@ -201,8 +201,8 @@ def _add_predict(commands) -> None:
         "mednoisy predict runs/sdcl scans/*.nii.gz --output predictions",
     )
     predict.add_argument("run", type=Path, help="folder of a finished run")
-    predict.add_argument("images", type=Path, nargs="+", help="NIfTI or HDF5 files")
-    predict.add_argument("--output", type=Path, required=True, help="folder of the label maps (NIfTI)")
+    predict.add_argument("images", type=Path, nargs="+", help="of the kind that the run was trained on")
+    predict.add_argument("--output", type=Path, required=True, help="folder of the label maps (NIfTI; of pictures PNG)")
     _add_device(predict)
 
 

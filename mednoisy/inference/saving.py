@@ -12,6 +12,7 @@ from monai.transforms import MapTransform
 
 from mednoisy.data.formats import is_picture
 from mednoisy.data.images import case_name, write_nifti, write_picture
+from mednoisy.errors import UserError
 
 
 def label_file(folder: Path | str, case: str, image: Path | str) -> Path:
@@ -45,11 +46,15 @@ class SaveLabelsd(MapTransform):
         keys: of the label maps, on the grid of the image's file.
         output_dir: folder.
         image: key of the image, a MetaTensor that `LoadCased` made.
+
+    Raises:
+        UserError: from the call: E207, another image had the same file.
     """
 
     def __init__(self, keys: str, output_dir: Path | str, image: str = "image"):
         super().__init__(keys)
         self.output_dir, self.image = Path(output_dir), image
+        self._sources: dict[tuple[Path, Hashable], str] = {}  # of what was written
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item as it is."""
@@ -59,5 +64,8 @@ class SaveLabelsd(MapTransform):
         for key in self.key_iterator(item):
             labels = torch.as_tensor(item[key])[0].cpu().numpy().astype(np.uint8)
             path = label_file(self.output_dir, case_name(source), source)
+            if (before := self._sources.setdefault((path, key), str(source))) != str(source):
+                cause = f"{before} and {source} would both be {path.name}"
+                raise UserError("E207", cause, "Rename one, or use two folders", case=case_name(source))
             write_labels(path, labels, np.asarray(meta["original_affine"], dtype=np.float64))
         return item

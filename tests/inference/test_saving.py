@@ -8,6 +8,7 @@ from PIL import Image as Picture
 
 from mednoisy.data.images import read_image
 from mednoisy.data.label_maps import read_label_map
+from mednoisy.errors import UserError
 from mednoisy.inference.saving import SaveLabelsd, label_file, write_grey, write_labels
 
 
@@ -38,6 +39,18 @@ def test_label_maps_are_saved_under_the_names_of_their_images(tmp_path):
     saved = read_image(tmp_path / "out" / "scan.nii.gz")
     np.testing.assert_array_equal(saved.array, labels[0].numpy())
     np.testing.assert_allclose(saved.affine, affine)
+
+
+def test_images_that_differ_by_their_ending_alone_do_not_share_a_label_map(tmp_path):
+    def item(name):
+        meta = {"filename_or_obj": f"x/{name}", "original_affine": torch.eye(4)}
+        return {"image": MetaTensor(torch.zeros(1, 2, 3), meta=meta), "pred": torch.zeros(1, 2, 3)}
+
+    save = SaveLabelsd("pred", tmp_path)
+    save(item("a.png"))
+    save(item("a.png"))
+    with pytest.raises(UserError, match=r"E207 case 'a': x/a.png and x/a.jpg would both be a.png"):
+        save(item("a.jpg"))
 
 
 @pytest.mark.parametrize("name", ["map.png", "map.nii.gz"])
