@@ -1,4 +1,4 @@
-"""What mean teacher, BCP and SDCL have in common, and their limiting cases."""
+"""Teachers, predictors and limiting cases of mean teacher, BCP and SDCL; test_methods_everywhere has the rest."""
 
 from __future__ import annotations
 
@@ -16,60 +16,18 @@ from mednoisy.methods.supervised import Supervised
 from tests.methods.small import gradients, small_batch, small_network, step_at
 
 METHODS = {
-    "mean_teacher": lambda **of: MeanTeacher(small_network(**of), weight=0.1),
-    "bcp": lambda **of: BCP(small_network(**of)),
-    "sdcl": lambda **of: SDCL(small_network(seed=1, **of), small_network(seed=2, **of)),
-    "sdcl_each": lambda **of: SDCL(small_network(seed=1, **of), small_network(seed=2, **of), teachers="each"),
+    "mean_teacher": lambda: MeanTeacher(small_network(), weight=0.1),
+    "bcp": lambda: BCP(small_network()),
+    "sdcl": lambda: SDCL(small_network(seed=1), small_network(seed=2)),
+    "sdcl_each": lambda: SDCL(small_network(seed=1), small_network(seed=2), teachers="each"),
 }
-CASES = [(2, (8, 7, 6), "instance"), (3, (8, 8, 8), "batch"), (4, (12, 9), "batch")]
 
 
-def made(name: str, classes: int = 2, spatial: tuple[int, ...] = (8, 7, 6), norm: str = "instance"):
-    method: Method = METHODS[name](classes=classes, spatial_dims=len(spatial), norm=norm)
-    return method.train(), small_batch(classes, spatial)
+def made(name: str) -> tuple[Method, Batch]:
+    return METHODS[name]().train(), small_batch()
 
 
-@pytest.fixture(params=METHODS)
-def name(request) -> str:
-    return request.param
-
-
-@pytest.mark.parametrize(("classes", "spatial", "norm"), CASES)
-def test_any_classes_dimensions_and_norm(name, classes, spatial, norm):
-    """A step runs, also in bfloat16, with finite losses, and every predictor maps images to logits."""
-    method, batch = made(name, classes, spatial, norm)
-    for precise in (True, False):
-        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-            losses = method(batch, step_at())
-        for terms in losses.values():
-            assert torch.isfinite(terms.total())
-            assert all(value.dtype == torch.float32 and value.shape == () for _, value in terms.values())
-    method.eval()
-    for predictor in method.predictors().values():
-        assert predictor(batch.unlabeled).shape == (4, classes, *spatial)
-
-
-def test_one_backward_reaches_one_student(name):
-    """A student's total fills its own gradients, all of them, and those of nothing else."""
-    method, batch = made(name)
-    losses = method(batch, step_at())
-    for student in losses:
-        method.zero_grad()
-        losses[student].total().backward(inputs=list(method.students[student].parameters()), retain_graph=True)
-        for key, parameter in method.named_parameters():
-            assert (parameter.grad is not None) == key.startswith(f"students.{student}."), key
-
-
-def test_the_total_depends_on_one_student_alone(name):
-    """No term of a student has a path to another network, so no backward could leak."""
-    method, batch = made(name)
-    for student, terms in method(batch, step_at()).items():
-        others = [p for key, p in method.named_parameters() if p.requires_grad and f".{student}." not in key]
-        if others:
-            found = torch.autograd.grad(terms.total(), others, allow_unused=True, retain_graph=True)
-            assert all(gradient is None for gradient in found)
-
-
+@pytest.mark.parametrize("name", METHODS)
 def test_teachers_follow(name):
     """After an update the teacher is .99 of itself and .01 of the student (a warm start: t = 1000)."""
     method, batch = made(name)
@@ -82,29 +40,6 @@ def test_teachers_follow(name):
     method.after_update(step_at(1000, 2000))
     for teacher, bias in zip(teachers, expected, strict=True):
         torch.testing.assert_close(teacher.network[0].bias, bias)
-
-
-def test_only_the_weak_view_is_labeled(name):
-    """The teacher sees the weak view, the students the strong one."""
-    method, batch = made(name)
-    seen: dict[str, list[torch.Tensor]] = {"teacher": [], "student": []}
-    for module in method.modules():
-        if hasattr(module, "follow"):
-            module.network.register_forward_pre_hook(lambda _, inputs: seen["teacher"].append(inputs[0]))
-    for student in method.students.values():
-        student.register_forward_pre_hook(lambda _, inputs: seen["student"].append(inputs[0]))
-    far = replace(batch, unlabeled=batch.unlabeled + 1000, unlabeled_weak=batch.unlabeled_weak - 1000)
-    method(far, step_at())
-    assert all(images.max() < 0 for images in seen["teacher"])
-    assert all(images.min() > -100 and images.max() > 900 for images in seen["student"])
-
-
-def test_equal_steps_are_equal(name):
-    """The draw alone decides: the same step gives the same losses, whatever the global generator did."""
-    method, batch = made(name)
-    first = {key: terms.total().item() for key, terms in method(batch, step_at(7)).items()}
-    torch.rand(3)
-    assert first == {key: terms.total().item() for key, terms in method(batch, step_at(7)).items()}
 
 
 def test_order_of_predictors():
