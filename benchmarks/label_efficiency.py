@@ -2,9 +2,9 @@
 
     python benchmarks/label_efficiency.py acdc data/acdc studies/acdc --page docs/results/acdc.md
 
-Datasets are those of `mednoisy prepare`; the left atrium at `--spacing 1.25`. Hours of training; interrupted, the same
-call goes on. Between its markers the page gets the table, scores by centre where cases name one, paired differences and
-the names of the pictures beside it.
+Data are those of `mednoisy prepare`; the left atrium at `--spacing 1.25`. Hours of training; interrupted, the same call
+goes on. Between the markers of its name the page gets the table, scores by centre where cases name one, paired
+differences and the names of the pictures beside it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import platform
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.evaluation.statistics import case_values, paired_difference
 from mednoisy.files import write_text, written_aside
+from mednoisy.report import wording
 from mednoisy.report.figures import Plot, curves, dots_per_case
 from mednoisy.report.tables import markdown_table
 from mednoisy.study import Cell, Study
@@ -32,6 +34,7 @@ from mednoisy.study import Cell, Study
 class Setting:
     """One table: its rows, and what they share."""
 
+    bundle: str
     methods: tuple[str, ...]
     labeled: int
     steps: int
@@ -46,8 +49,9 @@ U_NET = {  # for pictures: small enough for a CPU, trained from scratch
     "learning_rate": 0.001,
     "val_interval": 200,
 }
-DATASETS = {
+TABLES = {
     "left_atrium": Setting(
+        "left_atrium",
         methods=(*BASELINES, "mean_teacher", "bcp", "sdcl", "sdcl:strong", "sdcl_plain:strong"),
         labeled=4,
         steps=2000,
@@ -64,6 +68,7 @@ DATASETS = {
         },
     ),
     "acdc": Setting(
+        "acdc",
         methods=(
             *BASELINES,
             "copy_paste:strong",
@@ -79,7 +84,15 @@ DATASETS = {
         steps=900,
         settings={"patch_size": [96, 96], "batch_size": 12, "val_interval": 300},
     ),
+    "acdc_long": Setting(
+        "acdc",
+        methods=("supervised", "supervised:strong", "bcp", "bcp:strong"),
+        labeled=3,
+        steps=4000,
+        settings={"patch_size": [96, 96], "batch_size": 12, "val_interval": 500},
+    ),
     "dermoscopy": Setting(
+        "dermoscopy",
         methods=(
             *BASELINES,
             "mean_teacher",
@@ -92,14 +105,22 @@ DATASETS = {
         steps=1200,
         settings=U_NET,
     ),
+    "dermoscopy_rounds": Setting(  # rounds that keep what their teacher is sure of
+        "dermoscopy",
+        methods=("noisy_student:noisy",),
+        labeled=10,
+        steps=1200,
+        settings={**U_NET, "minimum_confidence": 0.9, "fresh": False, "ratio": 2},
+    ),
     "polyp": Setting(
+        "polyp",
         methods=(*BASELINES, "offline_labels", "online_labels", "online_labels:strong"),
         labeled=17,  # of 86
         steps=1200,
         settings={**U_NET, "batch_size": 12},
     ),
 }
-MARKERS = "<!-- made by benchmarks/label_efficiency.py -->", "<!-- end -->"
+MARKERS = "<!-- {}, made by benchmarks/label_efficiency.py -->", "<!-- end -->"
 
 
 def deployed(study: Study, cell: Cell) -> str:
@@ -122,23 +143,28 @@ def validation_curve(study: Study, cell: Cell) -> tuple[list[float], list[float]
     return [float(row["step"]) for row in told], [100 * float(row[name]) for row in told]
 
 
-def differences(study: Study, cells: list[Cell]) -> str:
+def first_seed(study: Study, labeled: int) -> dict[str, Cell]:
+    """The finished runs of the first seed with so many labels, by the names of their rows."""
+    cells = [cell for cell in study.cells if (cell.labeled, cell.seed) == (labeled, study.seeds[0])]
+    return {cell.name.rsplit("-", 3)[0]: cell for cell in cells if (study.folder(cell) / "summary.json").is_file()}
+
+
+def differences(study: Study) -> str:
     """Paired differences of the final Dice from two baselines, by test case."""
     lines = []
-    for baseline in ("supervised", "supervised-strong"):
-        of = [cell for cell in cells if cell.name.rsplit("-", 3)[0] == baseline]
-        for cell in cells if of else []:
-            if cell in of:
-                continue
-            gap = paired_difference(scores(study, of[0]), scores(study, cell), "dice")
+    for labeled, baseline in product(study.labeled, ("supervised", "supervised-strong")):
+        cells = first_seed(study, labeled)
+        for row in [name for name in cells if name != baseline] if baseline in cells else []:
+            gap = paired_difference(scores(study, cells[baseline]), scores(study, cells[row]), "dice")
             low, high = gap["interval"]
             lines.append(
                 {
-                    "row": cell.name.rsplit("-", 3)[0],
+                    "labeled": labeled,
+                    "row": row,
                     "against": baseline,
                     "Dice points": f"{100 * gap['difference']:+.1f}",
                     "95 % interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
-                    "p (Wilcoxon)": f"{gap['p']:.3f}" if gap["p"] is not None else None,
+                    "p (Wilcoxon)": wording.probability(gap["p"]),
                 }
             )
     return markdown_table(lines, list(lines[0])) if lines else ""
@@ -149,42 +175,49 @@ def picture(plot: Plot, path: Path) -> None:
         aside.write_bytes(base64.b64decode(plot.light.partition(",")[2]))
 
 
-def write_page(study: Study, page: Path) -> None:
-    cells = [cell for cell in study.cells if (study.folder(cell) / "summary.json").is_file()]
-    shown = [cell for cell in cells if cell.seed == cells[0].seed and cell.labeled == cells[0].labeled]
+def pictures(study: Study, name: str, page: Path) -> list[str]:
+    """Two pictures beside the page, of the fewest labels and the first seed; the lines that show them."""
+    cells = first_seed(study, study.labeled[0])
+    if len(cells) < 2:
+        return []
+    of_cases = {
+        row: {case: 100 * value for case, value in case_values(scores(study, cell), "dice").items()}
+        for row, cell in cells.items()
+    }
+    steps = {row: validation_curve(study, cell) for row, cell in cells.items()}
+    cases = dots_per_case(of_cases, "test Dice %", "Dice per test case", higher_is_better=True)
+    picture(curves(steps, "validation Dice %", "Dice against steps"), page.with_name(f"{name}_steps.png"))
+    picture(cases, page.with_name(f"{name}_cases.png"))
+    return [
+        f"![Dice on the validation cases against steps]({name}_steps.png)",
+        f"![Dice of each test case, final checkpoint]({name}_cases.png)",
+        "",
+    ]
+
+
+def write_page(study: Study, name: str, page: Path) -> None:
     groups = study.output / "groups.md"
-    names = {cell: cell.name.rsplit("-", 3)[0] for cell in shown}
-    steps = curves(
-        {names[cell]: validation_curve(study, cell) for cell in shown}, "validation Dice %", "Dice against steps"
-    )
-    cases = dots_per_case(
-        {names[c]: {k: 100 * v for k, v in case_values(scores(study, c), "dice").items()} for c in shown},
-        "test Dice %",
-        "Dice per test case",
-        higher_is_better=True,
-    )
-    picture(steps, page.with_name(f"{page.stem}_steps.png"))
-    picture(cases, page.with_name(f"{page.stem}_cases.png"))
     made = "\n".join(
         [
             study.table_file.read_text(encoding="utf-8"),
             groups.read_text(encoding="utf-8") if groups.is_file() else "",
-            differences(study, shown),
-            f"![Dice on the validation cases against steps]({page.stem}_steps.png)",
-            f"![Dice of each test case, final checkpoint]({page.stem}_cases.png)",
-            "",
+            differences(study),
+            *pictures(study, name, page),
             f"torch {version('torch')}, MONAI {version('monai')}, Python {platform.python_version()}, "
             f"{study.steps} steps a run.",
         ]
     )
-    text = page.read_text(encoding="utf-8") if page.is_file() else "\n".join(MARKERS) + "\n"
-    start, end = (re.escape(marker) for marker in MARKERS)
+    markers = [marker.format(name) for marker in MARKERS]
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if markers[0] not in text:
+        text += "\n".join(markers) + "\n"
+    start, end = (re.escape(marker) for marker in markers)
     write_text(page, re.sub(f"({start}\n).*?({end})", lambda m: m[1] + "\n" + made + "\n" + m[2], text, flags=re.S))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("table", choices=TABLES)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--methods", nargs="+", help="rows of the table (default: all)")
@@ -194,9 +227,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--only-page", action="store_true", help="train nothing, make the page of the finished runs")
     options = parser.parse_args()
-    setting = DATASETS[options.dataset]
+    setting = TABLES[options.table]
     study = Study(
-        options.dataset,
+        setting.bundle,
         options.data,
         options.output,
         options.methods or setting.methods,
@@ -212,7 +245,7 @@ def main() -> None:
     else:
         study.run()
     if options.page:
-        write_page(study, options.page)
+        write_page(study, options.table, options.page)
     print(study.table_file)
 
 
