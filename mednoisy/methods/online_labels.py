@@ -67,7 +67,7 @@ class OnlineLabels(Method):
     to the student, is deployed.
 
     Args:
-        network: the student, with initial weights of its own.
+        network: the student, with initial weights of its own; of the teacher's structure if online or not `fresh`.
         teacher: trained by `TeacherTraining`; its momentum copy in the published best variant. It is copied.
         weight: beta of the paper.
         online: False keeps the teacher as it is.
@@ -78,6 +78,9 @@ class OnlineLabels(Method):
         every: updates between two moves of both. Published: once an epoch.
         teacher_mode: see `Momentum`; published: "train".
         joint_pass: see `forward_each`; published: True.
+        fresh: the student keeps its initial weights, as published, where they are those of ImageNet for teacher and
+            student. False: it starts with the teacher's. A teacher that follows a student from other initial weights
+            soon segments nothing (docs/decisions.md).
         dice: see `dice_loss`; the default is the published one for a single foreground class.
 
     Source: Pham Van et al. 2022, arXiv:2209.14599, and its released code. There the momentum copies start with random
@@ -96,6 +99,7 @@ class OnlineLabels(Method):
         every: int = 1,
         teacher_mode: Literal["eval", "train"] = "eval",
         joint_pass: bool = False,
+        fresh: bool = True,
         dice: DiceKind = "foreground_linear",
     ):
         super().__init__()
@@ -103,6 +107,8 @@ class OnlineLabels(Method):
             raise ValueError(f"labels is {labels!r}; it must be 'soft' or 'hard'")
         if teacher_view not in ("weak", "strong"):
             raise ValueError(f"teacher_view is {teacher_view!r}; it must be 'weak' or 'strong'")
+        if not fresh:
+            network.load_state_dict(teacher.state_dict())
         self.students = nn.ModuleDict({"student": network})
         self.teacher = Momentum(teacher, decay, mode=teacher_mode)
         self.momentum = Momentum(network, decay)

@@ -85,6 +85,15 @@ def test_the_first_stage_hands_over_its_momentum_copy():
     assert not copy.encoder.scale.requires_grad
 
 
+@pytest.mark.parametrize(("fresh", "start"), [(True, 1.0), (False, 5.0)])
+def test_a_student_starts_with_its_own_weights_or_the_teachers(fresh, start):
+    """And its momentum copy with it."""
+    method = OnlineLabels(Planted(1.0), Planted(5.0), fresh=fresh)
+    assert method.students["student"].encoder.scale.item() == start
+    assert method.momentum.network.encoder.scale.item() == start
+    assert method.teacher.network.encoder.scale.item() == 5.0
+
+
 def test_a_checkpoint_of_the_first_stage_fills_the_copy():
     """What the engine hands over, the stage's best, reaches the network that the next stage is given."""
     first = TeacherTraining(Planted(1.0), Planted())
