@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
+from mednoisy.misconfigured import at_fault
 from mednoisy.overlays import check_entries, read_overlay
 
 GOES_WITH = {  # what is at fault, and the cure, where a configuration lacks an entry that an option sets
@@ -107,8 +108,6 @@ class Composition:
                 `misconfigured`.
         """
         import yaml
-
-        from mednoisy.misconfigured import at_fault
 
         folder = None
         try:

@@ -33,8 +33,8 @@ def at_fault(fault: BaseException) -> UserError | None:
     if steps[-1] == "expression":
         written = re.search("ConfigExpression:\\s*(.*)", str(chain[-2]), re.S) if "own" not in steps else None
         return _refused(f"{_as_written(written[1])}: {first}" if written else str(first))
-    told = next(each for each in chain if not str(each).startswith("Failed to"))
-    return _refused(str(told.args[0]).rstrip("."))
+    told = next((each for each in chain if not str(each).startswith("Failed to")), first)
+    return _refused(str(told.args[0] if told.args else told).rstrip("."))
 
 
 def _refused(why: str) -> UserError:
