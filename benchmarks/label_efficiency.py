@@ -86,7 +86,7 @@ TABLES = {
     ),
     "acdc_long": Setting(
         "acdc",
-        methods=("supervised", "supervised:strong", "bcp", "bcp:strong"),
+        methods=("supervised", "supervised:strong", "copy_paste:strong", "bcp", "bcp:strong"),
         labeled=3,
         steps=4000,
         settings={"patch_size": [96, 96], "batch_size": 12, "val_interval": 500},
