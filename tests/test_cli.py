@@ -282,15 +282,6 @@ def test_a_number_of_cases_that_is_none(dataset, tmp_path, capsys):
     assert line == "mednoisy: E217 'two' labeled cases are asked for. Ask for a whole number."
 
 
-def test_a_fault_of_ours_is_not_told_as_a_value_of_the_configuration(dataset, tmp_path, monkeypatch):
-    def broken(self, batch, step):
-        return 1 / 0
-
-    monkeypatch.setattr("mednoisy.methods.supervised.Supervised.losses", broken)
-    with pytest.raises(RuntimeError, match="Failed to evaluate"):
-        main(train_arguments(dataset, tmp_path / "run"))
-
-
 def test_a_case_in_two_sections_is_refused(own, tmp_path, capsys):
     path = own / "datalist.json"
     content = json.loads(path.read_text())
