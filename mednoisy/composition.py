@@ -17,11 +17,6 @@ from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
 from mednoisy.misconfigured import at_fault
 from mednoisy.overlays import check_entries, read_overlay
 
-GOES_WITH = {  # what is at fault, and the cure, where a configuration lacks an entry that an option sets
-    "teacher_run": ("--teacher is for methods with rounds of pseudo-labels", "Add --method noisy_student"),
-    "pretrained": ("--pretrained is for bundles whose network takes weights of ImageNet", "Use dermoscopy or polyp"),
-}
-
 
 def bundles_folder() -> Path:
     """The folder of the bundles that come with the package."""
@@ -90,10 +85,10 @@ class Composition:
             )
         for key, value in self.overrides.items():
             if key not in workflow.parser:
-                if key in GOES_WITH:
-                    raise UserError("E103", *GOES_WITH[key])
+                owners = _with_entry(key)
                 options = [str(name) for name in workflow.parser.get()]
-                raise UserError("E103", f"the configuration has no entry {key!r}", did_you_mean(key, options))
+                cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, options)
+                raise UserError("E103", f"the configuration has no entry {key!r}", cure)
             workflow.parser[key] = value
         return workflow
 
@@ -130,6 +125,13 @@ class Composition:
             if folder is not None:
                 folder.close()
         return workflow
+
+
+def _with_entry(key: str) -> list[str]:
+    """Names of the bundles and methods whose configuration has an entry."""
+    configs = {name: bundles_folder() / name / "configs" / "train.yaml" for name in known("bundle")}
+    configs |= {name: bundles_folder() / "methods" / f"{name}.yaml" for name in known("method")}
+    return [name for name, path in configs.items() if key in read_overlay(path)]
 
 
 @contextmanager
