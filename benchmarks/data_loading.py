@@ -24,9 +24,9 @@ from typing import Any
 import torch
 from monai.bundle import ConfigWorkflow
 
-from mednoisy.composition import compose
+from mednoisy.composition.workflow import compose
 from mednoisy.data.batch import Batch
-from mednoisy.data.stream import TrainingStream
+from mednoisy.data.training_stream import TrainingStream
 
 CROPS_ONLY = "crops alone"
 RECIPES = (CROPS_ONLY, "default", "strong", "noisy")

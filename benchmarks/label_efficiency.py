@@ -24,9 +24,9 @@ from typing import Any
 from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.evaluation.statistics import case_values, paired_difference
 from mednoisy.files import write_text, written_aside
-from mednoisy.report import wording
-from mednoisy.report.figures import Plot, curves, dots_per_case
-from mednoisy.report.tables import markdown_table
+from mednoisy.report import sentences as wording
+from mednoisy.report.plots.drawing import Plot, curves, dots_per_case
+from mednoisy.report.tables.text_tables import markdown_table
 from mednoisy.study import Cell, Study
 
 

@@ -40,10 +40,10 @@ from scipy.spatial import KDTree
 
 from mednoisy.data.draws import Draw
 from mednoisy.data.images import read_image
-from mednoisy.evaluation.boxes import bounding_box
+from mednoisy.evaluation.bounding_boxes import bounding_box
 from mednoisy.evaluation.metrics import case_metrics
-from mednoisy.evaluation.surfaces import surface
-from mednoisy.report.tables import markdown_table
+from mednoisy.evaluation.surface_distances import surface
+from mednoisy.report.tables.text_tables import markdown_table
 
 TOLERANCE = 1.0
 OTHERS = {"medpy": 1e-9, "monai": 1e-4, "tree": 1e-9}  # how far values may differ: MONAI interpolates in float32

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.naming import images_with_masks
+from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
 
 from .common import PictureJob, drawn_order, prepare_cases, save_datalist

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mednoisy.data.naming import images_with_masks
+from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
 
 from .common import command_line, folders, run_command, told

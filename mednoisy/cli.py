@@ -35,7 +35,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from mednoisy.composition import checked_path, compose, parse_setting
+    from mednoisy.composition.workflow import checked_path, compose, parse_setting
 
     output = checked_path(options.output, "--output")
     overrides: dict[str, Any] = {
@@ -66,13 +66,13 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _device(options: argparse.Namespace) -> dict[str, str]:
-    from mednoisy.composition import checked_device
+    from mednoisy.composition.workflow import checked_device
 
     return {"device": checked_device(options.device)} if options.device else {}
 
 
 def _tell(run: Path) -> None:
-    from mednoisy.report.lines import result_lines
+    from mednoisy.report.tables.terminal_tables import result_lines
 
     print(*result_lines(run), f"report: {run / 'report.html'}", sep="\n")
 
@@ -83,7 +83,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     given = [f"--{name.replace('_', '-')}" for name in FOLDER_OPTIONS if getattr(options, name)]
     if given:
         raise UserError("E113", f"{given[0]} does not go with a run", "Give a run alone, or folders alone")
-    from mednoisy.composition import of_run
+    from mednoisy.composition.workflow import of_run
 
     of_run(options.run, _device(options)).run("evaluate")
     _tell(options.run)
@@ -95,11 +95,11 @@ def _evaluate_folders(options: argparse.Namespace) -> int:
     if missing:
         cure = "Give --predictions, --references and --output, or the folder of a run"
         raise UserError("E113", f"{' and '.join(missing)} missing", cure)
-    from mednoisy.evaluation.folders import Rules, evaluate_folders
-    from mednoisy.report.page import write_report
+    from mednoisy.evaluation.folder_scoring import ScoringRules, evaluate_folders
+    from mednoisy.report.run_page import write_report
 
     signal.signal(signal.SIGTERM, _interrupt)  # so that workers are stopped with this process
-    rules = Rules(
+    rules = ScoringRules(
         labels=None if options.labels is None else _once(options.labels, "--labels"),
         mapping=_once(options.map or (), "--map"),
         strict=options.strict,
@@ -129,8 +129,8 @@ def _once(pairs: Sequence[tuple[int, Any]], option: str) -> dict[int, Any]:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from mednoisy.report.lines import check_metric, comparison_lines, table_text
-    from mednoisy.report.page import write_report
+    from mednoisy.report.run_page import write_report
+    from mednoisy.report.tables.terminal_tables import check_metric, comparison_lines, table_text
 
     if len(options.runs) < 2:
         raise UserError("E114", "one run cannot be compared", "Give two or more, or call mednoisy report")
@@ -145,15 +145,15 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from mednoisy.deployed import predict_with_run
+    from mednoisy.trained_run import predict_with_run
 
     print(*predict_with_run(options.run, options.images, options.output, _device(options)), sep="\n")
     return DONE
 
 
 def _report(options: argparse.Namespace) -> int:
-    from mednoisy.report.lines import table_text
-    from mednoisy.report.page import write_report
+    from mednoisy.report.run_page import write_report
+    from mednoisy.report.tables.terminal_tables import table_text
 
     output = options.output or options.run / "report.html"
     write_report([options.run], output)
@@ -164,7 +164,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from mednoisy.composition import parse_setting
+    from mednoisy.composition.workflow import parse_setting
     from mednoisy.study import Study
 
     study = Study(
@@ -189,7 +189,7 @@ def _study(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from importlib import import_module
 
-    from mednoisy.composition import prepared_datasets
+    from mednoisy.composition.workflow import prepared_datasets
     from mednoisy.errors import did_you_mean
 
     if options.dataset not in prepared_datasets():
@@ -200,7 +200,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from mednoisy.check import check, table
+    from mednoisy.bundle_check import check, table
 
     checked = check(options.bundles, options.method, options.recipe)
     print(*table(checked), sep="\n")

@@ -14,13 +14,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mednoisy.composition import checked_path, compose
+from mednoisy.composition.workflow import checked_path, compose
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.files import write_text
-from mednoisy.report.groups import seeds_by_centre
-from mednoisy.report.runs import Run, read_runs
-from mednoisy.report.tables import markdown_table, mean_and_deviation
+from mednoisy.report.reading.runs import Run, read_runs
+from mednoisy.report.tables.centre_tables import seeds_by_centre
+from mednoisy.report.tables.text_tables import markdown_table, mean_and_deviation
 
 ROW_COLUMNS = (
     "run", "method", "recipe", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
@@ -200,7 +200,7 @@ class Study:
             groups[cell.labeled, Path(cell.method).stem, Path(cell.recipe).stem].append(run)
         if by_centre := seeds_by_centre(groups):
             write_text(self.output / "groups.md", by_centre)
-        from mednoisy.report.page import write_report
+        from mednoisy.report.run_page import write_report
 
         write_report(folders, self.output / "comparison.html")
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mednoisy.networks.published import used_keys
+from mednoisy.networks.authors_checkpoints import used_keys
 
 NETWORKS = Path(__file__).parent / "golden" / "reference_networks.json"
 

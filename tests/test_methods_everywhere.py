@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
-from mednoisy.engines.updates import Updates
+from mednoisy.engines.student_optimisers import StudentOptimisers
 from mednoisy.methods.bcp import BCP
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.cps import CrossPseudoSupervision
@@ -123,7 +123,7 @@ def batch_at(setting: str, number: int = 0, crops: int = 4) -> Batch:
 
 def two_steps(method: Method, setting: str) -> list[float]:
     """Train as the engine does; the total of each student at each step."""
-    updates = Updates(method, partial(torch.optim.SGD, lr=0.05, momentum=0.9))
+    updates = StudentOptimisers(method, partial(torch.optim.SGD, lr=0.05, momentum=0.9))
     totals = []
     for number in range(2):
         with torch.random.fork_rng():

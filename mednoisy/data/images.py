@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 from PIL import Image as Picture
 
-from mednoisy.data.formats import SUFFIXES, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
+from mednoisy.data.file_formats import SUFFIXES, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 

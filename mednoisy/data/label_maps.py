@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mednoisy.data.formats import is_lossy, is_picture
+from mednoisy.data.file_formats import is_lossy, is_picture
 from mednoisy.data.images import Image, check_codes, distinct_values, read_image
 from mednoisy.errors import UserError
 

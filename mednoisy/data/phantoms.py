@@ -14,9 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.draws import Draw
-from mednoisy.data.fields import smooth_noise
+from mednoisy.data.heart_phantom import SHORT_AXIS_LABELS, SHORT_AXIS_SPACING_MM, short_axis
 from mednoisy.data.images import write_nifti, write_picture
-from mednoisy.data.short_axis import SHORT_AXIS_LABELS, SHORT_AXIS_SPACING_MM, short_axis
+from mednoisy.data.smooth_noise import smooth_noise
 from mednoisy.errors import UserError, did_you_mean
 
 ATRIUM_SHAPE, PICTURE_SHAPE = (48, 48, 32), (96, 96)

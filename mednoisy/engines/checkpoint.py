@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import torch
 from torch import nn
 
-from mednoisy.engines.writing import writing
+from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from mednoisy.engines.writing import writing
+from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
 from mednoisy.files import ASIDE, locked, write_text
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from torch.nn import Module, Parameter
 from torch.optim import Optimizer
 
-from mednoisy.engines.schedules import Constant
+from mednoisy.engines.learning_rates import Constant
 from mednoisy.errors import UserError, check_whole
 from mednoisy.methods.method import Method
 
 if TYPE_CHECKING:
-    from mednoisy.engines.rounds import PseudoLabels
+    from mednoisy.engines.noisy_student_rounds import PseudoLabels
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def split_steps(total: int, shares: Sequence[float]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedStage:
     """A stage with its place in the run: global steps `first` to `first + steps`."""
 
     stage: Stage
@@ -92,11 +92,11 @@ class Planned:
         return self.first + self.steps
 
 
-def plan_of(stages: Sequence[Stage], total: int) -> list[Planned]:
+def plan_of(stages: Sequence[Stage], total: int) -> list[PlannedStage]:
     """The stages of a run of `total` steps with their first steps and lengths.
 
     Raises:
         UserError: as `split_steps`.
     """
     steps = split_steps(total, [stage.share for stage in stages])
-    return [Planned(stage, sum(steps[:number]), steps[number]) for number, stage in enumerate(stages)]
+    return [PlannedStage(stage, sum(steps[:number]), steps[number]) for number, stage in enumerate(stages)]

@@ -19,17 +19,17 @@ from torch.nn.parallel import DistributedDataParallel
 from mednoisy.data.batch import Batch
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.draws import Draw
-from mednoisy.data.stream import StreamLoader
+from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
-from mednoisy.engines.feed import Feed
-from mednoisy.engines.limits import bf16_is_safe, check_patch, coarsest_map
-from mednoisy.engines.processes import rank_and_ranks
-from mednoisy.engines.progress import Progress
+from mednoisy.engines.distributed import rank_and_ranks
+from mednoisy.engines.patch_limits import bf16_is_safe, check_patch, coarsest_map
+from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.resuming import restore
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.engines.signals import StopSignals, stopped
-from mednoisy.engines.stages import Planned, Stage, plan_of
-from mednoisy.engines.updates import Updates, memory_format, to_format
+from mednoisy.engines.stage_batches import StageBatches
+from mednoisy.engines.stages import PlannedStage, Stage, plan_of
+from mednoisy.engines.stop_signals import StopSignals, stopped
+from mednoisy.engines.student_optimisers import StudentOptimisers, memory_format, to_format
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
 from mednoisy.methods.method import Method, Step
 
@@ -92,8 +92,8 @@ class SemiSupervisedTrainer(Trainer):
         self.rank, self.ranks = rank_and_ranks()
         self.progress = Progress(run_folder.path if self.rank == 0 else None, log_interval)
         self.method: Method
-        self.updates: Updates
-        self.current: Planned
+        self.updates: StudentOptimisers
+        self.current: PlannedStage
         self.best: dict[str, float] = {}  # of the current stage: what `ValidateStages` keeps
         self.save_wanted = False  # set by handlers: write `last.pt` at the end of this step
         self.bad_steps = 0
@@ -104,7 +104,7 @@ class SemiSupervisedTrainer(Trainer):
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=Feed(self),
+            data_loader=StageBatches(self),
             epoch_length=epoch_length,
             handlers=train_handlers,
             decollate=False,
@@ -119,7 +119,7 @@ class SemiSupervisedTrainer(Trainer):
         return self.state.max_epochs * self.state.epoch_length - self.trim
 
     @property
-    def plan(self) -> list[Planned]:
+    def plan(self) -> list[PlannedStage]:
         """The stages with their first steps and lengths."""
         return plan_of(self.stages, self.total_steps)
 
@@ -247,7 +247,7 @@ class SemiSupervisedTrainer(Trainer):
         if number := int(told):
             raise stopped(number, self.state.iteration)
 
-    def enter(self, planned: Planned) -> None:
+    def enter(self, planned: PlannedStage) -> None:
         """Make the method and the optimisers of a stage."""
         self.method = planned.stage.method()
         patch = self.loader.stream.patch_size
@@ -255,7 +255,7 @@ class SemiSupervisedTrainer(Trainer):
         self.method.to(self.state.device)
         to_format(self.method, 2 + len(patch), self.channels_last)
         self.method.train()
-        self.updates = Updates(self.method, planned.stage.optimiser)
+        self.updates = StudentOptimisers(self.method, planned.stage.optimiser)
         self.current, self.best = planned, {}
         self._low_precision = self.precision == "bf16"
         coarsest = coarsest_map(patch, self.method)

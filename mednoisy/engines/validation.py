@@ -18,9 +18,9 @@ from monai.networks.utils import eval_mode
 from monai.utils import ForwardMode
 from torch import nn
 
-from mednoisy.data.caching import CachedCases
+from mednoisy.data.cached_cases import CachedCases
 from mednoisy.engines import checkpoint
-from mednoisy.engines.processes import rank_and_ranks
+from mednoisy.engines.distributed import rank_and_ranks
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.errors import check_whole
 from mednoisy.inference.sliding_window import SlidingWindow, decide

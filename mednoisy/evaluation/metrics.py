@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.errors import UserError
-from mednoisy.evaluation.boxes import union_box
-from mednoisy.evaluation.summaries import summaries
-from mednoisy.evaluation.surfaces import directed_distances
+from mednoisy.evaluation.bounding_boxes import union_box
+from mednoisy.evaluation.distance_summaries import summaries
+from mednoisy.evaluation.surface_distances import directed_distances
 from mednoisy.files import write_text
 
 HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "nsd": True}  # of distances and their like, lower is

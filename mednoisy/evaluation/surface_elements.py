@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mednoisy.evaluation.boxes import bounding_box
-from mednoisy.evaluation.surfaces import nearest_distances
+from mednoisy.evaluation.bounding_boxes import bounding_box
+from mednoisy.evaluation.surface_distances import nearest_distances
 
 Point = tuple[int, ...]  # in half voxels, so that midpoints of edges are whole numbers
 

@@ -8,12 +8,12 @@ from torch import nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind
+from mednoisy.methods.bidirectional_mixture import Pairing, bidirectional, label_halves
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.mixtures import Pairing, bidirectional, label_halves
-from mednoisy.methods.ramps import Weight, weight_at
+from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.perturb.copy_paste import BoxRule, DrawBox
 from mednoisy.pseudo.cleanup import Connectivity, pseudo_labels
-from mednoisy.pseudo.momentum import Momentum
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 
 class BCP(Method):
@@ -31,7 +31,8 @@ class BCP(Method):
         dice: kind of Dice, see `dice_loss`. Published: "per_sample" in 3D, "batch_squared" on ACDC.
         connectivity: of components, see `largest_components`. Published: 26 ("full") on the left atrium, 18 on the
             pancreas, 8 ("full") on ACDC. None leaves every component.
-        decay, teacher_mode, teacher_buffers: see `Momentum`. Published: "train" everywhere, buffers only on ACDC.
+        decay, teacher_mode, teacher_buffers: see `MomentumTeacher`. Published: "train" everywhere, buffers only on
+            ACDC.
         box: how a box is drawn. Published: `BoxRule(last_included=False)`, on the left atrium with
             `drawn_for=(112, 112, 80)`.
 
@@ -55,7 +56,7 @@ class BCP(Method):
     ):
         super().__init__()
         self.students = nn.ModuleDict({"student": network})
-        self.teacher = Momentum(network, decay, buffers=teacher_buffers, mode=teacher_mode)
+        self.teacher = MomentumTeacher(network, decay, buffers=teacher_buffers, mode=teacher_mode)
         self.pairing, self.pseudo_weight, self.dice = pairing, pseudo_weight, dice
         self.connectivity, self.box = connectivity, box
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind, mixed_loss
+from mednoisy.methods.bidirectional_mixture import halves
 from mednoisy.methods.method import Method, Step, Terms
-from mednoisy.methods.mixtures import halves
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.perturb.copy_paste import Box, BoxRule, DrawBox, outside, paste

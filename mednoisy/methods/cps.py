@@ -9,7 +9,7 @@ from mednoisy.data.batch import Batch
 from mednoisy.losses.discrepancy import disagreement
 from mednoisy.losses.segmentation import DiceKind, cross_entropy, most_probable
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.ramps import Ramp, Weight, weight_at
+from mednoisy.methods.ramp_up import Ramp, Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.perturb.cutmix import DrawBoxes, cut_mix, inside

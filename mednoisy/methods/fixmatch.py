@@ -11,10 +11,10 @@ from mednoisy.data.draws import Draw
 from mednoisy.losses.consistency import ConfidentLoss, confident_loss
 from mednoisy.losses.segmentation import DiceKind
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.ramps import Weight, weight_at
+from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.cutmix import CutMixRule, DrawBoxes, cut_mix, inside
-from mednoisy.perturb.views import StrongView
+from mednoisy.perturb.strong_views import StrongView
 from mednoisy.pseudo.confidence import labels_with_confidence
 
 
@@ -66,7 +66,7 @@ class FixMatch(Method):
         """Terms `dice` and `ce` of the labeled images, `strong` of the unlabeled ones; `confident` is a share, 0..1."""
         student = self.students["student"]
         labeled, weak = forward_each(student, batch.labeled, batch.unlabeled_weak, jointly=self.joint_pass)
-        taught = Taught.by(weak, self.threshold, batch.unlabeled)
+        taught = LabeledView.by(weak, self.threshold, batch.unlabeled)
         strong = taught.strong_view(self.view, self.boxes, step.draw, "strong")
         terms = halved(supervised_terms(labeled, batch.labels, self.dice))
         terms["strong"] = (weight_at(self.weight, step) / 2, strong.loss(student(strong.images), self.unlabeled_loss))
@@ -79,7 +79,7 @@ class FixMatch(Method):
 
 
 @dataclass(frozen=True)
-class Taught:
+class LabeledView:
     """Images with the labels that they are to be learned with.
 
     Attributes:
@@ -93,19 +93,19 @@ class Taught:
     confident: Tensor
 
     @classmethod
-    def by(cls, weak_logits: Tensor, threshold: float, images: Tensor) -> Taught:
+    def by(cls, weak_logits: Tensor, threshold: float, images: Tensor) -> LabeledView:
         """`images` labeled by the prediction (B, K, *S) for their weak views, where its probability is high enough."""
         labels, confidence = labels_with_confidence(weak_logits)
         return cls(images, labels, confidence >= threshold)
 
-    def strong_view(self, view: StrongView, boxes: DrawBoxes | None, draw: Draw, name: str) -> Taught:
+    def strong_view(self, view: StrongView, boxes: DrawBoxes | None, draw: Draw, name: str) -> LabeledView:
         """A view of its own for each `name`, with boxes of the images before, labels and all."""
         images = view(self.images, draw.generator(f"{name}/view"))
         if boxes is None:
-            return Taught(images, self.labels, self.confident)
+            return LabeledView(images, self.labels, self.confident)
         shape = images.shape[2:]
         where = inside(boxes(len(images), shape, draw.generator(f"{name}/boxes")), shape, images.device)
-        return Taught(*(cut_mix(values, where) for values in (images, self.labels, self.confident)))
+        return LabeledView(*(cut_mix(values, where) for values in (images, self.labels, self.confident)))
 
     def loss(self, logits: Tensor, kind: ConfidentLoss) -> Tensor:
         """See `confident_loss`."""

@@ -10,10 +10,10 @@ from mednoisy.data.batch import Batch
 from mednoisy.losses.consistency import squared_gap
 from mednoisy.losses.segmentation import DiceKind, full_precision
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.ramps import Ramp, Weight, weight_at
+from mednoisy.methods.ramp_up import Ramp, Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
-from mednoisy.perturb.noise import clipped_noise
-from mednoisy.pseudo.momentum import Momentum
+from mednoisy.perturb.gaussian_noise import clipped_noise
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 
 class MeanTeacher(Method):
@@ -29,7 +29,7 @@ class MeanTeacher(Method):
             has its shape in shares of the stage.
         decay: of the teacher.
         warm_start: first update copies the student, then min(1 - 1/(t + 1), decay), as published.
-        teacher_mode, teacher_buffers: see `Momentum`; published: "train" and False.
+        teacher_mode, teacher_buffers: see `MomentumTeacher`; published: "train" and False.
         joint_pass: see `forward_each`; published: True.
         noise, noise_limit: standard deviation and largest value of the noise.
         dice: kind of Dice on labeled images, see `dice_loss`; published: "batch_squared".
@@ -52,7 +52,7 @@ class MeanTeacher(Method):
     ):
         super().__init__()
         self.students = nn.ModuleDict({"student": network})
-        self.teacher = Momentum(network, decay, warm_start, teacher_buffers, teacher_mode)
+        self.teacher = MomentumTeacher(network, decay, warm_start, teacher_buffers, teacher_mode)
         self.weight, self.joint_pass, self.dice = weight, joint_pass, dice
         self.noise, self.noise_limit = noise, noise_limit
 

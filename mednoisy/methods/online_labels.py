@@ -10,9 +10,9 @@ from mednoisy.data.batch import Batch
 from mednoisy.errors import check_whole
 from mednoisy.losses.segmentation import DiceKind, dice_loss, full_precision, soft_dice_loss
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.ramps import Weight, weight_at
+from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.pseudo.cleanup import harden
-from mednoisy.pseudo.momentum import Momentum
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 
 class TeacherTraining(Method):
@@ -40,7 +40,7 @@ class TeacherTraining(Method):
     ):
         super().__init__()
         self.students = nn.ModuleDict({"student": network})
-        self.momentum = Momentum(network, decay, into=copy)
+        self.momentum = MomentumTeacher(network, decay, into=copy)
         check_whole("every", every, least=1)
         self.every, self.dice = every, dice
 
@@ -76,7 +76,7 @@ class OnlineLabels(Method):
             paper's text.
         decay: of the copy and, online, of the teacher.
         every: updates between two moves of both. Published: once an epoch.
-        teacher_mode: see `Momentum`; published: "train".
+        teacher_mode: see `MomentumTeacher`; published: "train".
         joint_pass: see `forward_each`; published: True.
         fresh: the student keeps its initial weights, as published, where they are those of ImageNet for teacher and
             student. False: it starts with the teacher's. A teacher that follows a student from other initial weights
@@ -110,8 +110,8 @@ class OnlineLabels(Method):
         if not fresh:
             network.load_state_dict(teacher.state_dict())
         self.students = nn.ModuleDict({"student": network})
-        self.teacher = Momentum(teacher, decay, mode=teacher_mode)
-        self.momentum = Momentum(network, decay)
+        self.teacher = MomentumTeacher(teacher, decay, mode=teacher_mode)
+        self.momentum = MomentumTeacher(network, decay)
         self.weight, self.online, self.labels, self.teacher_view = weight, online, labels, teacher_view
         check_whole("every", every, least=1)
         self.every, self.joint_pass, self.dice = every, joint_pass, dice

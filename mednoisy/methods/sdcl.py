@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
 from mednoisy.losses.segmentation import DiceKind
+from mednoisy.methods.bidirectional_mixture import Mixture, Pairing, bidirectional, label_halves
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.mixtures import Mixture, Pairing, bidirectional, label_halves
-from mednoisy.methods.ramps import Weight, weight_at
+from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.perturb.copy_paste import BoxRule, DrawBox
 from mednoisy.pseudo.cleanup import Connectivity, pseudo_labels
-from mednoisy.pseudo.momentum import Momentum
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 
 class SDCL(Method):
@@ -37,7 +37,8 @@ class SDCL(Method):
             8 ("full") on ACDC. None leaves every component.
         teachers: "one" follows student a, as published; "each" gives every student a teacher of its own and takes
             pseudo-labels from the mean of their probabilities.
-        decay, teacher_mode, teacher_buffers: see `Momentum`. Published: "train" everywhere, buffers only on ACDC.
+        decay, teacher_mode, teacher_buffers: see `MomentumTeacher`. Published: "train" everywhere, buffers only on
+            ACDC.
         box: how a box is drawn. Published: `BoxRule(last_included=False)`, on the left atrium with
             `drawn_for=(112, 112, 80)`.
 
@@ -70,7 +71,7 @@ class SDCL(Method):
         followed = {"a": network_a} if teachers == "one" else {"a": network_a, "b": network_b}
         self.teachers = nn.ModuleDict(
             {
-                name: Momentum(network, decay, buffers=teacher_buffers, mode=teacher_mode)
+                name: MomentumTeacher(network, decay, buffers=teacher_buffers, mode=teacher_mode)
                 for name, network in followed.items()
             }
         )
@@ -103,8 +104,8 @@ class SDCL(Method):
         a, b = self.students.values()
         return {"mean": MeanEnsemble([a, b]), "a": a, "b": b, "teacher": self._teacher()}
 
-    def _followed(self) -> list[tuple[Momentum, nn.Module]]:
-        return [(cast(Momentum, teacher), self.students[name]) for name, teacher in self.teachers.items()]
+    def _followed(self) -> list[tuple[MomentumTeacher, nn.Module]]:
+        return [(cast(MomentumTeacher, teacher), self.students[name]) for name, teacher in self.teachers.items()]
 
     def _teacher(self) -> nn.Module:
         teachers = list(self.teachers.values())

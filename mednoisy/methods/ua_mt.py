@@ -12,11 +12,11 @@ from mednoisy.data.batch import Batch
 from mednoisy.losses.consistency import squared_gap
 from mednoisy.losses.segmentation import DiceKind, full_precision
 from mednoisy.methods.method import Method, Step, Terms, forward_each
-from mednoisy.methods.ramps import Ramp, Weight, sigmoid_ramp, weight_at
+from mednoisy.methods.ramp_up import Ramp, Weight, sigmoid_ramp, weight_at
 from mednoisy.methods.supervised import supervised_terms
-from mednoisy.perturb.noise import clipped_noise
+from mednoisy.perturb.gaussian_noise import clipped_noise
 from mednoisy.pseudo.confidence import dropout_on, predictive_entropy
-from mednoisy.pseudo.momentum import Momentum
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 
 class UncertaintyAwareMeanTeacher(Method):
@@ -39,7 +39,7 @@ class UncertaintyAwareMeanTeacher(Method):
         decay, warm_start: see `MeanTeacher`.
         teacher_mode: "eval" switches on dropout alone, and in the Monte-Carlo passes alone; "train" is published:
             dropout and the batch's statistics in all passes.
-        teacher_buffers: see `Momentum`; published: False.
+        teacher_buffers: see `MomentumTeacher`; published: False.
         joint_pass: see `forward_each`; published: True.
         noise, noise_limit: standard deviation and largest value of the noise, drawn anew for each pass.
         dice: kind of Dice on labeled images, see `dice_loss`; published: "foreground_squared", in 2D "batch_squared".
@@ -69,7 +69,7 @@ class UncertaintyAwareMeanTeacher(Method):
         if passes < 1:
             raise ValueError(f"passes is {passes}; the entropy needs 1 or more")
         self.students = nn.ModuleDict({"student": network})
-        self.teacher = Momentum(network, decay, warm_start, teacher_buffers, teacher_mode)
+        self.teacher = MomentumTeacher(network, decay, warm_start, teacher_buffers, teacher_mode)
         self.weight, self.passes, self.joint_pass, self.dice = weight, passes, joint_pass, dice
         self.limit_from, self.limit_to, self.ssl4mis_constants = limit_from, limit_to, ssl4mis_constants
         self.noise, self.noise_limit = noise, noise_limit

@@ -11,12 +11,12 @@ from mednoisy.data.batch import Batch
 from mednoisy.errors import UserError
 from mednoisy.losses.consistency import ConfidentLoss
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.fixmatch import Taught, halved
+from mednoisy.methods.fixmatch import LabeledView, halved
 from mednoisy.methods.method import Method, Step, Terms, mixes_samples, together
-from mednoisy.methods.ramps import Weight, weight_at
+from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.cutmix import CutMixRule, DrawBoxes
-from mednoisy.perturb.views import StrongView, drop_channels
+from mednoisy.perturb.strong_views import StrongView, drop_channels
 
 
 class UniMatch(Method):
@@ -80,7 +80,7 @@ class UniMatch(Method):
         )
         if apart:
             labeled = student(batch.labeled)
-        taught = Taught.by(weak, self.threshold, batch.unlabeled)
+        taught = LabeledView.by(weak, self.threshold, batch.unlabeled)
         views = [taught.strong_view(self.view, self.boxes, step.draw, f"strong_{number}") for number in (1, 2)]
         strong_weight = weight_at(self.strong_weight, step) / 2
 

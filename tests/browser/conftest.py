@@ -13,7 +13,7 @@ import pytest
 
 from mednoisy.data.images import write_nifti
 from mednoisy.evaluation.metrics import TABLE_METRICS, case_metrics, write_metrics
-from mednoisy.report.page import write_report
+from mednoisy.report.run_page import write_report
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 

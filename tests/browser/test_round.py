@@ -7,7 +7,7 @@ import pytest
 
 from mednoisy.data.images import write_picture
 from mednoisy.evaluation.metrics import write_metrics
-from mednoisy.report.rounds import write_round_page
+from mednoisy.report.round_page import write_round_page
 
 NASTY = "<script>document.title = 'taken' ü \"'&amp; $x_1$ 100%"
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from mednoisy.composition import compose, known
+from mednoisy.composition.workflow import compose, known
 from mednoisy.data.batch import Batch
 from mednoisy.data.phantoms import make_dataset
-from mednoisy.data.stream import ListedPairs, TrainingStream, shuffled
+from mednoisy.data.training_stream import ListedPairs, TrainingStream, shuffled
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.perturb.copy_paste import BoxRule
-from mednoisy.pseudo.momentum import Momentum
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 from tests.small_runs import SMALL
 
 PREDICTORS = {
@@ -63,20 +63,20 @@ def trained(data: Path, folder: Path, method: str, **values: Any) -> Run:
     short = {"steps": 5, "labeled": 3, "monitored": 0, "evaluate": ["$@evaluation.run()"]}
     batches: dict[str, list[Batch]] = defaultdict(list)
     teachers: list[bool] = []
-    draw, label = TrainingStream.batch, Momentum.forward
+    draw, label = TrainingStream.batch, MomentumTeacher.forward
 
     def drawn(stream: TrainingStream, stage: str, *rest: Any, **named: Any) -> Batch:
         batches[stage].append(draw(stream, stage, *rest, **named))
         return batches[stage][-1]
 
-    def labeled(teacher: Momentum, images: torch.Tensor) -> torch.Tensor:
+    def labeled(teacher: MomentumTeacher, images: torch.Tensor) -> torch.Tensor:
         if teacher.training:  # else it is validated
             teachers.append(teacher.network.training)
         return label(teacher, images)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingStream, "batch", drawn)
-        patch.setattr(Momentum, "forward", labeled)
+        patch.setattr(MomentumTeacher, "forward", labeled)
         composition = compose("phantom", method, "published", overrides=SMALL | places | short | values)
         workflow = composition.run()
     return Run(folder, workflow.parser.get_parsed_content("train#trainer"), batches, teachers)

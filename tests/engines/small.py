@@ -12,19 +12,19 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from mednoisy.data.caching import CachedCases
-from mednoisy.data.stream import StreamLoader, TrainingStream
+from mednoisy.data.cached_cases import CachedCases
+from mednoisy.data.training_stream import StreamLoader, TrainingStream
 from mednoisy.engines import checkpoint
-from mednoisy.engines.progress import TIMING_COLUMNS
+from mednoisy.engines.learning_rates import Polynomial
+from mednoisy.engines.progress_log import TIMING_COLUMNS
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.engines.schedules import Polynomial
 from mednoisy.engines.stages import Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.engines.validation import ValidateStages, Validator
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.mean_teacher import MeanTeacher
-from mednoisy.methods.ramps import Ramp
+from mednoisy.methods.ramp_up import Ramp
 from mednoisy.methods.sdcl import SDCL
 from mednoisy.methods.supervised import Supervised
 

@@ -12,17 +12,17 @@ import torch
 from monai.transforms import Compose
 from torch import Tensor, nn
 
-from mednoisy.data.caching import CachedCases
+from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import write_nifti
-from mednoisy.data.readers import LoadCased
-from mednoisy.data.stream import TrainingStream
-from mednoisy.engines.rounds import PseudoLabels, Teacher, noisy_rounds
+from mednoisy.data.load_case import LoadCased
+from mednoisy.data.training_stream import TrainingStream
+from mednoisy.engines.noisy_student_rounds import PseudoLabels, Teacher, noisy_rounds
 from mednoisy.engines.stages import Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.supervised import Supervised
-from mednoisy.pseudo.rules import Rules
+from mednoisy.pseudo.selection_rules import SelectionRules
 from tests.engines.small import PATCH, small_network, small_trainer
 
 SHAPE = (11, 10, 9)
@@ -86,7 +86,7 @@ def on_disk(folder: Path, unlabeled: dict[str, tuple[np.ndarray, np.ndarray | No
 
 def pseudo_labels(**options: Any) -> PseudoLabels:
     """Every label is kept unless rules are given."""
-    settings = {"rules": Rules(minimum_area=0.0)} | options
+    settings = {"rules": SelectionRules(minimum_area=0.0)} | options
     return PseudoLabels(PREPROCESSING, SlidingWindow(PATCH, (4, 4, 4)), **settings)
 
 

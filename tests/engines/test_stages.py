@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mednoisy.engines.schedules import Constant, Drops, Polynomial
+from mednoisy.engines.learning_rates import Constant, Drops, Polynomial
 from mednoisy.engines.stages import split_steps
 from mednoisy.errors import UserError
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.data.draws import Draw
-from mednoisy.data.stream import TrainingStream
+from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
-from mednoisy.engines.schedules import Polynomial
+from mednoisy.engines.learning_rates import Polynomial
 from mednoisy.engines.stages import Stage
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method, Step, Terms

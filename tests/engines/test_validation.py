@@ -86,7 +86,7 @@ def test_no_cases_no_scores(caplog):
     assert not caplog.records  # MONAI warns of each engine without data
 
 
-class Planned(Method):
+class PlannedStage(Method):
     """Two students whose weight is the step; nothing is learned from the batch."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Told(Validator):
 
 
 def run(folder: Path, answers: list[dict], stages: int = 1, steps: int = 6) -> Told:
-    method = Planned()
+    method = PlannedStage()
     made = [Stage(f"s{n}", lambda: method, 1, partial(torch.optim.SGD, lr=0.1), labeled=2) for n in range(stages)]
     validator = Told(answers)
     trainer = small_trainer(folder, made, steps, validate_every=None, handlers=[ValidateStages(validator, 2)])
@@ -159,7 +159,7 @@ def test_each_stage_has_its_own_best_and_only_the_last_looks_at_test_cases(tmp_p
 def test_the_next_stage_starts_from_the_best_of_the_stage_before(tmp_path):
     seen: dict[int, Tensor] = {}
 
-    class Watched(Planned):
+    class Watched(PlannedStage):
         def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
             seen[len(seen) + 1] = self.students["a"].weight.detach().clone()  # before step 1, 2, ...
             return super().losses(batch, step)

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from mednoisy.data.datalist import Datalist
-from mednoisy.engines.round_files import RoundFiles
+from mednoisy.engines.pseudo_label_files import RoundFiles
 from tests.engines.small import At, mean_teacher_stages, sdcl_stages, small_trainer
 from tests.engines.small_rounds import noisy_stages, noisy_trainer, on_disk, planted
 

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mednoisy.evaluation.boxes import union_box
+from mednoisy.evaluation.bounding_boxes import union_box
 from mednoisy.evaluation.metrics import case_metrics
 
 CUBE, IMAGE, SLAB, THIN = (110, 110, 110), (1300, 1300), (280, 40, 280), (700, 4, 700)

@@ -10,7 +10,7 @@ import torch
 
 from mednoisy.errors import UserError
 from mednoisy.methods.cps import CrossPseudoSupervision
-from mednoisy.methods.ramps import StepRamp, weight_at
+from mednoisy.methods.ramp_up import StepRamp, weight_at
 from mednoisy.methods.supervised import Supervised
 from tests.methods.planted import Planted, batch_of, pixels, sigmoid
 from tests.methods.small import gradients, small_batch, small_network, step_at

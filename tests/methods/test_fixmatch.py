@@ -10,7 +10,7 @@ import torch
 from mednoisy.losses.segmentation import dice_loss
 from mednoisy.methods.fixmatch import FixMatch
 from mednoisy.methods.supervised import Supervised
-from mednoisy.perturb.views import StrongView
+from mednoisy.perturb.strong_views import StrongView
 from tests.methods.planted import Planted, batch_of, dice_squared, pixels, sigmoid
 from tests.methods.small import gradients, small_batch, small_network, step_at
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from mednoisy.losses.consistency import squared_gap
 from mednoisy.methods.mean_teacher import MeanTeacher
-from mednoisy.methods.ramps import StepRamp, weight_at
+from mednoisy.methods.ramp_up import StepRamp, weight_at
 from mednoisy.methods.ua_mt import UncertaintyAwareMeanTeacher
 from mednoisy.pseudo.confidence import predictive_entropy
 from tests.losses.figures import Figures

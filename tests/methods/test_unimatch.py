@@ -11,7 +11,7 @@ from mednoisy.methods.supervised import Supervised
 from mednoisy.methods.unimatch import UniMatch, with_changed_features
 from mednoisy.networks.unet import ResUNet, UNet
 from mednoisy.networks.vnet import ResVNet, VNet
-from mednoisy.perturb.views import StrongView
+from mednoisy.perturb.strong_views import StrongView
 from tests.methods.planted import Planted, batch_of, dice_squared, pixels, sigmoid
 from tests.methods.small import small_batch, small_network, step_at
 

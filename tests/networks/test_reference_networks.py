@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mednoisy.networks.published import used_keys
+from mednoisy.networks.authors_checkpoints import used_keys
 from mednoisy.networks.unet import ResUNet, UNet
 from mednoisy.networks.vnet import ResVNet, VNet
 from tests.reference import checksums, fill_by_rule, reference, reference_keys

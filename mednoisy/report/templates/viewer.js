@@ -1,5 +1,5 @@
 "use strict";
-// Slice viewers: one for each <details class="viewer">, which holds its data as JSON (report/viewer.py says what).
+// Slice viewers: one for each <details class="viewer">, which holds its data as JSON (report/pictures/slice_viewer.py says what).
 // A viewer decodes its data when it is opened first; all three planes are cut from that one copy.
 (() => {
   // Axis that is cut, axis of the rows, axis of the columns; axes are slices, rows, columns of the stack.

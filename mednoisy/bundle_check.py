@@ -1,0 +1,230 @@
+"""Whether bundles, methods and recipes go together: everything is composed and built, nothing is trained or read.
+
+Networks are built on PyTorch's device `meta`, where weights take no memory and a forward pass gives shapes alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
+from monai.bundle.reference_resolver import ReferenceResolver
+from monai.bundle.utils import ID_SEP_KEY
+from monai.utils import BundleProperty, BundlePropertyConfig
+from torch import nn
+from tqdm import tqdm
+
+from mednoisy.composition.workflow import compose, find, known
+from mednoisy.engines.patch_limits import check_patch
+from mednoisy.engines.stages import plan_of
+
+OWN = "(own)"  # stands for the method of a bundle without an overlay
+DRAWS = 4  # of augmentation: turns by other angles may change a crop's shape
+Properties = Mapping[str, Mapping[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One bundle under one method and recipe (both empty for its metadata and `inference.yaml`); what is at fault."""
+
+    bundle: str
+    method: str
+    recipe: str
+    faults: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What was checked, for messages."""
+        if not self.method:
+            return self.bundle
+        return f"{self.bundle} with method {self.method} and recipe {self.recipe}"
+
+
+def check(bundles: Sequence[str] = (), methods: Sequence[str] = (), recipes: Sequence[str] = ()) -> list[Checked]:
+    """Check every bundle under every method and recipe; a progress bar is shown on a terminal.
+
+    Of each are checked: no key is given twice, every reference leads to an entry, what MONAI requires of a bundle is
+    there, every stage builds its method, optimiser and schedule, the patch suits the networks, predictors map channels
+    and patch of the metadata to its classes, augmentation keeps the shape of a crop.
+
+    Args:
+        bundles, methods, recipes: names or paths; all that come with the package where empty.
+
+    Raises:
+        UserError: E101, an unknown name.
+    """
+    bundles, recipes = bundles or known("bundle"), recipes or known("recipe")
+    methods = methods or [OWN, *known("method")]
+    for kind, names in (("bundle", bundles), ("method", methods), ("recipe", recipes)):
+        for name in names:
+            if name != OWN:
+                find(kind, name)
+    checked = []
+    with tqdm(total=len(bundles) * (1 + len(methods) * len(recipes)), unit="pair", disable=None) as bar:
+        for bundle in bundles:
+            checked.append(Checked(bundle, "", "", _faults(_check_alone, bundle)))
+            bar.update()
+            for recipe in recipes:
+                for method in methods:
+                    draws = method == methods[0]  # once is enough: crops are the bundle's and the recipe's
+                    faults = _faults(_check_pair, bundle, method, recipe, draws)
+                    checked.append(Checked(bundle, method, recipe, faults))
+                    bar.update()
+    return checked
+
+
+def table(checked: Sequence[Checked]) -> list[str]:
+    """Lines of a Markdown table: a row for each bundle and method, a column for each recipe; `-` is not checked."""
+    recipes = list(dict.fromkeys(each.recipe for each in checked if each.recipe))
+    rows = list(dict.fromkeys((each.bundle, each.method) for each in checked if each.method))
+    found = {(each.bundle, each.method, each.recipe): each for each in checked}
+    alone = {each.bundle: each for each in checked if not each.method}
+    cells = [["bundle", "method", *recipes], ["---"] * (2 + len(recipes))]
+    for bundle in dict.fromkeys(each.bundle for each in checked):
+        cells.append([bundle, "metadata, inference", _word(alone[bundle]), *["-"] * (len(recipes) - 1)])
+        for _, method in (row for row in rows if row[0] == bundle):
+            cells.append([bundle, method, *(_word(found[bundle, method, recipe]) for recipe in recipes)])
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _word(checked: Checked) -> str:
+    return "FAULT" if checked.faults else "ok"
+
+
+def _faults(examine: Callable[..., Iterator[str]], *arguments: Any) -> tuple[str, ...]:
+    """What `examine` yields; what it raises is a fault too, and the last one that can be seen."""
+    faults: list[str] = []
+    with _duplicates_refused():
+        try:
+            faults.extend(examine(*arguments))
+        except Exception as fault:  # anything may be wrong in a configuration, and each is told
+            while fault.__cause__ is not None and isinstance(fault.__cause__, Exception):
+                fault = fault.__cause__
+            faults.append(f"{type(fault).__name__}: {' '.join(str(fault).split())}")
+    return tuple(faults)
+
+
+@contextmanager
+def _duplicates_refused() -> Iterator[None]:
+    """MONAI refuses a key that is given twice, instead of taking the last."""
+    name = "MONAI_FAIL_ON_DUPLICATE_CONFIG"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _check_pair(bundle: str, method: str, recipe: str, draws: bool) -> Iterator[str]:
+    parser = compose(bundle, None if method == OWN else method, recipe).workflow().parser
+    parser.parse(reset=True)
+    yield from _check_entries(parser, TrainProperties)
+    metadata = _metadata(bundle)
+    patch = tuple(parser.get_parsed_content("patch_size"))
+    with torch.device("meta"):
+        stages = parser.get_parsed_content("stages")
+        for planned in plan_of(stages, parser.get_parsed_content("steps")):
+            method_of_stage = planned.stage.method()
+            check_patch(patch, method_of_stage)
+            for student in method_of_stage.students.values():
+                planned.stage.optimiser(student.parameters())
+            planned.stage.schedule(0, planned.steps)
+            for name, predictor in method_of_stage.predictors().items():
+                yield from _check_network(f"predictor {name!r}", predictor, patch, metadata)
+    if draws:
+        yield from _check_crop(parser, patch, metadata)
+
+
+def _check_alone(bundle: str) -> Iterator[str]:
+    """The metadata, and `inference.yaml`, which stands for itself."""
+    metadata = _metadata(bundle)
+    missing = [name for name in _required(MetaProperties) if name.split(ID_SEP_KEY)[-1] not in metadata]
+    if missing:
+        yield f"metadata.json lacks {', '.join(missing)}"
+    names = compose(bundle).workflow().parser["label_names"]
+    if metadata["network_data_format"]["outputs"]["pred"]["channel_def"] != dict(
+        zip(_numbers(names), names, strict=True)
+    ):
+        yield f"metadata.json names other classes than label_names {names}"
+    parser = ConfigParser(ConfigParser.load_config_file(str(_configs(bundle) / "inference.yaml")))
+    parser.parse(reset=True)
+    yield from _check_entries(parser, InferProperties)
+    with torch.device("meta"):
+        network = parser.get_parsed_content("network_def")
+        yield from _check_network("network_def", network, parser.get_parsed_content("patch_size"), metadata)
+
+
+def _check_entries(parser: ConfigParser, properties: Properties) -> Iterator[str]:
+    """Entries that MONAI requires, and that references lead to."""
+    for name in _required(properties):
+        if name not in parser:
+            yield f"there is no entry {name!r}, which MONAI requires of a bundle"
+    items = parser.ref_resolver.items
+    for key, item in items.items():
+        for wanted in ReferenceResolver.find_refs_in_config(item.get_config(), key):
+            if wanted not in items:
+                yield f"{key} refers to @{wanted}, which is not there"
+
+
+def _check_network(name: str, network: nn.Module, patch: Sequence[int], metadata: dict[str, Any]) -> Iterator[str]:
+    """Its output for one patch, in evaluation mode, against the metadata."""
+    tensors = metadata["network_data_format"]
+    channels, classes = (tensors[end][key]["num_channels"] for end, key in (("inputs", "image"), ("outputs", "pred")))
+    logits = network.to("meta").eval()(torch.empty(1, channels, *patch, device="meta"))
+    if tuple(logits.shape) != (1, classes, *patch):
+        yield f"{name} gives {tuple(logits.shape)} for {channels} channels of {tuple(patch)}, not {classes} classes"
+
+
+def _check_crop(parser: ConfigParser, patch: Sequence[int], metadata: dict[str, Any]) -> Iterator[str]:
+    """All augmentation of one crop, each step of it with certainty."""
+    channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
+    crop = {"image": torch.rand(channels, *patch), "label": torch.zeros(1, *patch, dtype=torch.uint8)}
+    for name, keys in (("train#spatial", ("image", "label")), ("train#intensity", ("image",))):
+        transform = parser.get_parsed_content(name)
+        if transform is None:
+            continue
+        _made_certain(transform)
+        for draw in range(DRAWS):
+            transform.set_random_state(seed=draw)
+            changed = transform({key: crop[key].clone() for key in keys})
+            for key in keys:
+                if changed[key].shape != crop[key].shape:
+                    yield f"{name} makes {key} {tuple(changed[key].shape)}, which was {tuple(crop[key].shape)}"
+                    return
+
+
+def _made_certain(transform: Any) -> None:
+    if hasattr(transform, "prob"):
+        transform.prob = 1.0
+    for part in getattr(transform, "transforms", ()):
+        _made_certain(part)
+
+
+def _required(properties: Properties) -> list[str]:
+    return [each[BundlePropertyConfig.ID] for each in properties.values() if each.get(BundleProperty.REQUIRED, False)]
+
+
+def _configs(bundle: str) -> Path:
+    folder = find("bundle", bundle)
+    assert folder is not None
+    return folder / "configs"
+
+
+def _metadata(bundle: str) -> dict[str, Any]:
+    return json.loads((_configs(bundle) / "metadata.json").read_text(encoding="utf-8"))
+
+
+def _numbers(names: Sequence[str]) -> list[str]:
+    return [str(number) for number in range(len(names))]

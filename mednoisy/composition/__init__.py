@@ -1,0 +1,1 @@
+"""Configurations put together: frame, dataset, method and recipe to one `monai.bundle run`."""

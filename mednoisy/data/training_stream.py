@@ -1,0 +1,273 @@
+"""The training stream: step n of a stage gives the same batch on any worker, rank count or restart."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.data import get_track_meta, set_track_meta
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from mednoisy.data.batch import Batch
+from mednoisy.data.cached_cases import CachedCases
+from mednoisy.data.draws import Draw
+from mednoisy.errors import UserError, check_whole
+
+
+def shuffled(draw: Draw, cases: int, per_step: int) -> int:
+    """The case of a draw: every case once per epoch, in an order that is new in each epoch."""
+    epoch, position = divmod(draw.number, cases)
+    order = Draw(draw.seed, f"{draw.stream}/order", epoch).generator().permutation(cases)
+    return int(order[position])
+
+
+@dataclass(frozen=True)
+class ListedPairs:
+    """The order of SDCL's loaders: half a batch runs the list forwards, the other half backwards, unshuffled.
+
+    So labeled case i is always mixed with case n - 1 - i. The order of the released code, not of the paper.
+
+    Attributes:
+        epoch: entries after which both halves start again from the ends of the list.
+    """
+
+    epoch: int
+
+    def __call__(self, draw: Draw, cases: int, per_step: int) -> int:
+        step, slot = divmod(draw.number, per_step)
+        half = max(1, per_step // 2)
+        position = (step * half + slot % half) % self.epoch % cases
+        return position if slot < half else cases - 1 - position
+
+
+def crop_starts(
+    shape: Sequence[int], patch: Sequence[int], generator: np.random.Generator, exclude_last: bool = False
+) -> list[int]:
+    """A uniform position of a patch in a volume that is at least as large.
+
+    Args:
+        exclude_last: never the last position, as in the published loaders (`randint(0, L - P)`).
+    """
+    highest = [size - side + (0 if exclude_last else 1) for size, side in zip(shape, patch, strict=True)]
+    return [int(generator.integers(0, max(1, high))) for high in highest]
+
+
+def padded(image: Tensor, patch: Sequence[int], margin: int | None = None) -> Tensor:
+    """`image` (C, *spatial) with zeros around it until no axis is shorter than the patch.
+
+    Args:
+        margin: None pads short axes only, half of the deficit in front. A number pads as the published
+            loaders do: if any axis is not longer than the patch, every axis gets
+            max((P - L) // 2 + margin, 0) on both sides (margin 1 in SDCL, 3 in UA-MT and BCP).
+    """
+    sizes = image.shape[1:]
+    if margin is None:
+        missing = [max(side - size, 0) for size, side in zip(sizes, patch, strict=True)]
+        pads = [(total // 2, total - total // 2) for total in missing]
+    elif any(size <= side for size, side in zip(sizes, patch, strict=True)):
+        pads = [(max((side - size) // 2 + margin, 0),) * 2 for size, side in zip(sizes, patch, strict=True)]
+    else:
+        return image
+    if not any(front or behind for front, behind in pads):
+        return image
+    return functional.pad(image, [amount for pair in reversed(pads) for amount in pair])
+
+
+class TrainingStream:
+    """Numbered draws of labeled and unlabeled crops, assembled into batches by step number.
+
+    Args:
+        labeled: cached cases with labels.
+        unlabeled: cached cases without; may be empty or None where no method asks for them.
+        patch_size: crop size in voxels, one entry an axis; smaller volumes are padded with zeros.
+        spatial: a MONAI transform with `set_random_state` on keys `image` and, for labeled draws, `label`;
+            both views of an unlabeled crop share it. None: crops only.
+        intensity: the same on key `image` alone; the weak view of an unlabeled crop stays without it.
+        order: (draw, number of cases, draws a step) -> index of the case.
+        published_margin: see `padded`; with a number crops never take the last position, either.
+        seed: all randomness comes from (seed, stage and section, draw number).
+    """
+
+    def __init__(
+        self,
+        labeled: CachedCases,
+        unlabeled: CachedCases | None,
+        patch_size: Sequence[int],
+        spatial: Callable | None = None,
+        intensity: Callable | None = None,
+        order: Callable[[Draw, int, int], int] = shuffled,
+        published_margin: int | None = None,
+        seed: int = 0,
+    ):
+        self.labeled, self.unlabeled = labeled, unlabeled
+        self.patch_size = tuple(int(side) for side in patch_size)
+        self.spatial, self.intensity, self.order = spatial, intensity, order
+        self.published_margin, self.seed = published_margin, seed
+
+    @property
+    def summary(self) -> str:
+        """How many cases there are and what RAM they take, for the log."""
+        held = [cases for cases in (self.labeled, self.unlabeled) if cases is not None]
+        counts = f"{len(self.labeled)} labeled and {len(self.unlabeled or ())} unlabeled cases"
+        return f"{counts} in {sum(cases.nbytes for cases in held) / 1e9:.2f} GB of RAM"
+
+    def check(self, labeled: int, unlabeled: int) -> None:
+        """Refuse a stage that draws more cases than there are (`labeled`, `unlabeled`: draws a step, all ranks).
+
+        Raises:
+            UserError: E220.
+        """
+        for section, needed, cases in (
+            ("labeled", labeled, self.labeled),
+            ("unlabeled", unlabeled, self.unlabeled or ()),
+        ):
+            if needed > len(cases):
+                raise UserError(
+                    "E220",
+                    f"a step draws {needed} {section} crops from different cases, section {section!r} has {len(cases)}",
+                    "Add cases or lower batch_size (--set batch_size=N)",
+                )
+
+    def batch(self, stage: str, step: int, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """The batch of one step: rank r of w takes the draws whose number is r modulo w.
+
+        Args:
+            labeled, unlabeled: draws of each section in this rank's batch.
+        """
+        with _one_thread(), _without_metadata():
+            with_labels = [
+                self._sample(self.labeled, Draw(self.seed, f"{stage}/labeled", number), labeled * ranks)
+                for number in _numbers(step, labeled, rank, ranks)
+            ]
+            without = [
+                self._sample(self.unlabeled, Draw(self.seed, f"{stage}/unlabeled", number), unlabeled * ranks)
+                for number in _numbers(step, unlabeled, rank, ranks)
+            ]
+        strong = _stack([sample["image"] for sample in without], like=with_labels)
+        weak = strong
+        if self.intensity is not None:
+            weak = _stack([sample["weak"] for sample in without], like=with_labels)
+        return Batch(
+            labeled=torch.stack([sample["image"] for sample in with_labels]),
+            labels=torch.stack([sample["label"] for sample in with_labels]).long(),
+            unlabeled=strong,
+            unlabeled_weak=weak,
+            labeled_ids=[sample["id"] for sample in with_labels],
+            unlabeled_ids=[sample["id"] for sample in without],
+        )
+
+    def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict:
+        assert cases is not None  # `check` ran before any draw
+        case = cases[self.order(draw, len(cases), per_step)]
+        arrays = {"image": case["image"]}
+        if "label" in case:
+            arrays["label"] = case["label"][None]
+        arrays = {key: padded(array, self.patch_size, self.published_margin) for key, array in arrays.items()}
+        starts = crop_starts(
+            arrays["image"].shape[1:], self.patch_size, draw.generator("crop"), self.published_margin is not None
+        )
+        window = (slice(None), *(slice(s, s + side) for s, side in zip(starts, self.patch_size, strict=True)))
+        arrays = {key: array[window].clone() for key, array in arrays.items()}  # cached cases are never changed
+        arrays = _applied(self.spatial, arrays, draw, "spatial")
+        sample = {"id": case["id"], "weak": arrays["image"], "image": arrays["image"]}
+        if self.intensity is not None:
+            sample["image"] = _applied(self.intensity, {"image": arrays["image"].clone()}, draw, "intensity")["image"]
+        if "label" in arrays:
+            sample["label"] = arrays["label"][0]
+        return sample
+
+
+def _numbers(step: int, per_rank: int, rank: int, ranks: int) -> range:
+    first = step * per_rank * ranks
+    return range(first + rank, first + per_rank * ranks, ranks)
+
+
+def _stack(crops: list[Tensor], like: list[dict]) -> Tensor:
+    return torch.stack(crops) if crops else like[0]["image"].new_zeros((0, *like[0]["image"].shape))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Loader workers have one thread; sums in transforms (means, deviations) differ in the last bit with two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _without_metadata() -> Iterator[None]:
+    """Transforms work on plain tensors: an affine for each crop took a third of their time, and nothing uses it."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
+
+
+def _applied(transform: Callable | None, arrays: dict, draw: Draw, purpose: str) -> dict:
+    if transform is None:
+        return arrays
+    transform.set_random_state(seed=draw.key(purpose, bits=32))  # type: ignore[attr-defined]
+    changed = transform(arrays)
+    return {key: getattr(array, "as_tensor", lambda array=array: array)() for key, array in changed.items()}
+
+
+class _Steps(Dataset):
+    def __init__(self, stream: TrainingStream, arguments: dict):
+        self.stream, self.arguments = stream, arguments
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.stream.batch(step=step, **self.arguments)
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C and SIGTERM reach the whole process group: a worker leaves without fuss, the parent saves first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+
+
+class StreamLoader:
+    """Loads the steps of a stage, in order, from any step on.
+
+    Args:
+        workers: processes that prepare batches ahead; the batches do not depend on their number.
+        pin_memory: page-lock batches for an asynchronous copy to a GPU.
+    """
+
+    def __init__(self, stream: TrainingStream, workers: int = 0, pin_memory: bool = False):
+        check_whole("workers", workers, least=0)
+        self.stream, self.workers, self.pin_memory = stream, workers, pin_memory
+
+    def with_labeled(self, labeled: CachedCases) -> StreamLoader:
+        """A loader of the same stream over other labeled cases; this one stays as it is."""
+        stream = copy(self.stream)
+        stream.labeled = labeled
+        return StreamLoader(stream, self.workers, self.pin_memory)
+
+    def steps(
+        self, stage: str, steps: range, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1
+    ) -> Iterator[Batch]:
+        """The batches of `steps` (numbers within the stage)."""
+        arguments = {"stage": stage, "labeled": labeled, "unlabeled": unlabeled, "rank": rank, "ranks": ranks}
+        loader = DataLoader(
+            _Steps(self.stream, arguments),
+            batch_size=None,
+            sampler=steps,
+            num_workers=self.workers,
+            pin_memory=self.pin_memory,
+            worker_init_fn=_leave_signals_to_parent,
+            generator=torch.Generator().manual_seed(0),  # or it would draw from the global generator
+        )
+        return iter(loader)

@@ -1,0 +1,141 @@
+"""What a run tells while it learns: a progress bar, `progress.csv` and TensorBoard events."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mednoisy.engines.disk_full import writing
+from mednoisy.engines.progress_bars import bar
+from mednoisy.files import write_text
+from mednoisy.methods.method import Terms
+
+TIMING_COLUMNS = ["seconds", "steps_per_second", "waiting_share"]
+FIRST_COLUMNS = ["step", "stage", *TIMING_COLUMNS, "learning_rate"]
+
+
+class Progress:
+    """Collects terms on the device and reads them every `interval` steps, so that a step needs no host read.
+
+    Args:
+        folder: of the run; None keeps everything in memory (other ranks, tests).
+        interval: steps between two rows; each row holds the means since the row before.
+    """
+
+    def __init__(self, folder: Path | None, interval: int = 10):
+        self.folder, self.interval = folder, interval
+        self.rows: list[dict] = []
+        self.pending: list[dict[str, Tensor]] = []  # terms since the last row; a checkpoint keeps them
+        self._since = self._mark = time.perf_counter()
+        self._mark_step, self._seconds_before, self._waited = 0, 0.0, 0.0
+        self._bar: tqdm | None = None
+        self._writer: Any = None
+
+    def start(self, step: int, total: int, title: str) -> None:
+        """Begin, or go on after `step` of `total` steps (see `restore`).
+
+        Raises:
+            UserError: E320, the disk is full.
+        """
+        if self.folder:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with writing(self.folder / "tensorboard"):
+                self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            self._bar = bar(total=total, initial=step, desc=title, unit="step")
+        self._since, self._mark, self._mark_step = time.perf_counter(), time.perf_counter(), step
+
+    def restore(self, step: int, seconds: float, pending: list[dict[str, Tensor]]) -> None:
+        """Take up the rows up to `step`; later rows of an interrupted run are dropped."""
+        self._seconds_before, self.pending = seconds, list(pending)
+        path = self.folder / "progress.csv" if self.folder else None
+        if path and path.is_file():
+            with open(path, newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+            self.rows = [{k: v for k, v in row.items() if v != ""} for row in rows if int(row["step"]) <= step]
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of the run, interruptions left out."""
+        return self._seconds_before + time.perf_counter() - self._since
+
+    def waited(self, seconds: float) -> None:
+        """Note time in which the step waited for data."""
+        self._waited += seconds
+
+    def record(self, step: int, stage: str, learning_rate: float, losses: dict[str, Terms]) -> None:
+        """Note the terms of one step (detached; read later)."""
+        terms = {f"{student}/{name}": value for student, of in losses.items() for name, (_, value) in of.items()}
+        self.pending.append({name: value.detach() for name, value in terms.items()})
+        if self._bar is not None:
+            self._bar.update(1)
+        if step % self.interval == 0:
+            self.flush(step, stage, learning_rate)
+
+    def flush(self, step: int, stage: str, learning_rate: float) -> None:
+        """Make a row of the means of all terms since the last one; do so before a stage with other terms begins."""
+        if not self.pending:
+            return
+        now = time.perf_counter()
+        elapsed = max(now - self._mark, 1e-9)
+        row: dict = {"step": step, "stage": stage, "seconds": round(self.seconds, 2)}
+        row["steps_per_second"] = round((step - self._mark_step) / elapsed, 4)
+        row["waiting_share"] = round(self._waited / elapsed, 4)
+        row["learning_rate"] = learning_rate
+        names = list(self.pending[-1])
+        means = torch.stack([torch.stack([terms[n].float() for terms in self.pending]).mean() for n in names]).tolist()
+        row.update({name: float(f"{mean:.6g}") for name, mean in zip(names, means, strict=True)})
+        self.pending, self._waited, self._mark, self._mark_step = [], 0.0, now, step
+        self.rows.append(row)
+        self._events(row)
+        if self._bar is not None:
+            self._bar.set_postfix(
+                {name.split("/")[-1]: f"{row[name]:.3f}" for name in names[:3]} | {"stage": stage}, refresh=False
+            )
+
+    def add(self, step: int, stage: str, values: dict[str, float]) -> None:
+        """Add figures of a validation to the row of this step."""
+        if not self.rows or int(self.rows[-1]["step"]) != step:
+            self.rows.append({"step": step, "stage": stage, "seconds": round(self.seconds, 2)})
+        self.rows[-1].update({name: round(value, 6) for name, value in values.items()})
+        self._events({"step": step, **values})
+
+    def _events(self, row: dict) -> None:
+        if self._writer is None or self.folder is None:
+            return
+        with writing(self.folder / "tensorboard"):
+            for name, value in row.items():
+                if isinstance(value, (int, float)) and name != "step":
+                    self._writer.add_scalar(name, value, row["step"])
+
+    def write(self) -> None:
+        """Bring `progress.csv` up to date.
+
+        Raises:
+            UserError: E320, the disk is full.
+        """
+        if self.folder is None:
+            return
+        columns = list(dict.fromkeys([*FIRST_COLUMNS, *(column for row in self.rows for column in row)]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with writing(self.folder / "progress.csv"):
+            write_text(self.folder / "progress.csv", text.getvalue())
+
+    def close(self) -> None:
+        """Take the bar away and write everything."""
+        if self._bar is not None:
+            self._bar.close()
+        self.write()
+        if self._writer is not None and self.folder is not None:
+            with writing(self.folder / "tensorboard"):
+                self._writer.close()

@@ -1,0 +1,211 @@
+"""The figures of a run: every checkpoint and predictor on the test cases, on the grid of their files, in mm."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.transforms import Compose
+from torch import nn
+from tqdm import tqdm
+
+from mednoisy.data.datalist import Case, Datalist
+from mednoisy.data.label_maps import read_reference
+from mednoisy.data.load_case import checking_reader
+from mednoisy.engines import checkpoint
+from mednoisy.engines.run_folder import RunFolder
+from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import TABLE_METRICS, Row, write_metrics
+from mednoisy.evaluation.statistics import summarise
+from mednoisy.evaluation.summary_file import COLUMNS, count_undefined, score_case, write_summary
+from mednoisy.files import written_aside
+from mednoisy.inference.label_map_files import label_file, write_labels
+from mednoisy.inference.prediction import predict_case
+from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.methods.method import Method
+from mednoisy.networks.ensemble import MeanEnsemble
+
+LOGGER = logging.getLogger("mednoisy")
+VOLUMES = ("volume_prediction", "volume_reference")
+SCORED_ZERO = tuple(name for name in TABLE_METRICS if name not in VOLUMES)  # of an empty prediction
+PACKAGES = ("mednoisy", "monai", "torch", "numpy", "scipy")
+
+
+class RunScoring:
+    """Scores a finished run and writes `predictions/`, `metrics.csv`, `scores.csv` and `summary.json`.
+
+    Checkpoints: `honest`, the best on the validation section (the final one where there is none); `final`;
+    and, where the run kept them, `published`: each predictor's own best on the test cases (the step told is the
+    deployed one's) and, of several students, the mean of their own bests; there distances are in voxels and
+    every metric of an empty prediction is 0, as in the reference code.
+
+    Args:
+        device: where networks run.
+        run_folder: of the run.
+        method: makes the method of the last stage, with networks whose weights are replaced.
+        datalist: section `test` is scored (`validation` where there are no test cases).
+        preprocessing, inferer: as in `predict_case`, at the stride of the final figures.
+        model_file: where the deployed predictor's weights go, for the bundle's `inference.yaml`.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        run_folder: RunFolder,
+        method: Callable[[], Method],
+        datalist: Datalist,
+        preprocessing: Compose,
+        inferer: SlidingWindow,
+        model_file: Path | str,
+    ):
+        self.device, self.run_folder, self.method = torch.device(device), run_folder, method
+        self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
+        self.model_file = Path(model_file)
+
+    def check(self) -> None:
+        """Refuse what could not be scored, before hours of training (on the main process).
+
+        Files are read whole, for the header of a truncated `.nii.gz` looks sound; a case takes 10 ms
+        (98 x 74 x 44 voxels) to half a second (576 x 576 x 88).
+
+        Raises:
+            UserError: E410, neither test nor validation cases; E201 to E209, what `LoadCased` refuses.
+        """
+        if not self.run_folder.main:
+            return
+        load = checking_reader(self.preprocessing, self.datalist.labels)
+        for case in tqdm(self._scored()[1], desc="check test cases", unit="case", disable=None):
+            load(case)
+
+    def run(self) -> None:
+        """Score, write and export (on the main process; others return at once).
+
+        Raises:
+            UserError: E318, E321 or E322, no checkpoint that fits or can be read; E410, neither test nor validation
+                cases.
+        """
+        if not self.run_folder.main:
+            return
+        cases = self._scored()[1]
+        method = self.method().to(self.device)
+        deployed = next(iter(method.predictors()))
+        last = checkpoint.load(self.run_folder.checkpoints / "last.pt", self.device)
+        rows: list[dict[str, Any]] = []
+        checkpoints: dict[str, dict[str, Any]] = {}
+        for name, step, predictors in self._checkpoints(method, last):
+            if name == "final" and step == checkpoints["honest"]["step"]:
+                scored = [row for row in rows if row["checkpoint"] == "honest"]
+            else:
+                scored = self._score(name, cases, predictors, deployed)
+            rows += [{**row, "checkpoint": name} for row in scored]
+            entry = checkpoints.setdefault(name, {"step": step, "predictors": {}})
+            for predictor in dict.fromkeys(row["predictor"] for row in scored):
+                entry["predictors"][predictor] = summarise([row for row in scored if row["predictor"] == predictor])
+            if name == "honest":
+                self._export(predictors[deployed])
+        shown = [row for row in rows if row["checkpoint"] == "honest" and row["predictor"] == deployed]
+        write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
+        write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
+        self._write_summary(checkpoints, deployed, last["seconds"], count_undefined(shown))
+
+    def _scored(self) -> tuple[str, list[Case]]:
+        """The section whose cases are scored, and them."""
+        for section in ("test", "validation"):
+            if cases := self.datalist.cases(section):
+                return section, cases
+        raise UserError("E410", "the datalist has neither test nor validation cases", "Add some to be scored")
+
+    def _checkpoints(self, method: Method, last: dict) -> Iterator[tuple[str, int, dict[str, nn.Module]]]:
+        """Name, step and predictors of each checkpoint, its weights loaded."""
+        folder = self.run_folder.checkpoints
+        names = list(method.predictors())
+        if all((folder / f"best_published_{name}.pt").is_file() for name in names):
+            for name in names:
+                best = checkpoint.load(folder / f"best_published_{name}.pt", self.device)
+                checkpoint.restore(method, best)
+                yield "published", best["step"], {name: method.predictors()[name]}
+            if len(method.students) > 1:
+                yield "published", last["step"], {"mean_of_bests": self._mean_of_bests(method)}
+        honest = folder / "best_honest.pt"
+        best = checkpoint.load(honest, self.device) if honest.is_file() else last
+        checkpoint.restore(method, best)
+        yield "honest", best["step"], method.predictors()
+        checkpoint.restore(method, last)
+        yield "final", last["step"], method.predictors()
+
+    def _mean_of_bests(self, method: Method) -> MeanEnsemble:
+        """The mean of all students, each at its own best on the test cases: the figure that SDCL reports."""
+        for name, student in method.students.items():
+            best = checkpoint.load(self.run_folder.checkpoints / f"best_published_{name}.pt", self.device)["method"]
+            prefix = f"students.{name}."
+            student.load_state_dict({key[len(prefix) :]: best[key] for key in best if key.startswith(prefix)})
+        return MeanEnsemble(method.students.values())
+
+    def _score(
+        self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
+            prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
+            reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
+            spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
+            for predictor, labels in prediction.labels.items():
+                for row in score_case(case["id"], labels, reference.array, spacing, self._classes):
+                    if name == "published":
+                        row = _as_published(row, math.prod(reference.spacing))
+                    rows.append({"checkpoint": name, "predictor": predictor, **row})
+            if name == "honest":
+                path = label_file(self.run_folder.predictions, case["id"], case["image"])
+                write_labels(path, prediction.labels[deployed], prediction.affine)
+        return rows
+
+    @property
+    def _classes(self) -> list[int]:
+        return [code for code in self.datalist.labels if code != 0]
+
+    def _write_summary(self, checkpoints: dict, deployed: str, seconds: float, undefined: int) -> None:
+        section, cases = self._scored()
+        learned = self.datalist.cases("labeled") + self.datalist.cases("unlabeled")
+        centres = sorted({case["centre"] for case in learned if "centre" in case})
+        content = {
+            "run": {
+                **self.run_folder.facts,
+                "test": len(self.datalist.cases("test")),
+                "scored_section": section,
+                **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
+                "seconds": round(seconds, 1),
+                "protocol": self.datalist.protocol,
+                "spacing_unit": self.datalist.spacing_unit,
+            },
+            "labels": {str(code): name for code, name in self.datalist.labels.items()},
+            "deployed": deployed,
+            "shown": "honest",
+            "checkpoints": checkpoints,
+            "undefined": undefined,
+            "cases": [
+                {
+                    "id": case["id"],
+                    "image": case["image"],
+                    "reference": case["label"],
+                    "prediction": f"predictions/{label_file('', case['id'], case['image'])}",
+                    **({"centre": case["centre"]} if "centre" in case else {}),
+                }
+                for case in cases
+            ],
+        }
+        write_summary(self.run_folder.path, content, PACKAGES)
+
+    def _export(self, network: nn.Module) -> None:
+        with written_aside(self.model_file) as aside:
+            torch.save(network.state_dict(), aside)
+        LOGGER.info("deployed predictor written to %s", self.model_file)
+
+
+def _as_published(row: Row, voxel: float) -> Row:
+    """A row that was scored in voxels as the reference code has it: 0 if empty; volumes stay physical."""
+    zeros = dict.fromkeys(SCORED_ZERO, 0.0) if row["volume_prediction"] == 0 else {}
+    return {**row, **zeros, **{name: float(row[name]) * voxel for name in VOLUMES}}

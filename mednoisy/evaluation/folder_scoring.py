@@ -1,0 +1,268 @@
+"""Two folders of label maps to figures: every pair scored, what cannot be read named, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mednoisy.data.images import listed
+from mednoisy.data.label_maps import read_label_map
+from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import Row, write_metrics
+from mednoisy.evaluation.prediction_pairs import Pair, Pairing, find_pairs, on_grid_of
+from mednoisy.evaluation.statistics import summarise
+from mednoisy.evaluation.summary_file import COLUMNS, absent_row, count_undefined, score_case, write_summary
+from mednoisy.files import locked
+
+PREDICTOR, CHECKPOINT = "prediction", "given"  # what label maps from elsewhere are called beside a run's
+PACKAGES = ("mednoisy", "numpy", "scipy", "nibabel", "h5py")
+PENDING = 2  # cases a worker that are read or wait, so that memory does not grow with the number of cases
+
+
+@dataclass(frozen=True)
+class ScoringRules:
+    """How label maps are read and scored.
+
+    Attributes:
+        labels: class code to name; None scores every code that occurs.
+        mapping: code to code, applied to predictions and references before anything else; 0 is background.
+        strict: refuse a prediction whose axes lie otherwise than the reference's, instead of turning it.
+        tolerance: of NSD, in mm.
+    """
+
+    labels: Mapping[int, str] | None = None
+    mapping: Mapping[int, int] = field(default_factory=dict)
+    strict: bool = False
+    tolerance: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of one pair: its rows, or the fault that kept it from being scored."""
+
+    id: str
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+    axes: int = 3
+    located: bool = True
+    fault: UserError | None = None
+
+
+def evaluate_folders(
+    predictions: Path,
+    references: Path,
+    output: Path,
+    rules: ScoringRules | None = None,
+    *,
+    images: Path | None = None,
+    strip: Sequence[str] = (),
+    allow_missing: bool = False,
+    workers: int | None = None,
+) -> list[UserError]:
+    """Score label maps against references and write `metrics.csv` and `summary.json`.
+
+    Memory holds a few volumes a worker, however many cases there are. A progress bar is shown on a terminal.
+
+    Args:
+        predictions, references: folders, paired by case id (`pairing.find_pairs`).
+        output: folder; results of an earlier evaluation in it are replaced.
+        rules: how they are read and scored.
+        images: folder of the images, for the report's pictures.
+        strip, allow_missing: as for `find_pairs`.
+        workers: processes; None for one a core. The figures do not depend on it.
+
+    Returns:
+        One fault for each case that could not be scored; the others are in the files.
+
+    Raises:
+        UserError: E42x, nothing that pairs; E106, E430 an output folder that cannot be written or holds a training
+            run; E314 another evaluation writes to it; E431 no case could be scored; E432 a worker died; E433 names
+            that are no text; E434 nothing but background anywhere.
+    """
+    rules = rules or ScoringRules()
+    start = time.monotonic()
+    if (output / "run.json").is_file():
+        raise UserError("E430", f"output folder {output} holds a training run", "Give another --output")
+    if output.exists() and not output.is_dir():
+        raise UserError("E430", f"output {output} is a file", "Give a folder with --output")
+    pairing = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
+    _check_names(pairing)
+    workers = max(1, min(workers or _cores(), len(pairing.pairs)))
+    with locked(output):  # so that a folder that cannot be written is refused before the work, too
+        scored = _in_order(pairing.pairs, rules, workers)
+        facts = {
+            "title": predictions.resolve().name,
+            "predictions": str(predictions.resolve()),
+            "references": str(references.resolve()),
+            "workers": workers,
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        _write(output, scored, pairing, rules, facts)
+    return [case.fault for case in scored if case.fault]
+
+
+def _check_names(pairing: Pairing) -> None:
+    """Refuse names that no table can hold: line breaks, and bytes that are no text."""
+    strange = [pair.id for pair in pairing.pairs if not pair.id.isprintable()]
+    if strange:
+        cause = f"file names hold line breaks or bytes that are no UTF-8: {listed([ascii(name) for name in strange])}"
+        raise UserError("E433", cause, "Rename the files")
+
+
+def _in_order(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> list[Scored]:
+    """Every pair's outcome, in the order of the pairs; refuses where no case has any figures."""
+    found: dict[str, Scored] = {}
+    with tqdm(total=len(pairs), desc="evaluate", unit="case", disable=None) as bar:
+        for scored in _all_scored(pairs, rules, workers):
+            found[scored.id] = scored
+            bar.update()
+    in_order = [found[pair.id] for pair in pairs]
+    faults = [scored.fault for scored in in_order if scored.fault]
+    if len(faults) == len(in_order):
+        others = listed([scored.id for scored in in_order[1:]])
+        cause = f"no case could be scored: {in_order[0].id}: {faults[0].cause}" + (f"; nor {others}" if others else "")
+        raise UserError("E431", cause, faults[0].cure)
+    if rules.labels is None and not any(scored.rows for scored in in_order):
+        raise UserError("E434", "no label map holds anything but background", "Name the classes by --labels")
+    return in_order
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _all_scored(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterator[Scored]:
+    """Every pair's outcome, in the order in which they are done."""
+    if workers == 1:
+        yield from (score_pair(pair, rules) for pair in pairs)
+        return
+    waiting = iter(pairs)
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context)
+    pending: set[Future[Scored]] = set()
+    try:
+        while True:
+            for pair in waiting:
+                with _interrupts_held():  # a worker starts here and must leave Ctrl-C to this process
+                    pending.add(pool.submit(score_pair, pair, rules))
+                if len(pending) >= PENDING * workers:
+                    break
+            if not pending:
+                return
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as fault:
+        cause = "a worker was killed, perhaps because memory ran out"
+        raise UserError("E432", cause, "Call again with fewer --workers") from fault
+    except BaseException:  # told to stop: nobody waits for what is being scored
+        for worker in context.active_children():
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def score_pair(pair: Pair, rules: ScoringRules) -> Scored:
+    """Read and score one pair; a fault of its files is returned, not raised."""
+    try:
+        codes = None if rules.labels is None else set(rules.labels)
+        reference = read_label_map(pair.reference, codes, rules.mapping, case=pair.id)
+        prediction = read_label_map(pair.prediction, codes, rules.mapping, case=pair.id)
+        array, turned = on_grid_of(prediction.image, reference.image, strict=rules.strict, case=pair.id)
+        truth, spacing = reference.image.array, reference.image.spacing
+        if truth.ndim == 3 and truth.shape[-1] == 1:  # a slice: in 3D its every voxel would be surface
+            array, truth, spacing = array[..., 0], truth[..., 0], spacing[:2]
+        rows = score_case(pair.id, array, truth, spacing, rules.labels, rules.tolerance)
+    except UserError as fault:
+        return Scored(pair.id, [], fault=fault)
+    notes = [f"prediction {note}" for note in (*prediction.notes, turned) if note]
+    notes += [f"reference {note}" for note in reference.notes]
+    return Scored(pair.id, rows, tuple(notes), array.ndim, reference.image.located)
+
+
+def _write(
+    output: Path, scored: Sequence[Scored], pairing: Pairing, rules: ScoringRules, facts: dict[str, Any]
+) -> None:
+    rows = [row for case in scored for row in case.rows]
+    codes = sorted(rules.labels or {int(row["class"]) for row in rows})
+    rows = [row for case in scored if not case.fault for row in _every_class(case, codes)]
+    good = [case for case in scored if not case.fault]
+    facts |= {
+        "cases": len(good),
+        "axes": " and ".join(str(axes) for axes in sorted({case.axes for case in good})),
+        "spacing_unit": _unit(good),
+        "protocol": "full field of view",
+        "tolerance": rules.tolerance,
+        "strict": rules.strict,
+    }
+    if rules.mapping:
+        facts["mapped codes"] = ", ".join(f"{old} to {new}" for old, new in sorted(rules.mapping.items()))
+    write_metrics(output / "metrics.csv", rows, COLUMNS)
+    content = {
+        "run": facts,
+        "labels": {str(code): (rules.labels or {}).get(code, f"class {code}") for code in codes},
+        "deployed": PREDICTOR,
+        "shown": CHECKPOINT,
+        "checkpoints": {CHECKPOINT: {"step": None, "predictors": {PREDICTOR: summarise(rows)}}},
+        "undefined": count_undefined(rows),
+        "cases": [_entry(pair) for pair, case in zip(pairing.pairs, scored, strict=True) if not case.fault],
+        "codes": None if rules.labels is None else codes,
+        "mapping": {str(old): new for old, new in sorted(rules.mapping.items())},
+        "failed": [{"id": case.id, "reason": str(case.fault)} for case in scored if case.fault],
+        "notes": _notes(good, pairing),
+    }
+    write_summary(output, content, PACKAGES)
+
+
+def _unit(scored: Sequence[Scored]) -> str:
+    if any(case.located for case in scored):
+        return "mm"
+    return "pixel" if any(case.axes == 2 for case in scored) else "voxel"
+
+
+def _every_class(case: Scored, codes: Sequence[int]) -> list[Row]:
+    """The case's rows, with one for each class that is in other cases only."""
+    known = {int(row["class"]): row for row in case.rows}
+    return [known.get(code) or absent_row(case.id, code) for code in codes]
+
+
+def _entry(pair: Pair) -> dict[str, str]:
+    paths = {"image": pair.image, "reference": pair.reference, "prediction": pair.prediction}
+    return {"id": pair.id} | {part: str(path.resolve()) for part, path in paths.items() if path is not None}
+
+
+def _notes(scored: Sequence[Scored], pairing: Pairing) -> list[str]:
+    """What is worth reading, a line for each kind of note with its cases."""
+    cases_of: dict[str, list[str]] = {}
+    for case in scored:
+        for note in case.notes:
+            cases_of.setdefault(note, []).append(case.id)
+    unlocated = [case.id for case in scored if not case.located]
+    if unlocated and len(unlocated) < len(scored):
+        cases_of["without voxel size, so its distances are in voxels beside others in mm"] = unlocated
+    if pairing.only_predictions:
+        cases_of["prediction without reference, left out"] = list(pairing.only_predictions)
+    if pairing.only_references:
+        cases_of["reference without prediction, left out"] = list(pairing.only_references)
+    return [f"{note}: {listed(cases)}" for note, cases in cases_of.items()]

@@ -1,0 +1,71 @@
+"""Label maps as files of the kind that the image came in: pictures as PNG, all else as NIfTI."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import MapTransform
+
+from mednoisy.data.file_formats import is_picture
+from mednoisy.data.images import case_name, write_nifti, write_picture
+from mednoisy.errors import UserError
+
+
+def label_file(folder: Path | str, case: str, image: Path | str) -> Path:
+    """Where the label map of a case belongs: `folder/CASE.png` if its image is a picture, else `folder/CASE.nii.gz`."""
+    return Path(folder) / f"{case}{'.png' if is_picture(Path(image)) else '.nii.gz'}"
+
+
+def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write class codes (*spatial), uint8, whole or not at all.
+
+    A PNG has one bit a pixel where no code is above 1, so that any viewer shows it, and 8 bits else.
+    """
+    if is_picture(path):
+        write_picture(path, labels > 0 if labels.max() <= 1 else labels)
+    else:
+        write_nifti(path, labels, affine)
+
+
+def write_grey(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Write (*spatial) uint8 as it is, whole or not at all: 8 bits a voxel, whatever values occur."""
+    if is_picture(path):
+        write_picture(path, values)
+    else:
+        write_nifti(path, values, affine)
+
+
+class SaveLabelsd(MapTransform):
+    """Save label maps (1, *spatial) under the names of their images; for a bundle's `inference.yaml`.
+
+    Args:
+        keys: of the label maps, on the grid of the image's file.
+        output_dir: folder.
+        image: key of the image, a MetaTensor that `LoadCased` made.
+
+    Raises:
+        UserError: from the call: E207, another image had the same file.
+    """
+
+    def __init__(self, keys: str, output_dir: Path | str, image: str = "image"):
+        super().__init__(keys)
+        self.output_dir, self.image = Path(output_dir), image
+        self._sources: dict[tuple[Path, Hashable], str] = {}  # of what was written
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item as it is."""
+        item = dict(data)
+        meta = item[self.image].meta
+        source = meta["filename_or_obj"]
+        for key in self.key_iterator(item):
+            labels = torch.as_tensor(item[key])[0].cpu().numpy().astype(np.uint8)
+            path = label_file(self.output_dir, case_name(source), source)
+            if (before := self._sources.setdefault((path, key), str(source))) != str(source):
+                cause = f"{before} and {source} would both be {path.name}"
+                raise UserError("E207", cause, "Rename one, or use two folders", case=case_name(source))
+            write_labels(path, labels, np.asarray(meta["original_affine"], dtype=np.float64))
+        return item

@@ -1,0 +1,187 @@
+"""Strong views: jitter of intensities and colours, blur, and dropped feature channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in grey, ITU-R BT.601
+_REACH = 3  # standard deviations after which a Gaussian is cut
+_SHARPEST = 0.05  # voxels; narrower Gaussians leave an image as it is
+
+
+@dataclass(frozen=True)
+class AppearanceChange:
+    """What is done to each image of a batch; every field has one value per image.
+
+    Attributes:
+        brightness, contrast, saturation: factors, 1 changes nothing.
+        hue: turn of the colour circle, in turns, 0 changes nothing.
+        sigma: standard deviation of the blur in voxels, 0 for none.
+    """
+
+    brightness: np.ndarray
+    contrast: np.ndarray
+    saturation: np.ndarray
+    hue: np.ndarray
+    sigma: np.ndarray
+
+
+@dataclass(frozen=True)
+class StrongView:
+    """Draws and applies a look: with p = `jitter` a colour jitter, then with p = `blur` a Gaussian blur.
+
+    Each factor is 1 + U(-x, x) with x the attribute of its name, the hue turns by U(-hue, hue).
+
+    Attributes:
+        jitter: probability of the jitter.
+        brightness, contrast, saturation: largest change of the factor, in 0..1.
+        hue: largest turn, in 0..0.5.
+        blur: probability of the blur.
+        sigma: smallest and largest standard deviation in voxels.
+
+    Source: UniMatch's medical code (Yang et al. 2023). There the four changes come in random order on 8-bit images;
+    here in the order named, without rounding.
+    """
+
+    jitter: float = 0.8
+    brightness: float = 0.5
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.25
+    blur: float = 0.5
+    sigma: tuple[float, float] = (0.1, 2.0)
+
+    def __post_init__(self) -> None:
+        limits = {"jitter": 1, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5, "blur": 1}
+        for name, limit in limits.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..{limit}")
+        if not 0 <= self.sigma[0] <= self.sigma[1]:
+            raise ValueError(f"sigma is {self.sigma}; it must rise from 0 or more")
+
+    def __call__(self, images: Tensor, generator: np.random.Generator) -> Tensor:
+        """A strong view of each image, see `appearance_changed`."""
+        return appearance_changed(images, self.draw(len(images), generator))
+
+    def draw(self, count: int, generator: np.random.Generator) -> AppearanceChange:
+        """The looks of `count` images."""
+        jittered = generator.random(count) < self.jitter
+        changes = {
+            name: generator.uniform(-getattr(self, name), getattr(self, name), count) * jittered
+            for name in ("brightness", "contrast", "saturation", "hue")
+        }
+        blurred = generator.random(count) < self.blur
+        hue = changes.pop("hue")
+        sigma = generator.uniform(*self.sigma, count) * blurred
+        return AppearanceChange(**{name: 1 + change for name, change in changes.items()}, hue=hue, sigma=sigma)
+
+
+def appearance_changed(images: Tensor, look: AppearanceChange) -> Tensor:
+    """Images under another look; without gradient, the inputs stay as they are.
+
+    Jitter acts between the lowest and the highest value of each image, all channels together, as on the range from
+    black to white, and stays in it. Saturation and hue act on 2D images of three channels, taken as red, green, blue;
+    images that were standardised channel by channel get them approximately.
+
+    Args:
+        images: (B, C, *S), any number of channels and spatial axes.
+        look: B looks.
+    """
+    differs = np.stack([look.brightness != 1, look.contrast != 1, look.saturation != 1, look.hue != 0])
+    changed = images.detach().clone()
+    if len(rows := np.flatnonzero(differs.any(axis=0))):
+        changed[rows] = _jittered(changed[rows], look, rows)
+    if len(rows := np.flatnonzero(look.sigma)):
+        changed[rows] = blurred(changed[rows], look.sigma[rows])
+    return changed
+
+
+def blurred(images: Tensor, sigmas: Sequence[float] | np.ndarray) -> Tensor:
+    """Images after a Gaussian of another width for each, alike along all axes; the border is repeated outwards.
+
+    Args:
+        images: (B, C, *S).
+        sigmas: B standard deviations in voxels; the Gaussian is cut after three of the largest.
+    """
+    reach = max(math.ceil(_REACH * max(sigmas)), 1)
+    widths = torch.as_tensor(np.maximum(sigmas, _SHARPEST), dtype=images.dtype, device=images.device)
+    # One product with a banded matrix per axis: faster than convolutions of single channels, and of any width each.
+    with torch.autocast(images.device.type, enabled=False):
+        for axis in range(2, images.ndim):
+            last = images.movedim(axis, -1)
+            matrix = _gaussian_matrix(widths, last.shape[-1], reach)
+            product = torch.bmm(last.reshape(len(images), -1, last.shape[-1]), matrix.transpose(1, 2))
+            images = product.reshape(last.shape).movedim(-1, axis)
+    return images
+
+
+def drop_channels(features: Tensor, generator: torch.Generator, probability: float = 0.5) -> Tensor:
+    """Feature maps in which each channel is zero with `probability` and else divided by 1 - `probability`.
+
+    Args:
+        features: (B, C, *S); gradients flow through.
+        generator: on their device.
+        probability: in [0, 1).
+    """
+    shape = (*features.shape[:2], *(1 for _ in features.shape[2:]))
+    drawn = torch.rand(shape, generator=generator, device=features.device)
+    return features * ((drawn >= probability).to(features.dtype) / (1 - probability))
+
+
+def _jittered(images: Tensor, look: AppearanceChange, rows: np.ndarray) -> Tensor:
+    """The colour jitter of those `rows` of a batch that are `images`."""
+    dimensions = tuple(range(1, images.ndim))
+    lowest = images.amin(dimensions, keepdim=True)
+    span = (images.amax(dimensions, keepdim=True) - lowest).clamp(min=torch.finfo(images.dtype).tiny)
+
+    def per_image(values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values[rows], dtype=images.dtype, device=images.device).reshape_as(lowest)
+
+    unit = ((images - lowest) / span * per_image(look.brightness)).clamp(0, 1)
+    mean = _grey(unit).mean(dimensions, keepdim=True)
+    unit = torch.lerp(mean, unit, per_image(look.contrast)).clamp(0, 1)
+    if _coloured(unit):
+        unit = torch.lerp(_grey(unit), unit, per_image(look.saturation)).clamp(0, 1)
+        unit = _hue_turned(unit, per_image(look.hue))
+    return lowest + unit * span
+
+
+def _coloured(images: Tensor) -> bool:
+    return images.ndim == 4 and images.shape[1] == 3
+
+
+def _grey(images: Tensor) -> Tensor:
+    """(B, C, *S) to (B, 1, *S): the luma of colours, else the mean of all channels."""
+    if not _coloured(images):
+        return images.mean(dim=1, keepdim=True)
+    return (images * images.new_tensor(_LUMA).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def _hue_turned(images: Tensor, turns: Tensor) -> Tensor:
+    """Colours in 0..1 with their hue turned, value and saturation (of HSV) kept."""
+    value, brightest = images.max(dim=1, keepdim=True)
+    chroma = value - images.amin(dim=1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    sectors = torch.cat([green - blue, blue - red, red - green], dim=1) / chroma.clamp(min=1e-6)
+    hue = sectors.gather(1, brightest) + 2 * brightest + 6 * turns  # in sixths of the circle; grey has no chroma
+    to_channel = images.new_tensor([5.0, 3.0, 1.0]).reshape(1, 3, 1, 1)
+    position = (hue + to_channel).remainder(6)
+    return value - chroma * torch.minimum(position, 4 - position).clamp(0, 1)
+
+
+def _gaussian_matrix(widths: Tensor, length: int, reach: int) -> Tensor:
+    """(B, length, length): row i holds the weights of all voxels in the blurred voxel i; rows sum to 1."""
+    offsets = torch.arange(-reach, reach + 1, device=widths.device)
+    weights = torch.exp(-0.5 * (offsets / widths.unsqueeze(1)).square())
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    reached = (torch.arange(length, device=widths.device).unsqueeze(1) + offsets).clamp(0, length - 1)
+    into = reached.expand(len(widths), -1, -1)
+    return torch.zeros(len(widths), length, length, dtype=widths.dtype, device=widths.device).scatter_add_(
+        2, into, weights.unsqueeze(1).expand_as(into)
+    )

@@ -1,0 +1,1 @@
+"""Pictures of cases, and the slice viewer."""

@@ -1,0 +1,1 @@
+"""Figures as tables: of a page, of a terminal, of a paper."""

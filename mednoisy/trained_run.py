@@ -1,0 +1,76 @@
+"""The deployed predictor of a finished run, at work elsewhere: on other images, or as another run's teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from torch.nn import Module
+
+from mednoisy.composition.workflow import of_run
+from mednoisy.data.images import case_name
+from mednoisy.engines import checkpoint
+from mednoisy.engines.noisy_student_rounds import Teacher
+from mednoisy.errors import UserError
+from mednoisy.inference.prediction import predict_files
+from mednoisy.report.reading.runs import read_runs
+
+
+def predict_with_run(
+    folder: Path | str, images: Sequence[Path], output: Path | str, overrides: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
+
+    Raises:
+        UserError: as `of_run`, `checkpoint.load`, `read_runs` (E402, it is not finished) and `predict_files`; E201,
+            before any work, a missing image.
+    """
+    for image in images:
+        if not image.is_file():
+            raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
+    parser = of_run(folder, overrides).workflow().parser
+    read_runs([folder])  # of an unfinished one, an earlier stage's network could pass for the last one's
+    parser.parse(reset=True)
+    device = parser.get_parsed_content("device")
+    deployed, network, _ = _deployed(parser, folder)
+    cases = [{"id": case_name(path), "image": str(path)} for path in images]
+    written = predict_files(
+        cases,
+        {deployed: network},
+        parser.get_parsed_content("preprocessing"),
+        parser.get_parsed_content("evaluation#inferer"),
+        output,
+        device,
+    )
+    return [paths[deployed] for paths in written.values()]
+
+
+def deployed_of_run(folder: Path | str, device: Any) -> Teacher:
+    """The deployed predictor of a run's best checkpoint as the teacher of another run's first round.
+
+    Args:
+        folder: of the finished run.
+        device: where the network shall be.
+
+    Raises:
+        UserError: as `of_run`, `checkpoint.load` and `read_runs` (E402, it is not finished).
+    """
+    parser = of_run(folder, {"device": f'$torch.device("{device}")'}).workflow().parser
+    (run,) = read_runs([folder])
+    parser.parse(reset=True)
+    labels = {int(code): str(name) for code, name in run.summary["labels"].items()}
+    seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
+    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, labels)
+
+
+def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:
+    """Name, network and step of the deployed predictor of a run's best checkpoint."""
+    device = parser.get_parsed_content("device")
+    checkpoints = Path(folder) / "checkpoints"
+    best = checkpoints / "best_honest.pt"
+    content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
+    method = parser.get_parsed_content("stages")[-1].method().to(device)
+    checkpoint.restore(method, content)
+    return *next(iter(method.predictors().items())), content["step"]

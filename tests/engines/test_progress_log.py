@@ -1,0 +1,63 @@
+"""Rows hold means since the row before, whatever interrupted the run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from mednoisy.engines.progress_log import Progress
+from mednoisy.methods.method import Terms
+
+
+def losses(value: float) -> dict[str, Terms]:
+    return {"student": Terms(dice=(0.5, torch.tensor(value, requires_grad=True)))}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "progress.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_row_is_the_mean_of_its_steps(tmp_path):
+    progress = Progress(tmp_path, interval=3)
+    progress.start(0, 7, "run")
+    for step in range(1, 8):
+        progress.record(step, "training", 0.1, losses(float(step)))
+    progress.flush(7, "training", 0.1)
+    progress.add(7, "training", {"val_dice_student": 0.12345678})
+    progress.close()
+    found = rows(tmp_path)
+    assert [row["step"] for row in found] == ["3", "6", "7"]
+    assert [float(row["student/dice"]) for row in found] == [2, 5, 7]
+    assert [row["val_dice_student"] for row in found] == ["", "", "0.123457"]
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_an_interrupted_run_drops_later_rows_and_keeps_pending_terms(tmp_path):
+    progress = Progress(tmp_path, interval=2)
+    progress.start(0, 6, "run")
+    pending = []
+    for step in range(1, 6):
+        progress.record(step, "training", 0.1, losses(float(step)))
+        if step == 3:
+            pending = list(progress.pending)
+    progress.close()
+    again = Progress(tmp_path, interval=2)
+    again.restore(3, 100.0, pending)
+    again.start(3, 6, "run")
+    assert [row["step"] for row in again.rows] == ["2"]
+    again.record(4, "training", 0.1, losses(9.0))
+    again.close()
+    assert [float(row["student/dice"]) for row in rows(tmp_path)] == [1.5, 6]
+    assert again.seconds == pytest.approx(100, abs=5)
+
+
+def test_other_ranks_write_nothing():
+    progress = Progress(None, interval=1)
+    progress.start(0, 2, "run")
+    progress.record(1, "training", 0.1, losses(1.0))
+    progress.close()
+    assert progress.rows[0]["student/dice"] == 1
