@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigWorkflow
 
-from mednoisy.composition.workflow import compose
+from mednoisy.composition import compose
 from mednoisy.data.batch import Batch
 from mednoisy.data.training_stream import TrainingStream
 

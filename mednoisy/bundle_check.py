@@ -22,7 +22,7 @@ from monai.utils import BundleProperty, BundlePropertyConfig
 from torch import nn
 from tqdm import tqdm
 
-from mednoisy.composition.workflow import compose, find, known
+from mednoisy.composition import compose, find, known
 from mednoisy.engines.patch_limits import check_patch
 from mednoisy.engines.stages import plan_of
 
@@ -134,7 +134,7 @@ def _check_pair(bundle: str, method: str, recipe: str, draws: bool) -> Iterator[
     metadata = _metadata(bundle)
     patch = tuple(parser.get_parsed_content("patch_size"))
     with torch.device("meta"):
-        stages = parser.get_parsed_content("stages")
+        stages = parser.get_parsed_content("plan")
         for planned in plan_of(stages, parser.get_parsed_content("steps")):
             method_of_stage = planned.stage.method()
             check_patch(patch, method_of_stage)

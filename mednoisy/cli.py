@@ -35,7 +35,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from mednoisy.composition.workflow import checked_path, compose, parse_setting
+    from mednoisy.composition import checked_path, compose, parse_setting
 
     output = checked_path(options.output, "--output")
     overrides: dict[str, Any] = {
@@ -66,7 +66,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _device(options: argparse.Namespace) -> dict[str, str]:
-    from mednoisy.composition.workflow import checked_device
+    from mednoisy.composition import checked_device
 
     return {"device": checked_device(options.device)} if options.device else {}
 
@@ -83,7 +83,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     given = [f"--{name.replace('_', '-')}" for name in FOLDER_OPTIONS if getattr(options, name)]
     if given:
         raise UserError("E113", f"{given[0]} does not go with a run", "Give a run alone, or folders alone")
-    from mednoisy.composition.workflow import of_run
+    from mednoisy.composition import of_run
 
     of_run(options.run, _device(options)).run("evaluate")
     _tell(options.run)
@@ -164,7 +164,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from mednoisy.composition.workflow import parse_setting
+    from mednoisy.composition import parse_setting
     from mednoisy.study import Study
 
     study = Study(
@@ -189,7 +189,7 @@ def _study(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from importlib import import_module
 
-    from mednoisy.composition.workflow import prepared_datasets
+    from mednoisy.composition import prepared_datasets
     from mednoisy.errors import did_you_mean
 
     if options.dataset not in prepared_datasets():

@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 from torch.nn import Module
 
-from mednoisy.composition.workflow import of_run
+from mednoisy.composition import of_run
 from mednoisy.data.images import case_name
 from mednoisy.engines import checkpoint
 from mednoisy.engines.noisy_student_rounds import Teacher
@@ -71,6 +71,6 @@ def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, in
     checkpoints = Path(folder) / "checkpoints"
     best = checkpoints / "best_honest.pt"
     content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
-    method = parser.get_parsed_content("stages")[-1].method().to(device)
+    method = parser.get_parsed_content("plan")[-1].method().to(device)
     checkpoint.restore(method, content)
     return *next(iter(method.predictors().items())), content["step"]

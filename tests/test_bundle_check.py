@@ -9,7 +9,7 @@ import pytest
 
 from mednoisy.bundle_check import check, table
 from mednoisy.cli import main
-from mednoisy.composition.workflow import bundles_folder
+from mednoisy.composition import bundles_folder
 
 
 @pytest.fixture

@@ -1,1 +1,18 @@
-"""Configurations put together: frame, dataset, method and recipe to one `monai.bundle run`."""
+"""Configurations put together: frame, kind of data, dataset, method and recipe to one `monai.bundle run`."""
+
+from mednoisy.composition.catalogue import bundles_folder, find, known, prepared_datasets
+from mednoisy.composition.settings import checked_device, checked_path, parse_setting
+from mednoisy.composition.workflow import Composition, compose, of_run
+
+__all__ = [
+    "Composition",
+    "bundles_folder",
+    "checked_device",
+    "checked_path",
+    "compose",
+    "find",
+    "known",
+    "of_run",
+    "parse_setting",
+    "prepared_datasets",
+]

@@ -1,9 +1,10 @@
-"""Overlays, files of entries that replace a bundle's: read once before MONAI does, to tell what is wrong with them."""
+"""Files of a configuration read and merged as MONAI does, without MONAI, to tell early what is wrong with them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import yaml
 
 from mednoisy.errors import UserError, did_you_mean
 
+Config = dict[str, Any]
 SUFFIXES = (".yaml", ".yml", ".json")  # that MONAI reads
 SEPARATOR = re.compile("#|::")  # between the parts of an id
+REFERENCE = re.compile(r"[@%](\w+(?:(?:#|::)\w+)*)")
 
 
-def read_overlay(path: Path) -> dict[str, Any]:
-    """The entries of an overlay, or of another file of a configuration, as they stand there.
+def read_config(path: Path) -> Config:
+    """The entries of a configuration's file, as they stand there.
 
     Raises:
         UserError: E108, the file is no table in YAML or JSON.
@@ -34,38 +37,88 @@ def read_overlay(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_entries(path: Path, bundle: Path) -> None:
-    """Refuse an overlay of data whose entries would change nothing: those that neither bundle nor overlay refer to.
+def merge(below: Config, above: Mapping[str, Any], source: Path | str) -> None:
+    """Lay entries over a configuration, in place, by MONAI's rules.
+
+    `id: value` replaces an entry, `part#part: value` one within another, `+id: value` extends a list or a table.
 
     Args:
-        path: of the overlay.
-        bundle: `train.yaml` of the bundle that it stands on.
+        below: is changed.
+        above: entries as they stand in their file.
+        source: that file, for messages.
 
     Raises:
-        UserError: E103, with the nearest name; E108, see `read_overlay`.
+        UserError: E103, an id leads through an entry that is not there; E108, `+` before an id of another kind.
     """
-    entries, known = read_overlay(path), read_overlay(bundle)
-    text = path.read_text(encoding="utf-8")
-    for key in entries:
-        name = key.removeprefix("+")
-        options = _unknown_among(name, known)
-        if options is not None and not re.search(rf"[@%]{re.escape(name)}(?!\w)", text):
-            cause = f"{path} sets {name!r}, which the configuration does not have"
-            raise UserError("E103", cause, did_you_mean(name, options))
+    for key, value in above.items():
+        *parents, last = parts = SEPARATOR.split(key.removeprefix("+"))
+        place: Any = below
+        for depth, part in enumerate(parents):
+            children = _children(place)
+            if part not in children:
+                options = ["#".join([*parts[:depth], name]) for name in children]
+                cause = f"{source} sets {key!r}, which the configuration does not have"
+                raise UserError("E103", cause, did_you_mean("#".join(parts[: depth + 1]), options))
+            place = children[part]
+        if not isinstance(place, dict | list) or (isinstance(place, list) and last not in _children(place)):
+            cause = f"{source} sets {key!r}, which the configuration does not have"
+            raise UserError("E103", cause, did_you_mean("#".join(parents), [str(name) for name in below]))
+        before = _children(place).get(last)
+        new = deepcopy(value)
+        if key.startswith("+") and before is not None:
+            if isinstance(before, list) and isinstance(new, list):
+                new = before + new
+            elif isinstance(before, dict) and isinstance(new, dict):
+                new = before | new
+            else:
+                raise _unusable(Path(source), f"{key!r} extends neither a list by a list nor a table by a table")
+        place[int(last) if isinstance(place, list) else last] = new
 
 
-def _unknown_among(name: str, config: Mapping[str, Any]) -> list[str] | None:
-    """Ids that could be meant where a config has no entry of this name; None where it has one, or may be given one."""
-    *parents, _ = parts = SEPARATOR.split(name)
-    found: Any = config
+def entry(config: Config, key: str) -> Any:
+    """What an id leads to.
+
+    Raises:
+        KeyError: nothing.
+    """
+    place: Any = config
+    for part in SEPARATOR.split(key):
+        place = _children(place)[part]
+    return place
+
+
+def siblings(config: Config, key: str) -> list[str] | None:
+    """Ids that could be meant by one that leads to no entry; None where it leads to one."""
+    place: Any = config
+    parts = SEPARATOR.split(key)
     for depth, part in enumerate(parts):
-        options = dict(enumerate(found)) if isinstance(found, list) else found
-        named = {str(key): value for key, value in options.items()} if isinstance(options, Mapping) else {}
-        if part not in named:
-            is_argument = depth == len(parents) and "_target_" in named  # of a component: it takes others as well
-            return None if is_argument else ["#".join([*parts[:depth], option]) for option in named]
-        found = named[part]
+        children = _children(place)
+        if part not in children:
+            return ["#".join([*parts[:depth], name]) for name in children]
+        place = children[part]
     return None
+
+
+def references(value: Any) -> set[str]:
+    """Ids that texts within a value refer to by `@` or `%`, with `#` between their parts."""
+    return {found.replace("::", "#") for text in _texts(value) for found in REFERENCE.findall(text)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+
+
+def _children(place: Any) -> dict[str, Any]:
+    if isinstance(place, Mapping):
+        return {str(name): value for name, value in place.items()}
+    return {str(number): value for number, value in enumerate(place)} if isinstance(place, list) else {}
 
 
 def _unusable(path: Path, why: str) -> UserError:

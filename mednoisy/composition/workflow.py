@@ -1,58 +1,22 @@
-"""A bundle, a method and a recipe put together: the `monai.bundle run` command of a run, and its execution."""
+"""The `monai.bundle run` command of a configuration, and its execution."""
 
 from __future__ import annotations
 
-import ast
 import json
 import logging
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mednoisy.composition.catalogue import PAGE, bundles_folder, find, known
 from mednoisy.composition.config_errors import at_fault
-from mednoisy.composition.config_files import check_entries, read_overlay
+from mednoisy.composition.config_files import SEPARATOR, read_config
+from mednoisy.composition.settings import checked_path, is_literal
+from mednoisy.composition.stacking import about, reachable, stacked
 from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
-
-
-def bundles_folder() -> Path:
-    """The folder of the bundles that come with the package."""
-    return Path(str(files("mednoisy.bundles")))
-
-
-def known(kind: str) -> list[str]:
-    """Names of the `bundle`s, `method`s or `recipe`s that come with the package."""
-    folder = bundles_folder()
-    if kind == "bundle":
-        return sorted(path.parent.parent.name for path in folder.glob("*/configs/train.yaml"))
-    overlays = sorted(path.stem for path in (folder / f"{kind}s").glob("*.yaml"))
-    return [*overlays, "default"] if kind == "recipe" else overlays
-
-
-def find(kind: str, name: str) -> Path | None:
-    """The folder of a bundle, or the overlay of a method or recipe; `name` may also be a path.
-
-    Returns:
-        None for the recipe `default`, which is the bundle itself.
-
-    Raises:
-        UserError: E101, with the nearest name.
-    """
-    if kind == "recipe" and name == "default":
-        return None
-    own = bundles_folder() / (name if kind == "bundle" else f"{kind}s/{name}.yaml")
-    candidates = [own, Path(name).expanduser()] if _is_path(name) or kind == "bundle" else [own]
-    for path in candidates:
-        if (path / "configs" / "train.yaml" if kind == "bundle" else path).is_file():
-            return path.resolve()
-    raise UserError("E101", f"unknown {kind} {name!r}", did_you_mean(name, known(kind)))
-
-
-def _is_path(name: str) -> bool:
-    return Path(name).name != name or name.endswith((".yaml", ".yml", ".json"))
 
 
 @dataclass(frozen=True)
@@ -68,14 +32,14 @@ class Composition:
         listed = json.dumps([str(path) for path in self.config_files], ensure_ascii=False)
         words = ["python", "-m", "monai.bundle", "run", "--config_file", listed]
         for key, value in self.overrides.items():
-            words += [f"--{key}", value if isinstance(value, str) and not _is_literal(value) else repr(value)]
+            words += [f"--{key}", value if isinstance(value, str) and not is_literal(value) else repr(value)]
         return shlex.join(words)
 
     def workflow(self) -> Any:
         """MONAI's workflow of the configs.
 
         Raises:
-            UserError: E103, an override names no entry of the configs.
+            UserError: E103, an override names no entry of the configuration, or one that nothing refers to.
         """
         from monai.bundle import ConfigWorkflow
 
@@ -83,14 +47,21 @@ class Composition:
             workflow = ConfigWorkflow(
                 config_file=[str(path) for path in self.config_files], logging_file=False, workflow_type="train"
             )
+        known_entries = workflow.parser.get()
         for key, value in self.overrides.items():
             if key not in workflow.parser:
-                owners = _with_entry(key)
-                options = [str(name) for name in workflow.parser.get()]
-                cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, options)
-                raise UserError("E103", f"the configuration has no entry {key!r}", cure)
+                raise _unknown(key, list(known_entries))
             workflow.parser[key] = value
+        self._refuse_without_effect(known_entries)
         return workflow
+
+    def _refuse_without_effect(self, config: Mapping[str, Any]) -> None:
+        reached = reachable(config)
+        for key in self.overrides:
+            if SEPARATOR.split(key)[0] not in reached:
+                method = config.get("method_name", "this method")
+                cause = f"nothing in this configuration, of method {method!r}, refers to {key!r}"
+                raise UserError("E103", cause, "Drop it, or choose a method that has a use for it")
 
     def run(self, run_id: str = "run") -> Any:
         """Do what `monai.bundle run` does, and keep the merged configuration in the run folder.
@@ -100,7 +71,7 @@ class Composition:
 
         Raises:
             UserError: what the user can mend, taken out of the errors that MONAI wraps around it; E107, see
-                `misconfigured`.
+                `config_errors`.
         """
         import yaml
 
@@ -127,11 +98,19 @@ class Composition:
         return workflow
 
 
-def _with_entry(key: str) -> list[str]:
-    """Names of the bundles and methods whose configuration has an entry."""
-    configs = {name: bundles_folder() / name / "configs" / "train.yaml" for name in known("bundle")}
-    configs |= {name: bundles_folder() / "methods" / f"{name}.yaml" for name in known("method")}
-    return [name for name, path in configs.items() if key in read_overlay(path)]
+def _unknown(key: str, entries: Sequence[str]) -> UserError:
+    """The refusal of an override that names no entry, with the parts of other configurations that have it."""
+    folder = bundles_folder()
+    kinds: dict[str, str] = {name: str(about(folder / name)["kind"]) for name in known("bundle")}
+    top = SEPARATOR.split(key)[0]
+    owners = [
+        name
+        for name, kind in kinds.items()
+        if top in read_config(folder / name / PAGE) or top in read_config(folder / "kinds" / f"{kind}.yaml")
+    ]
+    owners += [name for name in known("method") if top in read_config(folder / "methods" / f"{name}.yaml")]
+    cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, entries)
+    return UserError("E103", f"the configuration has no entry {key!r}", cure)
 
 
 @contextmanager
@@ -159,80 +138,22 @@ def compose(
         bundle: a name or the folder of a bundle.
         method: a name or the file of an overlay; None for the bundle's own method.
         recipe: a name or the file of an overlay.
-        configs: further configs of the bundle, such as `evaluate` or `multi_gpu`.
+        configs: further overlays, `evaluate` or `multi_gpu`.
         overrides: values of single entries.
         dataset: file of an overlay that says what is different about other data than the bundle's: the classes, the
             size of a patch, and the like.
 
     Raises:
-        UserError: E101, one of them is not there; E108, it holds no configuration; E103, an entry of `dataset` is
-            unknown.
+        UserError: E101, one of them is not there; E103, E108 and E109, what `Stack.check` refuses of them.
     """
     root = find("bundle", bundle)
     assert root is not None
-    chosen = [root / "configs" / "train.yaml"]
-    if dataset is not None:
-        if not Path(dataset).is_file():
-            raise UserError("E101", f"the dataset's overlay {dataset} does not exist", "Correct --dataset")
-        check_entries(Path(dataset), chosen[0])
-        chosen.append(Path(dataset).resolve())
-    for overlay in (find("method", method) if method else None, find("recipe", recipe)):
-        if overlay is not None:
-            read_overlay(overlay)
-            chosen.append(overlay)
-    chosen += [root / "configs" / f"{name}.yaml" for name in configs]
-    return Composition(chosen, {"bundle_root": checked_path(root, "bundle"), **(overrides or {})})
-
-
-def checked_path(path: str | Path, option: str) -> str:
-    """An absolute path as a config can hold it.
-
-    Raises:
-        UserError: E104, it has a `#`, which MONAI's configs take for a separator.
-    """
-    absolute = str(Path(path).expanduser().resolve())
-    if "#" in absolute:
-        raise UserError("E104", f"{option} {absolute!r} has a '#', which MONAI's configs cannot hold", "Rename it")
-    return absolute
-
-
-def checked_device(name: str) -> str:
-    """The config expression of a device that is there.
-
-    Raises:
-        UserError: E105, PyTorch does not know it or does not find it on this machine.
-    """
-    import torch
-
-    try:
-        torch.empty(1, device=torch.device(name)).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as fault:
-        raise UserError(
-            "E105", f"device {name!r} cannot be used: {str(fault).splitlines()[0]}", "Use cpu, cuda or cuda:1"
-        ) from fault
-    return f'$torch.device("{name}")'
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`id=value` as key and value; the value is a Python literal where it can be read as one.
-
-    Raises:
-        UserError: E102, there is no `=`.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UserError("E102", f"--set {text!r} is no id=value", "Write for example --set batch_size=2")
-    if _is_literal(value):
-        return key, ast.literal_eval(value)
-    return key, {"true": True, "false": False, "null": None}.get(value, value)
-
-
-def _is_literal(text: str) -> bool:
-    try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return False
-    return True
+    if dataset is not None and not Path(dataset).is_file():
+        raise UserError("E101", f"the dataset's overlay {dataset} does not exist", "Correct --dataset")
+    stack = stacked(root, method, recipe, configs, None if dataset is None else Path(dataset).resolve())
+    stack.check()
+    files = [part.path for part in stack.parts]
+    return Composition(files, {"bundle_root": checked_path(root, "bundle"), **(overrides or {})})
 
 
 def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Composition:
@@ -247,13 +168,7 @@ def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Co
     config = Path(folder) / "config.yaml"
     if not config.is_file():
         raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
-    read_overlay(config)
+    read_config(config)
     path = checked_path(folder, "run")
     places = {"output_dir": path, "model_file": str(Path(path) / "models" / "model.pt")}
     return Composition([config.resolve()], {**places, "resume": True, **(overrides or {})})
-
-
-def prepared_datasets() -> list[str]:
-    """Names of the datasets that `mednoisy.data_prep` can prepare."""
-    folder = Path(str(files("mednoisy.data_prep")))
-    return sorted(path.stem for path in folder.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))

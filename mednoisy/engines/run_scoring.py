@@ -91,7 +91,8 @@ class RunScoring:
         if not self.run_folder.main:
             return
         cases = self._scored()[1]
-        method = self.method().to(self.device)
+        # In the memory format in which prediction runs: training may have left another, which rounds otherwise
+        method = self.method().to(self.device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         deployed = next(iter(method.predictors()))
         last = checkpoint.load(self.run_folder.checkpoints / "last.pt", self.device)
         rows: list[dict[str, Any]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch.nn import Module, Parameter
@@ -15,6 +15,20 @@ from mednoisy.methods.method import Method
 
 if TYPE_CHECKING:
     from mednoisy.engines.noisy_student_rounds import PseudoLabels
+
+
+MakeOptimiser = Callable[[Iterable[Parameter]], Optimizer]
+Schedule = Callable[[int, int], float]
+UNSET_SCHEDULE = Constant()  # told from a schedule that a stage names by being this very object
+
+
+def unset_optimiser(parameters: Iterable[Parameter]) -> Optimizer:
+    """Stands for the optimiser of a stage that names none.
+
+    Raises:
+        ValueError: always; `completed` puts the run's in its place.
+    """
+    raise ValueError("the stage names no optimiser, and none of the run was put in its place")
 
 
 @dataclass(frozen=True)
@@ -29,9 +43,9 @@ class Stage:
         method: makes the method; called when the stage begins, so that a momentum teacher is a copy of
             the handed-over student.
         share: the stage's part of all steps, relative to the other stages (a recipe's number of steps).
-        optimiser: makes an optimiser of one student's parameters.
+        optimiser: makes an optimiser of one student's parameters; the run's where none is named, see `completed`.
         labeled, unlabeled: crops of each section a step (and process).
-        schedule: (step, length) -> factor on the learning rate.
+        schedule: (step, length) -> factor on the learning rate; the run's where none is named, 1 without `completed`.
         carry_optimisers: continue with the moments of the stage before, where students have the same names.
         pseudo: a round: before the stage begins, what the stage before hands over labels the unlabeled cases, and
             those that are kept join the labeled ones.
@@ -39,11 +53,11 @@ class Stage:
 
     name: str
     method: Callable[[], Method]
-    share: float
-    optimiser: Callable[[Iterable[Parameter]], Optimizer]
-    labeled: int
+    share: float = 1
+    optimiser: MakeOptimiser = unset_optimiser
+    labeled: int = 0
     unlabeled: int = 0
-    schedule: Callable[[int, int], float] = Constant()  # noqa: RUF009, it is frozen
+    schedule: Schedule = UNSET_SCHEDULE
     carry_optimisers: bool = False
     pseudo: PseudoLabels | None = None
 
@@ -52,6 +66,18 @@ class Stage:
             raise ValueError(f"share of stage {self.name} is {self.share}; it must be above 0")
         check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=1)
         check_whole(f"batch of stage {self.name}, unlabeled,", self.unlabeled, least=0)
+
+
+def completed(stages: Sequence[Stage], optimiser: MakeOptimiser, schedule: Schedule) -> list[Stage]:
+    """The stages, each with the run's optimiser and schedule where it names none of its own."""
+    return [
+        replace(
+            stage,
+            optimiser=optimiser if stage.optimiser is unset_optimiser else stage.optimiser,
+            schedule=schedule if stage.schedule is UNSET_SCHEDULE else stage.schedule,
+        )
+        for stage in stages
+    ]
 
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:

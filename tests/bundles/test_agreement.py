@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from mednoisy.composition.workflow import bundles_folder, compose, known
+from mednoisy.composition import bundles_folder, compose, known
 from mednoisy.data.phantoms import make_dataset
 from tests.small_runs import small
 

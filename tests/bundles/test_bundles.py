@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
-from mednoisy.composition.workflow import bundles_folder, compose, known
+from mednoisy.composition import bundles_folder, compose, known
 from tests.small_runs import SMALL, small, small_dataset
 
 BUNDLES, METHODS, RECIPES = known("bundle"), known("method"), known("recipe")

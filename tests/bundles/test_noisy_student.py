@@ -10,7 +10,7 @@ import torch
 from PIL import Image as Picture
 
 from mednoisy.cli import main
-from mednoisy.composition.workflow import compose
+from mednoisy.composition import compose
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
 from mednoisy.trained_run import deployed_of_run

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Picture
 
 from mednoisy.cli import main
-from mednoisy.composition.workflow import bundles_folder, compose, known
+from mednoisy.composition import bundles_folder, compose, known
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
 from tests.small_runs import KIND_OF, small, small_dataset, train_arguments

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from mednoisy.composition.workflow import compose, known
+from mednoisy.composition import compose, known
 from mednoisy.data.batch import Batch
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.data.training_stream import ListedPairs, TrainingStream, shuffled

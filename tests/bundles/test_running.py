@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from mednoisy.composition.workflow import bundles_folder, compose
+from mednoisy.composition import bundles_folder, compose
 from tests.small_runs import SMALL, small_dataset, train_arguments
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mednoisy.cli import main
-from mednoisy.composition.workflow import compose
+from mednoisy.composition import compose
 from tests.small_runs import SMALL, small_dataset, train_arguments
 
 DEPLOYED = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mednoisy.composition.workflow import bundles_folder, compose
+from mednoisy.composition import bundles_folder, compose
 from mednoisy.errors import UserError
 
 

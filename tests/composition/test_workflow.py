@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mednoisy.composition.workflow import (
+from mednoisy.composition import (
     Composition,
     bundles_folder,
     checked_path,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mednoisy.composition.workflow import compose
+from mednoisy.composition import compose
 
 CHOICES = [("dermoscopy", name) for name in ("optical", "grid", "elastic", "holes", "none")]
 CHOICES += [("acdc", "optical"), ("left_atrium", "grid"), ("left_atrium", "holes")]

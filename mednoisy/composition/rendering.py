@@ -1,0 +1,179 @@
+"""The complete MONAI bundle of a dataset's page: what MONAI, its zoo's tools and MONAI Label read, from our parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mednoisy import __version__
+from mednoisy.composition.catalogue import bundles_folder, known
+from mednoisy.composition.config_files import Config, entry, read_config, references
+from mednoisy.composition.stacking import DATA, Stack, about, stacked
+from mednoisy.errors import UserError
+from mednoisy.files import write_text
+
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+VERSIONS = {"monai_version": "1.6.1", "pytorch_version": "2.11.0", "numpy_version": "1.26.0"}  # tested, least, least
+NOT_FOR_TRAINING = ("about", "base", "deployed_def", "image_files", "saving")
+PLACES = ("imports", "bundle_root", "dataset_dir", "output_dir", "model_file", "device")  # first in inference.yaml
+CHANNELS = {1: ["image"], 3: ["red", "green", "blue"]}
+HEADER = "# Rendered from the page {page} under its own method, {method}: change the parts, then `{command}`.\n"
+
+
+def rendered(bundle: Path) -> dict[str, str]:
+    """The files of a bundle, path below its folder to text: configurations, metadata, licence.
+
+    Args:
+        bundle: its folder, which holds `dataset.yaml`.
+
+    Raises:
+        UserError: what `stacked` and `Stack.check` refuse; E108, `about` lacks what metadata need.
+    """
+    stack = stacked(bundle)
+    stack.check()
+    facts = about(bundle)
+    header = HEADER.format(
+        page="dataset.yaml", method=facts["method"], command="make bundles" if _ships(bundle) else "mednoisy render"
+    )
+    extras = {f"configs/{name}.yaml": _text(bundles_folder() / "extras" / f"{name}.yaml") for name in known("extra")}
+    return {
+        "configs/train.yaml": header + _yaml(training(stack)),
+        "configs/inference.yaml": header + _yaml(inference(stack)),
+        "configs/metadata.json": json.dumps(metadata(stack, facts, bundle), indent=1, ensure_ascii=False) + "\n",
+        **extras,
+        "LICENSE": _text(bundles_folder() / "LICENSE"),
+    }
+
+
+def render(bundle: Path) -> list[Path]:
+    """Write the files of a bundle into its folder, and return their paths; arguments and refusals as of `rendered`."""
+    written = []
+    for name, text in rendered(bundle).items():
+        write_text(bundle / name, text)
+        written.append(bundle / name)
+    return written
+
+
+def training(stack: Stack) -> Config:
+    """The entries of `train.yaml`: all of the composed configuration but what is for other files."""
+    return {name: value for name, value in stack.config.items() if name not in NOT_FOR_TRAINING}
+
+
+def inference(stack: Stack) -> Config:
+    """The entries of `inference.yaml`: its frame, the network that is deployed, and what both refer to."""
+    config = stack.config
+    frame = read_config(bundles_folder() / "inference_frame.yaml")
+    deployed = config["deployed_def"]
+    frame["network_def"] = config["network_def"] if deployed == "%network_def" else _inlined(deployed, config)
+    frame["inferer"] = _inlined(frame["inferer"], config)
+    pulled: Config = {}
+    if deployed == "%network_def":  # and the networks that may stand in its place
+        pulled = {name: config[name] for name in _alternatives(stack)}
+    waiting: list[Any] = [frame, pulled]
+    while waiting:
+        for name in sorted({reference.partition("#")[0] for reference in references(waiting.pop())}):
+            if name in config and name not in frame and name not in pulled:
+                pulled[name] = config[name]
+                waiting.append(config[name])
+    places = {name: frame[name] for name in PLACES}
+    in_order = {name: config[name] for name in config if name in pulled}
+    return deepcopy(places | in_order | {"network_def": frame["network_def"]} | frame)
+
+
+def metadata(stack: Stack, facts: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
+    """The content of `metadata.json`.
+
+    Raises:
+        UserError: E108, `about` lacks an entry.
+    """
+    config = stack.config
+    names = config["label_names"]
+    picture = facts["kind"] == "pictures"
+    channels = CHANNELS[3 if picture else 1]
+    classes = {str(code): name for code, name in enumerate(names)}
+    try:
+        sides = [f"{facts['multiple']}*n"] * len(config["patch_size"])
+        tensor = {"type": "image", "spatial_shape": sides, "dtype": "float32"}
+        patches = facts["kind"] == "volumes"
+        return {
+            "schema": SCHEMA,
+            "version": __version__,
+            "changelog": {__version__: "First version"},
+            **VERSIONS,
+            "required_packages_version": {
+                "mednoisy": __version__,
+                **({"pillow": "10.0.0"} if picture else {"nibabel": "5.2.0"}),
+                "pytorch-ignite": "0.5.0",
+            },
+            "name": facts["title"],
+            "task": facts["task"],
+            "description": facts["description"],
+            "authors": "The mednoisy team",
+            "copyright": "The mednoisy team, Apache-2.0",
+            "data_source": facts["data_source"],
+            "data_type": "picture" if picture else "nibabel",
+            "image_classes": facts["image_classes"],
+            "label_classes": ", ".join(f"{code} {name}" for code, name in classes.items()),
+            "pred_classes": ", ".join(f"{code} {name}" for code, name in classes.items()),
+            "intended_use": facts.get("intended_use", "Research; not for diagnostic purposes"),
+            "references": facts["references"],
+            "network_data_format": {
+                "inputs": {
+                    "image": tensor
+                    | {
+                        "format": "RGB" if picture else "magnitude",
+                        "modality": facts["modality"],
+                        "num_channels": len(channels),
+                        "value_range": facts["value_range"],
+                        "is_patch_data": patches,
+                        "channel_def": {str(number): name for number, name in enumerate(channels)},
+                    }
+                },
+                "outputs": {
+                    "pred": tensor
+                    | {
+                        "format": "segmentation",
+                        "modality": "n/a",
+                        "num_channels": len(names),
+                        "value_range": [0, 1],
+                        "is_patch_data": patches,
+                        "channel_def": classes,
+                    }
+                },
+            },
+        }
+    except KeyError as missing:
+        cause = f"{bundle / 'dataset.yaml'} is no page of a dataset: `about` lacks {missing}"
+        raise UserError("E108", cause, "Name it there") from missing
+
+
+def _alternatives(stack: Stack) -> Sequence[str]:
+    """Names of networks that the pages offer, but for those that training alone has."""
+    of_data = [name for part in stack.parts if part.role in DATA for name in read_config(part.path)]
+    return [name for name in of_data if name.endswith("_def") and name not in ("network_def", "partner_def")]
+
+
+def _inlined(value: Any, config: Config) -> Any:
+    """A value with the entries that it copies (`%id`) in their places."""
+    if isinstance(value, str) and value.startswith("%"):
+        return _inlined(entry(config, value[1:]), config)
+    if isinstance(value, Mapping):
+        return {key: _inlined(part, config) for key, part in value.items()}
+    return [_inlined(part, config) for part in value] if isinstance(value, list) else value
+
+
+def _ships(bundle: Path) -> bool:
+    return bundle.resolve().parent == bundles_folder().resolve()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _yaml(config: Config) -> str:
+    return yaml.safe_dump(deepcopy(config), sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)

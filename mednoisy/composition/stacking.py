@@ -1,0 +1,157 @@
+"""A configuration from its parts: frame, kind of data, dataset, method, recipe, each held to what it may say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mednoisy.composition.catalogue import PAGE, bundles_folder, find
+from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, references, siblings
+from mednoisy.errors import UserError, did_you_mean
+
+ENTRY_POINTS = ("train", "validate", "evaluation", "run_folder", "initialize", "run", "evaluate", "finalize")
+DATA = ("kind", "dataset")  # roles of the parts that say what the data are
+PLACES = ("bundle_root", "dataset_dir", "output_dir", "model_file", "device", "imports")  # that MONAI's tools set
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a configuration: `frame`, `kind`, `dataset`, `method`, `recipe` or `extra`."""
+
+    role: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The parts of a configuration, later over earlier.
+
+    Raises:
+        UserError: from `check` and `config`: E108, a part is no configuration; E103, it sets an entry that is not
+            there, or that nothing refers to; E109, it sets what parts of its role may not.
+    """
+
+    parts: Sequence[Part]
+
+    @cached_property
+    def config(self) -> Config:
+        """All entries, merged."""
+        merged: Config = {}
+        for part in self.parts:
+            merge(merged, read_config(part.path), part.path)
+        return merged
+
+    def check(self) -> None:
+        """Refuse parts that say what is not theirs, or what changes nothing."""
+        allowed = read_config(bundles_folder() / "parts.yaml")
+        declared = {name for names in allowed.values() for name in names}
+        reached = reachable(self.config, [*ENTRY_POINTS, *declared])  # what they refer to has a use under some recipe
+        below: Config = {}
+        owners: dict[str, str] = {}  # top-level entry to the role that brought it
+        for part in self.parts:
+            entries = read_config(part.path)
+            role = "data" if part.role in DATA else part.role
+            if role != "frame":
+                for key in entries:
+                    name = "#".join(SEPARATOR.split(key.removeprefix("+")))
+                    if owners.get(name.partition("#")[0]) != role and not _declared(name, allowed[role]):
+                        _check_undeclared(name, part, allowed[role], below, reached)
+            merge(below, entries, part.path)
+            for name in below:
+                owners.setdefault(name, role)
+
+
+def _declared(name: str, allowed: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) or name.startswith(f"{pattern}#") for pattern in allowed)
+
+
+def _check_undeclared(name: str, part: Part, allowed: Sequence[str], below: Config, reached: set[str]) -> None:
+    """Refuse an entry that is not declared, unless it is a new one that something refers to."""
+    nearest = siblings(below, name)
+    if nearest is None:
+        cause = f"{part.path} sets {name!r}, which a {part.role} may not"
+        raise UserError("E109", cause, f"It may set {', '.join(allowed)}, and entries of its own")
+    if "#" in name:
+        cause = f"{part.path} sets {name!r}, which the configuration does not have"
+        raise UserError("E103", cause, did_you_mean(name, nearest))
+    if name not in reached:
+        cause = f"{part.path} sets {name!r}, to which nothing in the configuration refers"
+        raise UserError("E103", cause, did_you_mean(name, {*nearest, *allowed}))
+
+
+def reachable(config: Mapping[str, Any], roots: Iterable[str] = ENTRY_POINTS) -> set[str]:
+    """Names of the entries that a run comes to, from `roots` along references.
+
+    Building a network alone (`$@network_def` among `initialize`) is no use of it.
+    """
+    waiting, reached = [name for name in roots if name in config], set(PLACES)
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        value = config[name]
+        if name == "initialize":
+            value = [step for step in value if not (isinstance(step, str) and step.removeprefix("$@").isidentifier())]
+        tops = {reference.partition("#")[0] for reference in references(value)}
+        waiting += sorted((tops & config.keys()) - reached)
+    return reached & config.keys()
+
+
+def about(bundle: Path) -> dict[str, Any]:
+    """What a bundle's page says of itself beside its configuration: kind, own method, and what metadata tell.
+
+    Raises:
+        UserError: E108, it names neither kind nor method.
+    """
+    page = bundle / PAGE
+    content = read_config(page).get("about")
+    missing = [name for name in ("kind", "method") if not isinstance(content, dict) or name not in content]
+    if missing:
+        cause = f"{page} is no page of a dataset: `about` lacks {' and '.join(missing)}"
+        raise UserError("E108", cause, "Name them there")
+    assert isinstance(content, dict)
+    return content
+
+
+def stacked(
+    bundle: Path,
+    method: str | None = None,
+    recipe: str = "default",
+    extras: Sequence[str] = (),
+    dataset: Path | None = None,
+) -> Stack:
+    """The parts of a configuration; arguments as of `workflow.compose`, the bundle's folder found already."""
+    facts = about(bundle)
+    parts = [
+        Part("frame", bundles_folder() / "frame.yaml"),
+        Part("kind", _found("kind", str(facts["kind"]))),
+        Part("dataset", bundle / PAGE),
+    ]
+    if dataset is not None:
+        parts.append(Part("dataset", dataset))
+    parts += _with_bases(_found("method", method or str(facts["method"])))
+    if (overlay := find("recipe", recipe)) is not None:
+        parts.append(Part("recipe", overlay))
+    return Stack([*parts, *(Part("extra", _found("extra", name)) for name in extras)])
+
+
+def _with_bases(path: Path) -> list[Part]:
+    """A method's overlay, after those that it is a variant of (`base`)."""
+    parts = [Part("method", path)]
+    while (base := read_config(parts[0].path).get("base")) is not None:
+        below = Part("method", _found("method", str(base)))
+        if below in parts:
+            raise UserError("E108", f"{path} is a variant of itself", "Correct `base`")
+        parts.insert(0, below)
+    return parts
+
+
+def _found(kind: str, name: str) -> Path:
+    path = find(kind, name)
+    assert path is not None  # only the recipe `default` is no file
+    return path
