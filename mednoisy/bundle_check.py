@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from torch import nn
 from tqdm import tqdm
 
 from mednoisy.composition import compose, find, known
+from mednoisy.composition.rendering import rendered
 from mednoisy.engines.patch_limits import check_patch
 from mednoisy.engines.stages import plan_of
 
@@ -148,17 +150,22 @@ def _check_pair(bundle: str, method: str, recipe: str, draws: bool) -> Iterator[
 
 
 def _check_alone(bundle: str) -> Iterator[str]:
-    """The metadata, and `inference.yaml`, which stands for itself."""
+    """What is rendered from the bundle's page: metadata, and `inference.yaml`, which stands for itself."""
+    folder = find("bundle", bundle)
+    assert folder is not None
+    texts = rendered(folder)
+    for name, text in texts.items():
+        file = folder / name
+        if file.is_file() and file.read_text(encoding="utf-8") != text:
+            yield f"{name} is not what the bundle's parts say; render it anew, or change the parts"
     metadata = _metadata(bundle)
     missing = [name for name in _required(MetaProperties) if name.split(ID_SEP_KEY)[-1] not in metadata]
     if missing:
         yield f"metadata.json lacks {', '.join(missing)}"
-    names = compose(bundle).workflow().parser["label_names"]
-    if metadata["network_data_format"]["outputs"]["pred"]["channel_def"] != dict(
-        zip(_numbers(names), names, strict=True)
-    ):
-        yield f"metadata.json names other classes than label_names {names}"
-    parser = ConfigParser(ConfigParser.load_config_file(str(_configs(bundle) / "inference.yaml")))
+    with TemporaryDirectory() as place:  # MONAI reads files alone
+        written = Path(place) / "inference.yaml"
+        written.write_text(texts["configs/inference.yaml"], encoding="utf-8")
+        parser = ConfigParser(ConfigParser.load_config_file(str(written)))
     parser.parse(reset=True)
     yield from _check_entries(parser, InferProperties)
     with torch.device("meta"):
@@ -216,15 +223,8 @@ def _required(properties: Properties) -> list[str]:
     return [each[BundlePropertyConfig.ID] for each in properties.values() if each.get(BundleProperty.REQUIRED, False)]
 
 
-def _configs(bundle: str) -> Path:
+def _metadata(bundle: str) -> dict[str, Any]:
     folder = find("bundle", bundle)
     assert folder is not None
-    return folder / "configs"
-
-
-def _metadata(bundle: str) -> dict[str, Any]:
-    return json.loads((_configs(bundle) / "metadata.json").read_text(encoding="utf-8"))
-
-
-def _numbers(names: Sequence[str]) -> list[str]:
-    return [str(number) for number in range(len(names))]
+    content: dict[str, Any] = json.loads(rendered(folder)["configs/metadata.json"])
+    return content

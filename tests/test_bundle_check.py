@@ -42,43 +42,46 @@ def test_sound_pairs_pass(capsys):
 
 def test_an_entry_that_an_overlay_needs(bundle, capsys):
     """Exit code 1; the row says FAULT and stderr which reference leads nowhere."""
-    damage(bundle / "configs" / "train.yaml", "dice: per_sample\n", "")
+    damage(bundle / "dataset.yaml", "batch_size: 2\n", "")
     assert main(["check", str(bundle), "--method", "bcp", "--recipe", "default"]) == 1
     shown = capsys.readouterr()
     assert f"| {bundle} | bcp | FAULT |" in shown.out
     assert f"{bundle} with method bcp and recipe default: " in shown.err
-    assert "refers to @dice, which is not there" in shown.err
+    assert "refers to @batch_size, which is not there" in shown.err
 
 
-def test_metadata_that_name_other_classes(bundle):
-    damage(bundle / "configs" / "train.yaml", "[background, atrium]", "[background, body]")
-    assert "metadata.json names other classes than label_names ['background', 'body']" in faults(bundle)
+def test_files_that_are_not_what_the_page_says(bundle):
+    """The page was changed after its bundle was rendered."""
+    damage(bundle / "dataset.yaml", "[background, atrium]", "[background, body]")
+    told = faults(bundle)
+    for name in ("train.yaml", "inference.yaml", "metadata.json"):
+        assert f"configs/{name} is not what the bundle's parts say" in told
 
 
 def test_a_network_of_another_number_of_classes(bundle):
-    damage(bundle / "configs" / "train.yaml", 'num_classes: "@num_classes"', "num_classes: 5")
+    damage(bundle / "dataset.yaml", 'num_classes: "@num_classes"', "num_classes: 5")
     assert "predictor 'student' gives (1, 5, 40, 40, 24)" in faults(bundle)
 
 
 def test_a_patch_that_the_network_cannot_halve(bundle):
-    damage(bundle / "configs" / "train.yaml", "patch_size: [40, 40, 24]", "patch_size: [40, 40, 25]")
+    damage(bundle / "dataset.yaml", "patch_size: [40, 40, 24]", "patch_size: [40, 40, 25]")
     assert "E112 patch size [40, 40, 25] is no multiple of 8" in faults(bundle)
 
 
 def test_an_argument_that_a_method_does_not_know(bundle, tmp_path):
     overlay = Path(shutil.copy(bundles_folder() / "methods" / "supervised.yaml", tmp_path / "mine.yaml"))
-    damage(overlay, "    dice: '@dice'", "    dise: '@dice'")
+    damage(overlay, "dice: '@dice'", "dise: '@dice'")
     assert "unexpected keyword argument 'dise'" in faults(bundle, str(overlay))
 
 
 def test_a_key_given_twice(bundle):
-    damage(bundle / "configs" / "train.yaml", "workers: 0\n", "workers: 0\nworkers: 1\n")
-    assert "Duplicate key: `workers`" in faults(bundle)
+    damage(bundle / "dataset.yaml", "labeled: 2\n", "labeled: 2\nlabeled: 3\n")
+    assert "Duplicate key: `labeled`" in faults(bundle)
 
 
 def test_augmentation_that_changes_the_shape(bundle):
-    turn = "transforms: [{_target_: monai.transforms.RandRotate90d, keys: [image, label], spatial_axes: [0, 2]}]"
-    damage(bundle / "configs" / "train.yaml", "Compose, transforms: []", f"Compose, {turn}")
+    turn = "{_target_: monai.transforms.RandRotate90d, keys: [image, label], spatial_axes: [0, 2]}"
+    damage(bundle / "dataset.yaml", "width: 8\n", f"width: 8\ntrain#spatial#transforms: [{turn}]\n")
     assert "train#spatial makes image (1, 24, 40, 40), which was (1, 40, 40, 24)" in faults(bundle)
 
 

@@ -72,7 +72,10 @@ def merge(below: Config, above: Mapping[str, Any], source: Path | str) -> None:
                 new = before | new
             else:
                 raise _unusable(Path(source), f"{key!r} extends neither a list by a list nor a table by a table")
-        place[int(last) if isinstance(place, list) else last] = new
+        if isinstance(place, list):
+            place[int(last)] = new
+        else:
+            place[last] = new
 
 
 def entry(config: Config, key: str) -> Any:

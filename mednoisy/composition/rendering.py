@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mednoisy import __version__
-from mednoisy.composition.catalogue import bundles_folder, known
+from mednoisy.composition.catalogue import PAGE, bundles_folder, known
 from mednoisy.composition.config_files import Config, entry, read_config, references
 from mednoisy.composition.stacking import DATA, Stack, about, stacked
 from mednoisy.errors import UserError
@@ -21,6 +21,7 @@ SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/downlo
 VERSIONS = {"monai_version": "1.6.1", "pytorch_version": "2.11.0", "numpy_version": "1.26.0"}  # tested, least, least
 NOT_FOR_TRAINING = ("about", "base", "deployed_def", "image_files", "saving")
 PLACES = ("imports", "bundle_root", "dataset_dir", "output_dir", "model_file", "device")  # first in inference.yaml
+SHORT = 80  # characters of a list that stands on one line
 CHANNELS = {1: ["image"], 3: ["red", "green", "blue"]}
 HEADER = "# Rendered from the page {page} under its own method, {method}: change the parts, then `{command}`.\n"
 
@@ -38,7 +39,7 @@ def rendered(bundle: Path) -> dict[str, str]:
     stack.check()
     facts = about(bundle)
     header = HEADER.format(
-        page="dataset.yaml", method=facts["method"], command="make bundles" if _ships(bundle) else "mednoisy render"
+        page=PAGE, method=facts["method"], command="make bundles" if _ships(bundle) else "mednoisy render"
     )
     extras = {f"configs/{name}.yaml": _text(bundles_folder() / "extras" / f"{name}.yaml") for name in known("extra")}
     return {
@@ -91,15 +92,11 @@ def metadata(stack: Stack, facts: Mapping[str, Any], bundle: Path) -> dict[str, 
     Raises:
         UserError: E108, `about` lacks an entry.
     """
-    config = stack.config
-    names = config["label_names"]
     picture = facts["kind"] == "pictures"
-    channels = CHANNELS[3 if picture else 1]
+    names = stack.config["label_names"]
     classes = {str(code): name for code, name in enumerate(names)}
+    listed = ", ".join(f"{code} {name}" for code, name in classes.items())
     try:
-        sides = [f"{facts['multiple']}*n"] * len(config["patch_size"])
-        tensor = {"type": "image", "spatial_shape": sides, "dtype": "float32"}
-        patches = facts["kind"] == "volumes"
         return {
             "schema": SCHEMA,
             "version": __version__,
@@ -118,38 +115,42 @@ def metadata(stack: Stack, facts: Mapping[str, Any], bundle: Path) -> dict[str, 
             "data_source": facts["data_source"],
             "data_type": "picture" if picture else "nibabel",
             "image_classes": facts["image_classes"],
-            "label_classes": ", ".join(f"{code} {name}" for code, name in classes.items()),
-            "pred_classes": ", ".join(f"{code} {name}" for code, name in classes.items()),
+            "label_classes": listed,
+            "pred_classes": listed,
             "intended_use": facts.get("intended_use", "Research; not for diagnostic purposes"),
             "references": facts["references"],
-            "network_data_format": {
-                "inputs": {
-                    "image": tensor
-                    | {
-                        "format": "RGB" if picture else "magnitude",
-                        "modality": facts["modality"],
-                        "num_channels": len(channels),
-                        "value_range": facts["value_range"],
-                        "is_patch_data": patches,
-                        "channel_def": {str(number): name for number, name in enumerate(channels)},
-                    }
-                },
-                "outputs": {
-                    "pred": tensor
-                    | {
-                        "format": "segmentation",
-                        "modality": "n/a",
-                        "num_channels": len(names),
-                        "value_range": [0, 1],
-                        "is_patch_data": patches,
-                        "channel_def": classes,
-                    }
-                },
-            },
+            "network_data_format": _data_format(facts, classes, axes=len(stack.config["patch_size"])),
         }
     except KeyError as missing:
-        cause = f"{bundle / 'dataset.yaml'} is no page of a dataset: `about` lacks {missing}"
+        cause = f"{bundle / PAGE} is no page of a dataset: `about` lacks {missing}"
         raise UserError("E108", cause, "Name it there") from missing
+
+
+def _data_format(facts: Mapping[str, Any], classes: Mapping[str, str], axes: int) -> dict[str, Any]:
+    """What a network takes and gives, in the words of MONAI's schema."""
+    picture = facts["kind"] == "pictures"
+    channels = CHANNELS[3 if picture else 1]
+    tensor = {
+        "type": "image",
+        "spatial_shape": [f"{facts['multiple']}*n"] * axes,
+        "dtype": "float32",
+        "is_patch_data": facts["kind"] == "volumes",
+    }
+    image = {
+        "format": "RGB" if picture else "magnitude",
+        "modality": facts["modality"],
+        "num_channels": len(channels),
+        "value_range": facts["value_range"],
+        "channel_def": {str(number): name for number, name in enumerate(channels)},
+    }
+    prediction = {
+        "format": "segmentation",
+        "modality": "n/a",
+        "num_channels": len(classes),
+        "value_range": [0, 1],
+        "channel_def": dict(classes),
+    }
+    return {"inputs": {"image": tensor | image}, "outputs": {"pred": tensor | prediction}}
 
 
 def _alternatives(stack: Stack) -> Sequence[str]:
@@ -175,5 +176,20 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Short lists of plain values stand on one line, as people write them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _list_on_one_line(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
+    plain = all(not isinstance(value, list | dict) for value in values) and len(str(values)) < SHORT
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=plain)
+
+
+_Dumper.add_representer(list, _list_on_one_line)
+
+
 def _yaml(config: Config) -> str:
-    return yaml.safe_dump(deepcopy(config), sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

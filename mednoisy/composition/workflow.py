@@ -27,10 +27,17 @@ class Composition:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def meta_file(self) -> Path | None:
+        """The bundle's metadata, where it is rendered; None where MONAI shall look beside the first config file."""
+        path = Path(str(self.overrides.get("bundle_root", ""))) / "configs" / "metadata.json"
+        return path if path.is_file() else None
+
+    @property
     def command(self) -> str:
         """The same run as a command for the shell."""
         listed = json.dumps([str(path) for path in self.config_files], ensure_ascii=False)
         words = ["python", "-m", "monai.bundle", "run", "--config_file", listed]
+        words += ["--meta_file", str(self.meta_file)] if self.meta_file else []
         for key, value in self.overrides.items():
             words += [f"--{key}", value if isinstance(value, str) and not is_literal(value) else repr(value)]
         return shlex.join(words)
@@ -45,7 +52,10 @@ class Composition:
 
         with _without_remarks("monai.bundle.workflows"):
             workflow = ConfigWorkflow(
-                config_file=[str(path) for path in self.config_files], logging_file=False, workflow_type="train"
+                config_file=[str(path) for path in self.config_files],
+                meta_file=None if self.meta_file is None else str(self.meta_file),
+                logging_file=False,
+                workflow_type="train",
             )
         known_entries = workflow.parser.get()
         for key, value in self.overrides.items():

@@ -1,4 +1,4 @@
-"""What bundles repeat, because each file stands alone, and what they must share with the papers in 2D."""
+"""What bundles share with the papers in 2D."""
 
 from __future__ import annotations
 
@@ -10,47 +10,17 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from mednoisy.composition import bundles_folder, compose, known
+from mednoisy.composition import compose
 from mednoisy.data.phantoms import make_dataset
 from tests.small_runs import small
 
 OF_PICTURES = ("dermoscopy", "polyp")
-DIFFERS = {  # between the bundles of pictures: the data, their networks and their sources' settings
-    *("dataset_name", "labeled", "steps", "batch_size", "patch_size", "label_names", "network_def", "learning_rate"),
-    *("deeplab_def", "fpn_def"),
-}
-
-
-def spelt(bundle: str, config: str = "train") -> dict[str, Any]:
-    """The entries of a bundle's file, as they are written."""
-    return ConfigParser.load_config_file(str(bundles_folder() / bundle / "configs" / f"{config}.yaml"))
 
 
 def parsed(bundle: str, *overlays: str, **settings: Any) -> ConfigParser:
     parser = compose(bundle, *overlays, overrides=settings).workflow().parser
     parser.parse(reset=True)
     return parser
-
-
-def without_labels(transform: dict[str, Any]) -> dict[str, Any]:
-    """A transform of images and labels as one of images alone."""
-    kept = {key: value for key, value in transform.items() if key not in ("codes", "allow_missing_keys")}
-    return kept | {"keys": "image"}
-
-
-@pytest.mark.parametrize("bundle", known("bundle"))
-def test_inference_prepares_images_as_training_does(bundle):
-    of_training, of_inference = (spelt(bundle, name)["preprocessing"]["transforms"] for name in ("train", "inference"))
-    assert [without_labels(transform) for transform in of_training] == of_inference
-
-
-def test_bundles_of_pictures_differ_in_what_they_must():
-    """Beside the entries of their own methods, which are those of overlays."""
-    first, second = (spelt(bundle) for bundle in OF_PICTURES)
-    methods = [bundles_folder() / "methods" / f"{name}.yaml" for name in ("supervised", "online_labels")]
-    of_methods = {key for path in methods for key in ConfigParser.load_config_file(str(path))}
-    for key in (first.keys() | second.keys()) - DIFFERS - of_methods:
-        assert first[key] == second[key], key
 
 
 def test_slices_and_pictures_keep_a_flat_image_flat():

@@ -10,16 +10,11 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
 from mednoisy.composition import bundles_folder, compose, known
+from mednoisy.composition.stacking import about
 from tests.small_runs import SMALL, small, small_dataset
 
 BUNDLES, METHODS, RECIPES = known("bundle"), known("method"), known("recipe")
-OWN_METHOD = {  # of a bundle without an overlay
-    "acdc": "sdcl",
-    "dermoscopy": "supervised",
-    "left_atrium": "sdcl",
-    "phantom": "supervised",
-    "polyp": "online_labels",
-}
+OWN_METHOD = {bundle: about(bundles_folder() / bundle)["method"] for bundle in BUNDLES}
 QUICK = [(bundle, None, "default") for bundle in BUNDLES]
 QUICK += [(bundle, OWN_METHOD[bundle], recipe) for bundle in BUNDLES for recipe in ("noisy", "strong", "published")]
 PAIRS = [(bundle, method, recipe) for bundle in BUNDLES for method in (None, *METHODS) for recipe in RECIPES]
@@ -50,15 +45,6 @@ def patch_of(bundle: str) -> list[int]:
 
 def configs(bundle: str) -> Path:
     return bundles_folder() / bundle / "configs"
-
-
-def test_there_are_the_bundles_methods_and_recipes_that_the_help_names():
-    assert BUNDLES == ["acdc", "dermoscopy", "left_atrium", "phantom", "polyp"]
-    assert [
-        *("bcp", "copy_paste", "cps", "fixmatch", "mean_teacher", "noisy_student", "offline_labels", "online_labels"),
-        *("sdcl", "sdcl_plain", "supervised", "ua_mt", "unimatch"),
-    ] == METHODS
-    assert RECIPES == ["noisy", "published", "strong", "default"]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
@@ -93,37 +79,6 @@ def test_the_network_gives_what_the_metadata_say(bundle):
         device="cpu",
         width=2,
     )
-
-
-@pytest.mark.parametrize("bundle", BUNDLES)
-def test_the_metadata_name_the_classes_of_the_training(bundle):
-    names = ConfigParser.load_config_file(str(configs(bundle) / "train.yaml"))["label_names"]
-    content = json.loads((configs(bundle) / "metadata.json").read_text())
-    channels = content["network_data_format"]["outputs"]["pred"]["channel_def"]
-    assert channels == {str(code): name for code, name in enumerate(names)}
-
-
-@pytest.mark.parametrize("bundle", BUNDLES)
-def test_inference_and_training_spell_the_same_networks_and_windows(bundle):
-    """The two files stand alone, as the zoo wants them; what they share must not drift apart."""
-    train, inference = (
-        ConfigParser.load_config_file(str(configs(bundle) / f"{n}.yaml")) for n in ("train", "inference")
-    )
-    shared = {"unet_def", "deeplab_def", "fpn_def", "head_dropout"} & inference.keys()
-    for key in ("patch_size", "stride", "window_batch", "width", *sorted(shared)):
-        assert inference[key] == train[key], key
-    deployed = inference["network_def"]  # a reference, a network or an ensemble
-    members = [deployed] if isinstance(deployed, str) else deployed.get("members", [deployed])
-    trained = [train["network_def"], train["partner_def"]][: len(members)]
-    assert members == trained
-
-
-@pytest.mark.parametrize("bundle", BUNDLES)
-def test_a_bundle_alone_is_its_own_method(bundle):
-    """A bundle without overlay repeats the overlay of its source's method, word for word."""
-    train = ConfigParser.load_config_file(str(configs(bundle) / "train.yaml"))
-    overlay = ConfigParser.load_config_file(str(bundles_folder() / "methods" / f"{OWN_METHOD[bundle]}.yaml"))
-    assert {key: train[key] for key in overlay} == overlay
 
 
 def in_full() -> list:

@@ -12,6 +12,7 @@ from mednoisy.networks.encoders import ImageNetEncoder
 from tests.small_runs import small_dataset, train_arguments
 
 DEEPLAB = ("--set", "network_def=%deeplab_def", "--set", "deeplab_def#encoder=resnet18")
+UNET = ("--set", "network_def=%unet_def")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,8 @@ def data(tmp_path_factory):
     return small_dataset(tmp_path_factory.mktemp("lesions"), "dermoscopy")
 
 
-def train(data, run, file, *more):
-    return main(train_arguments(data, run, *DEEPLAB, "--pretrained", str(file), *more, bundle="dermoscopy"))
+def train(data, run, file, *more, network=DEEPLAB):
+    return main(train_arguments(data, run, *network, "--pretrained", str(file), *more, bundle="dermoscopy"))
 
 
 def test_a_run_starts_from_the_file(released, data, tmp_path, capfd):
@@ -54,17 +55,16 @@ def test_files_that_do_not_fit_are_refused(released, data, tmp_path, capfd):
     torch.save({"layer1.weight": torch.zeros(2)}, foreign)
     damaged = tmp_path / "damaged.pth"
     damaged.write_bytes(released.read_bytes()[:1000])
-    own_unet = ("--set", "network_def=%unet_def")
-    deeper = ("--set", "deeplab_def#encoder=resnet34")
-    for file, more, message in (
-        (tmp_path / "none.pth", (), f"E340 checkpoint {tmp_path / 'none.pth'} does not exist"),
-        (damaged, (), f"E340 checkpoint {damaged} cannot be read"),
-        (foreign, (), "1 of 1 entries of the file have no place (layer1.weight)"),
+    deeper = (*DEEPLAB, "--set", "deeplab_def#encoder=resnet34")
+    for file, network, message in (
+        (tmp_path / "none.pth", DEEPLAB, f"E340 checkpoint {tmp_path / 'none.pth'} does not exist"),
+        (damaged, DEEPLAB, f"E340 checkpoint {damaged} cannot be read"),
+        (foreign, DEEPLAB, "1 of 1 entries of the file have no place (layer1.weight)"),
         (released, deeper, "E344 weights"),
         (released, deeper, "80 of 216 needed entries are missing (layer1.2.conv1.weight, "),
-        (released, own_unet, "E343 UNet has no encoder that ImageNet weights exist for"),
+        (released, UNET, "E343 UNet has no encoder that ImageNet weights exist for"),
     ):
-        assert train(data, tmp_path / "run", file, *more) == 2
+        assert train(data, tmp_path / "run", file, network=network) == 2
         (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("mednoisy: ")]
         assert message in line
         assert not (tmp_path / "run").exists()

@@ -1,12 +1,15 @@
-"""What is refused of an overlay before MONAI reads it."""
+"""What is refused of a part of a configuration before MONAI reads it, and that parts merge as MONAI merges them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from copy import deepcopy
 
 import pytest
+from monai.bundle import ConfigParser
 
-from mednoisy.composition import bundles_folder, compose
+from mednoisy.composition import compose
+from mednoisy.composition.config_files import merge, references
 from mednoisy.errors import UserError
 
 
@@ -30,38 +33,51 @@ def test_a_file_that_is_no_table_is_no_overlay(kind, name, content, why, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("content", "cause", "cure"),
+    ("below", "above", "merged"),
     [
-        ("lable_names: [a, b]\n", "'lable_names'", "'label_names'"),
-        ("train#spatail: null\n", "'train#spatail'", "'train#spatial'"),
-        ("train::spatail: null\n", "'train::spatail'", "'train#spatial'"),
-        ("train#nothing#transforms: []\n", "'train#nothing#transforms'", ""),
-        ("train#spatial#transforms#9#prob: 1\n", "'train#spatial#transforms#9#prob'", ""),
-        ("rounds: 1  # of a method, which stands behind the data\n", "'rounds'", ""),
-        ("size: [3, 3]\npatch_size: '@size_of_patch'\n", "'size'", ""),
+        ({"a": 1, "b": 2}, {"b": 3, "c": 4}, {"a": 1, "b": 3, "c": 4}),
+        ({"a": {"x": 1, "y": 2}}, {"a": {"x": 3}}, {"a": {"x": 3}}),  # replaced whole
+        ({"a": {"x": 1, "y": 2}}, {"a#x": 3, "a::z": 4}, {"a": {"x": 3, "y": 2, "z": 4}}),
+        ({"a": [1, {"x": 2}]}, {"a#1#x": 5}, {"a": [1, {"x": 5}]}),
+        ({"a": [1]}, {"+a": [2]}, {"a": [1, 2]}),
+        ({"a": {"x": {"p": 1, "q": 2}}}, {"+a": {"x": {"p": 3}, "y": 4}}, {"a": {"x": {"p": 3}, "y": 4}}),
     ],
 )
-def test_entries_that_would_change_nothing_are_refused(content, cause, cure, tmp_path):
-    """Else a slip of the pen trains for hours on the bundle's own value."""
-    (tmp_path / "data.yaml").write_text(content)
-    with pytest.raises(UserError, match=r"E103 .*data\.yaml sets") as told:
-        compose("acdc", "noisy_student", dataset=tmp_path / "data.yaml")
-    assert f"sets {cause}, which the configuration does not have" in str(told.value)
-    assert cure in str(told.value)
+def test_entries_merge_as_monai_merges_them(below, above, merged, tmp_path):
+    """The expected values are worked out by hand; MONAI gives the same."""
+    ours = deepcopy(below)
+    merge(ours, above, "above.yaml")
+    assert ours == merged
+    paths = [tmp_path / "below.json", tmp_path / "above.json"]
+    for path, content in zip(paths, (below, above), strict=True):
+        path.write_text(json.dumps(content))
+    assert ConfigParser.load_config_files([str(path) for path in paths]) == merged
+
+
+def test_what_lies_below_is_not_changed_through_what_lies_above():
+    above = {"a": [1]}
+    config = {}
+    merge(config, above, "above.yaml")
+    merge(config, {"a#0": 2}, "more.yaml")
+    assert above == {"a": [1]}
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("above", "refusal"),
     [
-        "label_names: [a, b]\ndataset_name: mine\n",
-        "own: 3\nwidth: '@own'\n",
-        "own_def: {_target_: torch.nn.Identity}\nnetwork_def: '%own_def'\n",
-        "train#intensity: null\n+train#spatial#transforms: []\n",
-        "validate#evaluator#new_argument: 1\n",
-        '{"steps": 3}',
+        ({"b#x": 1}, "E103 above.yaml sets 'b#x', which the configuration does not have. Known: a, n."),
+        ({"a#x#y": 1}, "E103 above.yaml sets 'a#x#y', which the configuration does not have."),
+        ({"a#7": 1}, "E103 above.yaml sets 'a#7', which the configuration does not have."),
+        ({"n#x": 1}, "E103 above.yaml sets 'n#x', which the configuration does not have."),
+        ({"+n": [1]}, "E108 above.yaml is no configuration: '+n' extends neither a list by a list nor a table"),
     ],
 )
-def test_entries_that_something_refers_to_are_taken(content, tmp_path):
-    (tmp_path / "data.yaml").write_text(content)
-    files = compose("acdc", "sdcl", dataset=tmp_path / "data.yaml").config_files
-    assert files[:2] == [(bundles_folder() / "acdc/configs/train.yaml").resolve(), Path(tmp_path / "data.yaml")]
+def test_ids_that_lead_nowhere_are_refused(above, refusal):
+    with pytest.raises(UserError) as told:
+        merge({"a": [1], "n": 3}, above, "above.yaml")
+    assert str(told.value).startswith(refusal)
+
+
+def test_references_are_found_wherever_they_stand():
+    value = {"x": "@a", "y": ["$@b#c + len(@d)", "%e#f", 3], "z": "mail@home"}
+    assert references(value) == {"a", "b#c", "d", "e#f", "home"}

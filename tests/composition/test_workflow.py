@@ -67,7 +67,8 @@ def test_a_file_without_suffix_shadows_no_method(tmp_path, monkeypatch):
 
 def test_later_files_come_later():
     files = compose("phantom", "sdcl", "strong", ["multi_gpu"]).config_files
-    assert [path.name for path in files] == ["train.yaml", "sdcl.yaml", "strong.yaml", "multi_gpu.yaml"]
+    names = ["frame.yaml", "volumes.yaml", "dataset.yaml", "sdcl.yaml", "strong.yaml", "multi_gpu.yaml"]
+    assert [path.name for path in files] == names
 
 
 def test_the_command_says_what_the_composition_holds():
