@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mednoisy.evaluation.surface_distances import Distances
+from mednoisy.evaluation.surface_distances import DirectedDistances
 
 
 @dataclass
@@ -41,7 +41,9 @@ class DistanceSummary:
         return percentile_95(self.largest, self.count)
 
 
-def summarise_distances(forth: Distances, back: Distances, limit: float) -> tuple[DistanceSummary, DistanceSummary]:
+def summarise_distances(
+    forth: DirectedDistances, back: DirectedDistances, limit: float
+) -> tuple[DistanceSummary, DistanceSummary]:
     """Summaries of the distances of two directions; each and both pooled have their percentile."""
     tail = _tail_size(sum(distances.shared + distances.apart for distances in (forth, back)))
     return _summary(forth, tail, limit), _summary(back, tail, limit)
@@ -67,7 +69,7 @@ def _tail_size(count: int) -> int:
     return count - int((count - 1) * 0.95)
 
 
-def _summary(distances: Distances, tail: int, limit: float) -> DistanceSummary:
+def _summary(distances: DirectedDistances, tail: int, limit: float) -> DistanceSummary:
     """Summary that keeps the largest values, `tail` of them or up to twice as many."""
     total, within, threshold = 0.0, distances.shared if limit >= 0 else 0, 0.0
     largest: list[np.ndarray] = []

@@ -164,7 +164,7 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
     try:
         while True:
             for pair in waiting:
-                with _interrupts_held():  # a worker starts here and must leave Ctrl-C to this process
+                with _interrupts_blocked():  # a worker starts here and must leave Ctrl-C to this process
                     pending.add(pool.submit(score_pair, pair, rules))
                 if len(pending) >= PENDING * workers:
                     break
@@ -185,7 +185,7 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
