@@ -1,6 +1,6 @@
 """`summary.json`, written and read: what an evaluation found, however it was started.
 
-Schema 2 (docs/evaluation.md lists its entries for users). Schema 1 is the same without `shown`, `codes`, `mapping`,
+Schema 2; the documentation lists its entries for users. Schema 1 is the same without `shown`, `codes`, `mapping`,
 `failed` and `notes`; it can still be read.
 """
 
