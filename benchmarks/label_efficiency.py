@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import csv
+import json
 import platform
 import re
 from dataclasses import dataclass, field
@@ -22,7 +23,6 @@ from typing import Any
 
 from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.evaluation.statistics import case_values, paired_difference
-from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import write_text, written_aside
 from mednoisy.report import sentences as wording
 from mednoisy.report.plots.drawing import Plot, curves, dots_per_case
@@ -125,7 +125,7 @@ MARKERS = "<!-- {}, made by benchmarks/label_efficiency.py -->", "<!-- end -->"
 
 def deployed(study: Study, cell: Cell) -> str:
     """Name of the predictor that a run deploys."""
-    return read_summary(study.folder(cell)).deployed
+    return json.loads((study.folder(cell) / "summary.json").read_text(encoding="utf-8"))["deployed"]
 
 
 def scores(study: Study, cell: Cell) -> list[dict]:
