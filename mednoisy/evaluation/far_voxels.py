@@ -32,16 +32,16 @@ SIDE_START, SIDE_VOXEL = 1e5, 0.5  # finding out whether a smaller tree is enoug
 Side = tuple[int, bool]  # an axis, and whether it is the end of the box along it that faces the points
 
 
-def search_times_ns(queries: float, goal_size: int, box_size: int) -> tuple[float, float]:
+def search_times_ns(queries: float, goal_count: int, box_size: int) -> tuple[float, float]:
     """About how long so many queries take by the tree and by axes, in a box of so many voxels."""
     by_axes = AXES_START + box_size * AXES_VOXEL + queries * AXES_POINT
-    by_tree = TREE_START + goal_size * TREE_POINT + queries * TREE_QUERY
-    return by_tree if _fits(goal_size, box_size) else math.inf, by_axes
+    by_tree = TREE_START + goal_count * TREE_POINT + queries * TREE_QUERY
+    return by_tree if _fits(goal_count, box_size) else math.inf, by_axes
 
 
-def _fits(goal_size: int, box_size: int) -> bool:
+def _fits(goal_count: int, box_size: int) -> bool:
     """Whether a tree over so many voxels takes no more memory than the search by axes."""
-    return goal_size <= max(TREE_SMALL, box_size // TREE_LIMIT)
+    return goal_count <= max(TREE_SMALL, box_size // TREE_LIMIT)
 
 
 class FarVoxelSearch:
@@ -50,22 +50,22 @@ class FarVoxelSearch:
     Points are given by their voxels, whole numbers (N, axes) in C order.
 
     Args:
-        goal: bool, two or three axes, with `goal_size` true voxels, at least one.
+        goal: bool, two or three axes, with `goal_count` true voxels, at least one.
         spacing: distance of neighbouring voxels along each axis, in mm.
     """
 
-    def __init__(self, goal: np.ndarray, goal_size: int, spacing: np.ndarray):
-        self.goal, self.goal_size, self.spacing = goal, goal_size, spacing
+    def __init__(self, goal: np.ndarray, goal_count: int, spacing: np.ndarray):
+        self.goal, self.goal_count, self.spacing = goal, goal_count, spacing
         self._trees: dict[Side | None, KDTree] = {}
         self._counted: dict[int, int] = {}
 
     def distances(self, points: np.ndarray, expected: float) -> np.ndarray:
         """By the search that takes least time for as many points as are expected, these included."""
-        if expected * self.goal_size <= PAIRS:
+        if expected * self.goal_count <= PAIRS:
             return self.by_pairs(points)
-        by_tree, by_axes = search_times_ns(expected, self.goal_size, self.goal.size)
+        by_tree, by_axes = search_times_ns(expected, self.goal_count, self.goal.size)
         side_time = SIDE_START + self.goal.size * SIDE_VOXEL
-        side = self._facing_side(points) if by_axes <= by_tree or self.goal_size * TREE_POINT > side_time else None
+        side = self._facing_side(points) if by_axes <= by_tree or self.goal_count * TREE_POINT > side_time else None
         if side is not None and self._fit_lines(side[0]):
             return self.by_tree(points, side)
         is_tree_best = by_tree < by_axes or (side is not None and by_tree < math.inf)
@@ -97,7 +97,7 @@ class FarVoxelSearch:
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))
         rows, row = numbers[starts], np.repeat(np.arange(starts.size), np.diff(starts, append=len(points)))
         limit = middle
-        if _fits(3 * self.goal_size, table.size):  # as the table is kept beside the tree
+        if _fits(3 * self.goal_count, table.size):  # as the table is kept beside the tree
             limit = int(len(points) * TREE_QUERY / (rows.size * 2 * last * AXES_STEP))
         most = max(1, min(max(ENTRIES, table.size // ENTRIES_LIMIT) // last, ROWS))
         squares, first = [], 0
@@ -124,7 +124,7 @@ class FarVoxelSearch:
 
     def _fit_lines(self, axis: int) -> bool:
         """Whether a tree over a voxel of each line along the axis fits, and is much smaller than that over all."""
-        return _fits(self._lines(axis), self.goal.size) and 2 * self._lines(axis) < self.goal_size
+        return _fits(self._lines(axis), self.goal.size) and 2 * self._lines(axis) < self.goal_count
 
     def _lines(self, axis: int) -> int:
         """How many lines along an axis hold a true voxel."""
@@ -134,12 +134,12 @@ class FarVoxelSearch:
 
     def _tree(self, side: Side | None) -> KDTree:
         if side is None:
-            goal, goal_size, origin = self.goal, self.goal_size, [0] * self.goal.ndim
+            goal, goal_count, origin = self.goal, self.goal_count, [0] * self.goal.ndim
         else:
-            goal, goal_size = _seen(self.goal[self._box], *side), self._lines(side[0])
+            goal, goal_count = _seen(self.goal[self._box], *side), self._lines(side[0])
             origin = [part.start for part in self._box]
-        places, filled = np.empty((goal_size, goal.ndim)), 0
-        planes = len(goal) if goal_size <= TREE_SMALL else max(1, PLACES // goal[0].size)
+        places, filled = np.empty((goal_count, goal.ndim)), 0
+        planes = len(goal) if goal_count <= TREE_SMALL else max(1, PLACES // goal[0].size)
         for first in range(0, len(goal), planes):
             part = goal[first : first + planes]
             voxels = np.unravel_index(np.flatnonzero(part), part.shape)  # far faster than argwhere

@@ -190,18 +190,18 @@ def _blocks_of_distances(
     """
     if not apart:
         return
-    shells, goal_size = nearest_offsets(spacing), int(np.count_nonzero(goal))
+    shells, goal_count = nearest_offsets(spacing), int(np.count_nonzero(goal))
     shape = _longer(sizes, shells.reach_within(sizes))
     blocks, shell_count, jumps = _blocks_of_voxels(start, goal, apart), 0, np.empty(0, int)
-    if min(search_times_ns(apart, goal_size, goal.size)) >= CHOICE:
+    if min(search_times_ns(apart, goal_count, goal.size)) >= CHOICE:
         shells = shells.within(sizes)
         jumps = shells.offsets @ np.array(_strides(shape))
         voxels = next(blocks)
         blocks = itertools.chain([voxels], blocks)
         sampled = [voxels] if voxels.size == apart else _blocks_of_voxels(start, goal, apart)
         sample = np.concatenate([part[:: max(1, apart // SAMPLE)].copy() for part in sampled])
-        shell_count = _worthwhile_shells(sample, apart, goal, goal_size, jumps, shells)
-    far = FarVoxelSearch(goal.reshape(shape)[tuple(slice(size) for size in sizes)], goal_size, np.array(spacing))
+        shell_count = _worthwhile_shells(sample, apart, goal, goal_count, jumps, shells)
+    far = FarVoxelSearch(goal.reshape(shape)[tuple(slice(size) for size in sizes)], goal_count, np.array(spacing))
     for voxels in blocks:
         distances, pending = np.empty(voxels.size), np.arange(voxels.size)
         for first, last in itertools.pairwise(shells.starts[: shell_count + 1]):
@@ -217,7 +217,7 @@ def _blocks_of_distances(
 
 
 def _worthwhile_shells(
-    sample: np.ndarray, apart: int, goal: np.ndarray, goal_size: int, jumps: np.ndarray, shells: NeighbourOffsets
+    sample: np.ndarray, apart: int, goal: np.ndarray, goal_count: int, jumps: np.ndarray, shells: NeighbourOffsets
 ) -> int:
     """How many shells to walk so that looking up and then searching far takes least time.
 
@@ -228,5 +228,5 @@ def _worthwhile_shells(
     nearest = np.where(is_goal.any(axis=1), is_goal.argmax(axis=1), jumps.size)
     still_open = np.array([np.count_nonzero(nearest >= start) for start in shells.starts]) / sample.size
     looked_up = np.concatenate([[0], np.cumsum(still_open[:-1] * np.diff(shells.starts))])
-    far = [min(search_times_ns(share * apart, goal_size, goal.size)) if share else 0.0 for share in still_open]
+    far = [min(search_times_ns(share * apart, goal_count, goal.size)) if share else 0.0 for share in still_open]
     return int(np.argmin(looked_up * apart * LOOKUP + shells.starts * OFFSET + far))
