@@ -17,6 +17,7 @@ from typing import Any
 from mednoisy.composition import checked_path, compose
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
+from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import write_text
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
@@ -165,9 +166,9 @@ class Study:
         for cell in self.cells:
             if not self._finished(cell):
                 continue
-            summary = json.loads((self.folder(cell) / "summary.json").read_text(encoding="utf-8"))
-            for name, checkpoint in summary["checkpoints"].items():
-                for predictor, figures in checkpoint["predictors"].items():
+            summary = read_summary(self.folder(cell))
+            for name, checkpoint in summary.checkpoints.items():
+                for predictor, figures in checkpoint.predictors.items():
                     row: dict[str, Any] = {
                         "run": cell.name,
                         "method": Path(cell.method).stem,
@@ -176,12 +177,12 @@ class Study:
                         "seed": cell.seed,
                         "checkpoint": name,
                         "predictor": predictor,
-                        "deployed": predictor == summary["deployed"],
-                        "step": checkpoint["step"],
-                        "seconds": summary["run"]["seconds"],
-                        "undefined": sum(figures["all"][metric]["undefined"] for metric in MAIN_METRICS),
+                        "deployed": predictor == summary.deployed,
+                        "step": checkpoint.step,
+                        "seconds": summary.facts["seconds"],
+                        "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
                     }
-                    row |= {metric: figures["all"][metric]["mean"] for metric in MAIN_METRICS}
+                    row |= {metric: figures.over_classes[metric].mean for metric in MAIN_METRICS}
                     rows.append(row)
         return rows
 

@@ -14,8 +14,8 @@ from mednoisy.data.images import case_name
 from mednoisy.engines import checkpoint
 from mednoisy.engines.noisy_student_rounds import Teacher
 from mednoisy.errors import UserError
+from mednoisy.evaluation.finished_run import read_finished_run
 from mednoisy.inference.prediction import predict_files
-from mednoisy.report.reading.runs import read_runs
 
 
 def predict_with_run(
@@ -24,14 +24,14 @@ def predict_with_run(
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
 
     Raises:
-        UserError: as `of_run`, `checkpoint.load`, `read_runs` (E402, it is not finished) and `predict_files`; E201,
-            before any work, a missing image.
+        UserError: as `of_run`, `checkpoint.load`, `read_finished_run` (E402, it is not finished) and `predict_files`;
+            E201, before any work, a missing image.
     """
     for image in images:
         if not image.is_file():
             raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
     parser = of_run(folder, overrides).workflow().parser
-    read_runs([folder])  # of an unfinished one, an earlier stage's network could pass for the last one's
+    read_finished_run(folder)  # of an unfinished one, an earlier stage's network could pass for the last one's
     parser.parse(reset=True)
     device = parser.get_parsed_content("device")
     deployed, network, _ = _deployed(parser, folder)
@@ -55,14 +55,13 @@ def deployed_of_run(folder: Path | str, device: Any) -> Teacher:
         device: where the network shall be.
 
     Raises:
-        UserError: as `of_run`, `checkpoint.load` and `read_runs` (E402, it is not finished).
+        UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
     """
     parser = of_run(folder, {"device": f'$torch.device("{device}")'}).workflow().parser
-    (run,) = read_runs([folder])
+    summary = read_finished_run(folder).summary
     parser.parse(reset=True)
-    labels = {int(code): str(name) for code, name in run.summary["labels"].items()}
     seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
-    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, labels)
+    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
 
 
 def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:

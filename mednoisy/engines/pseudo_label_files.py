@@ -17,9 +17,10 @@ from mednoisy.data.file_formats import is_picture
 from mednoisy.data.images import check_pair, read_image
 from mednoisy.data.label_maps import read_reference
 from mednoisy.engines.disk_full import writing
-from mednoisy.engines.validation import dice
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.evaluation.metrics import write_metrics
+from mednoisy.evaluation.overlap import dice_by_class
+from mednoisy.evaluation.undefined_values import mean_of_defined
 from mednoisy.files import write_text
 from mednoisy.inference.label_map_files import label_file, write_grey
 from mednoisy.pseudo.selection_rules import SelectionRules
@@ -154,8 +155,7 @@ class RoundFiles:
         if reference is not None:
             truth = read_reference(reference, codes, case=name)
             check_pair(mask, truth, codes, case=name)
-            defined = [value for value in dice(mask.array, truth.array, len(codes)) if not math.isnan(value)]
-            overlap = sum(defined) / len(defined) if defined else math.nan
+            overlap = float(mean_of_defined(dice_by_class(mask.array, truth.array, range(1, len(codes)))))
         row = {"confidence": _rounded(certain), "area": _rounded(area), "dice": _rounded(overlap)}
         return {"id": name, "kept": int(not reason), "reason": reason, **row, "centre": case.get("centre", "")}
 
@@ -172,8 +172,8 @@ class RoundFiles:
 
 def _mean(values: Sequence[float]) -> float | None:
     """Over defined values; None where there is none, as JSON knows no NaN."""
-    defined = [value for value in values if not math.isnan(value)]
-    return _rounded(sum(defined) / len(defined)) if defined else None
+    mean = float(mean_of_defined(values))
+    return None if math.isnan(mean) else _rounded(mean)
 
 
 def _rounded(value: float) -> float:

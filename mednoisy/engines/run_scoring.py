@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from monai.transforms import Compose
@@ -19,9 +18,17 @@ from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import TABLE_METRICS, Row, write_metrics
+from mednoisy.evaluation.figures import PredictorFigures
+from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, score_case
+from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics
 from mednoisy.evaluation.statistics import summarise
-from mednoisy.evaluation.summary_file import COLUMNS, count_undefined, score_case, write_summary
+from mednoisy.evaluation.summary_file import (
+    CheckpointFigures,
+    RunSummary,
+    ScoredCase,
+    package_versions,
+    write_summary,
+)
 from mednoisy.files import written_aside
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.inference.prediction import predict_case
@@ -30,7 +37,6 @@ from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
 
 LOGGER = logging.getLogger("mednoisy")
-VOLUMES = ("volume_prediction", "volume_reference")
 SCORED_ZERO = tuple(name for name in TABLE_METRICS if name not in VOLUMES)  # of an empty prediction
 PACKAGES = ("mednoisy", "monai", "torch", "numpy", "scipy")
 
@@ -95,22 +101,21 @@ class RunScoring:
         method = self.method().to(self.device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         deployed = next(iter(method.predictors()))
         last = checkpoint.load(self.run_folder.checkpoints / "last.pt", self.device)
-        rows: list[dict[str, Any]] = []
-        checkpoints: dict[str, dict[str, Any]] = {}
+        rows: list[Row] = []
+        steps: dict[str, int] = {}
         for name, step, predictors in self._checkpoints(method, last):
-            if name == "final" and step == checkpoints["honest"]["step"]:
+            if name == "final" and step == steps["honest"]:
                 scored = [row for row in rows if row["checkpoint"] == "honest"]
             else:
                 scored = self._score(name, cases, predictors, deployed)
             rows += [{**row, "checkpoint": name} for row in scored]
-            entry = checkpoints.setdefault(name, {"step": step, "predictors": {}})
-            for predictor in dict.fromkeys(row["predictor"] for row in scored):
-                entry["predictors"][predictor] = summarise([row for row in scored if row["predictor"] == predictor])
+            steps.setdefault(name, step)
             if name == "honest":
                 self._export(predictors[deployed])
         shown = [row for row in rows if row["checkpoint"] == "honest" and row["predictor"] == deployed]
         write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
         write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
+        checkpoints = {name: CheckpointFigures(step, _figures(rows, name)) for name, step in steps.items()}
         self._write_summary(checkpoints, deployed, last["seconds"], count_undefined(shown))
 
     def _scored(self) -> tuple[str, list[Case]]:
@@ -146,10 +151,8 @@ class RunScoring:
             student.load_state_dict({key[len(prefix) :]: best[key] for key in best if key.startswith(prefix)})
         return MeanEnsemble(method.students.values())
 
-    def _score(
-        self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str
-    ) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
+    def _score(self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str) -> list[Row]:
+        rows: list[Row] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
             reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
@@ -168,42 +171,57 @@ class RunScoring:
     def _classes(self) -> list[int]:
         return [code for code in self.datalist.labels if code != 0]
 
-    def _write_summary(self, checkpoints: dict, deployed: str, seconds: float, undefined: int) -> None:
+    def _write_summary(
+        self, checkpoints: Mapping[str, CheckpointFigures], deployed: str, seconds: float, undefined: int
+    ) -> None:
         section, cases = self._scored()
         learned = self.datalist.cases("labeled") + self.datalist.cases("unlabeled")
         centres = sorted({case["centre"] for case in learned if "centre" in case})
-        content = {
-            "run": {
-                **self.run_folder.facts,
-                "test": len(self.datalist.cases("test")),
-                "scored_section": section,
-                **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
-                "seconds": round(seconds, 1),
-                "protocol": self.datalist.protocol,
-                "spacing_unit": self.datalist.spacing_unit,
-            },
-            "labels": {str(code): name for code, name in self.datalist.labels.items()},
-            "deployed": deployed,
-            "shown": "honest",
-            "checkpoints": checkpoints,
-            "undefined": undefined,
-            "cases": [
-                {
-                    "id": case["id"],
-                    "image": case["image"],
-                    "reference": case["label"],
-                    "prediction": f"predictions/{label_file('', case['id'], case['image'])}",
-                    **({"centre": case["centre"]} if "centre" in case else {}),
-                }
-                for case in cases
-            ],
+        facts = {
+            **self.run_folder.facts,
+            "test": len(self.datalist.cases("test")),
+            "scored_section": section,
+            **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
+            "seconds": round(seconds, 1),
+            "protocol": self.datalist.protocol,
+            "spacing_unit": self.datalist.spacing_unit,
         }
-        write_summary(self.run_folder.path, content, PACKAGES)
+        summary = RunSummary(
+            facts=facts,
+            labels=self.datalist.labels,
+            deployed=deployed,
+            shown="honest",
+            checkpoints=checkpoints,
+            undefined=undefined,
+            cases=tuple(_scored_case(case) for case in cases),
+            versions=package_versions(PACKAGES),
+        )
+        write_summary(self.run_folder.path, summary)
 
     def _export(self, network: nn.Module) -> None:
         with written_aside(self.model_file) as aside:
             torch.save(network.state_dict(), aside)
         LOGGER.info("deployed predictor written to %s", self.model_file)
+
+
+def _figures(rows: Sequence[Row], checkpoint: str) -> dict[str, PredictorFigures]:
+    """Figures of each predictor of a checkpoint."""
+    rows_of: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["checkpoint"] == checkpoint:
+            rows_of.setdefault(str(row["predictor"]), []).append(row)
+    return {predictor: PredictorFigures.from_json(summarise(of)) for predictor, of in rows_of.items()}
+
+
+def _scored_case(case: Case) -> ScoredCase:
+    image = case["image"]
+    return ScoredCase(
+        id=case["id"],
+        image=tuple(image) if isinstance(image, list) else image,
+        reference=case["label"],
+        prediction=f"predictions/{label_file('', case['id'], image)}",
+        centre=case.get("centre"),
+    )
 
 
 def _as_published(row: Row, voxel: float) -> Row:

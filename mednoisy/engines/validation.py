@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
@@ -23,6 +22,8 @@ from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.errors import check_whole
+from mednoisy.evaluation.overlap import dice_by_class
+from mednoisy.evaluation.undefined_values import mean_of_defined
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
 LOGGER = logging.getLogger("mednoisy")
@@ -90,7 +91,10 @@ class Validator(Evaluator):
             for section, held in of_rank.items():
                 for name, values in held.items():
                     merged[section][name] += values
-        return {section: {name: _mean(values) for name, values in held.items()} for section, held in merged.items()}
+        return {
+            section: {name: float(mean_of_defined(values)) for name, values in held.items()}
+            for section, held in merged.items()
+        }
 
     def _iteration(self, engine: Engine, batchdata: tuple[str, dict]) -> dict:  # type: ignore[override]
         section, case = batchdata
@@ -106,23 +110,9 @@ class Validator(Evaluator):
             scores = self.inferer.scores_of_all(image, wanted)
         reference = case["label"].numpy()
         for name, score in scores.items():
-            self._dice[section][name] += dice(decide(score)[0].cpu().numpy(), reference, self.num_classes)
+            prediction = decide(score)[0].cpu().numpy()
+            self._dice[section][name] += dice_by_class(prediction, reference, range(1, self.num_classes))
         return {}
-
-
-def dice(prediction: np.ndarray, reference: np.ndarray, num_classes: int) -> list[float]:
-    """Dice of each foreground class of two label maps; NaN where both are empty."""
-    values = []
-    for code in range(1, num_classes):
-        a, b = prediction == code, reference == code
-        both = int(a.sum()) + int(b.sum())
-        values.append(2 * int((a & b).sum()) / both if both else math.nan)
-    return values
-
-
-def _mean(values: list[float]) -> float:
-    defined = [value for value in values if not math.isnan(value)]
-    return sum(defined) / len(defined) if defined else math.nan
 
 
 class ValidateStages(ValidationHandler):

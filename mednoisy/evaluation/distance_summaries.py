@@ -1,4 +1,4 @@
-"""What is told about distances: mean, 95th percentile, largest, share within a limit; without holding them all."""
+"""Mean, 95th percentile, maximum and share within a limit of many distances, read once and never held all together."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mednoisy.evaluation.surface_distances import Distances
+from mednoisy.evaluation.surface_distances import DirectedDistances
 
 
 @dataclass
-class Summary:
-    """Of distances read once; the percentile is exact, as it lies among the largest, which are kept.
+class DistanceSummary:
+    """Summary of distances read once; the percentile is exact, as it lies among the largest, which are kept.
 
     Attributes:
         count: how many distances, one at least.
@@ -25,10 +25,10 @@ class Summary:
     within: int
     largest: np.ndarray
 
-    def pooled(self, other: Summary) -> Summary:
-        """Of the distances of both."""
+    def pooled(self, other: DistanceSummary) -> DistanceSummary:
+        """Summary of the distances of both."""
         largest = np.concatenate([self.largest, other.largest])
-        return Summary(self.count + other.count, self.total + other.total, self.within + other.within, largest)
+        return DistanceSummary(self.count + other.count, self.total + other.total, self.within + other.within, largest)
 
     def mean(self) -> float:
         return self.total / self.count
@@ -41,10 +41,12 @@ class Summary:
         return percentile_95(self.largest, self.count)
 
 
-def summaries(forth: Distances, back: Distances, limit: float) -> tuple[Summary, Summary]:
-    """Of the distances of two directions; each and both pooled have their percentile."""
-    kept = _concerned(sum(distances.shared + distances.apart for distances in (forth, back)))
-    return _summary(forth, kept, limit), _summary(back, kept, limit)
+def summarise_distances(
+    forth: DirectedDistances, back: DirectedDistances, limit: float
+) -> tuple[DistanceSummary, DistanceSummary]:
+    """Summaries of the distances of two directions; each and both pooled have their percentile."""
+    tail = _tail_size(sum(distances.shared + distances.apart for distances in (forth, back)))
+    return _summary(forth, tail, limit), _summary(back, tail, limit)
 
 
 def percentile_95(largest: np.ndarray, count: int) -> float:
@@ -62,25 +64,26 @@ def percentile_95(largest: np.ndarray, count: int) -> float:
     return float(low + (high - low) * share)
 
 
-def _concerned(count: int) -> int:
+def _tail_size(count: int) -> int:
     """How many of so many values, from the largest down, the 95th percentile depends on."""
     return count - int((count - 1) * 0.95)
 
 
-def _summary(distances: Distances, kept: int, limit: float) -> Summary:
-    total, within, least = 0.0, distances.shared if limit >= 0 else 0, 0.0
+def _summary(distances: DirectedDistances, tail: int, limit: float) -> DistanceSummary:
+    """Summary that keeps the largest values, `tail` of them or up to twice as many."""
+    total, within, threshold = 0.0, distances.shared if limit >= 0 else 0, 0.0
     largest: list[np.ndarray] = []
-    held = 0
+    size = 0
     for block in distances.blocks:
         total += float(block.sum())
         within += int(np.count_nonzero(block <= limit))
-        largest.append(block[block > least])
-        held += largest[-1].size
-        if held > 2 * kept:
+        largest.append(block[block > threshold])
+        size += largest[-1].size
+        if size > 2 * tail:
             together = np.concatenate(largest)
-            together.partition(held - kept)
-            largest, held = [together[-kept:].copy()], kept
-            least = float(largest[0][0])
-    return Summary(
+            together.partition(size - tail)
+            largest, size = [together[-tail:].copy()], tail
+            threshold = float(largest[0][0])
+    return DistanceSummary(
         distances.shared + distances.apart, total, within, np.concatenate(largest) if largest else np.empty(0)
     )

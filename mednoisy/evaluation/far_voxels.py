@@ -32,16 +32,16 @@ SIDE_START, SIDE_VOXEL = 1e5, 0.5  # finding out whether a smaller tree is enoug
 Side = tuple[int, bool]  # an axis, and whether it is the end of the box along it that faces the points
 
 
-def far_costs(queries: float, goals: int, box: int) -> tuple[float, float]:
-    """About how many nanoseconds so many queries take by the tree and by axes, in a box of so many voxels."""
-    by_axes = AXES_START + box * AXES_VOXEL + queries * AXES_POINT
-    by_tree = TREE_START + goals * TREE_POINT + queries * TREE_QUERY
-    return by_tree if _fits(goals, box) else math.inf, by_axes
+def search_times_ns(queries: float, goal_count: int, box_size: int) -> tuple[float, float]:
+    """About how long so many queries take by the tree and by axes, in a box of so many voxels."""
+    by_axes = AXES_START + box_size * AXES_VOXEL + queries * AXES_POINT
+    by_tree = TREE_START + goal_count * TREE_POINT + queries * TREE_QUERY
+    return by_tree if _fits(goal_count, box_size) else math.inf, by_axes
 
 
-def _fits(goals: int, box: int) -> bool:
+def _fits(goal_count: int, box_size: int) -> bool:
     """Whether a tree over so many voxels takes no more memory than the search by axes."""
-    return goals <= max(TREE_SMALL, box // TREE_LIMIT)
+    return goal_count <= max(TREE_SMALL, box_size // TREE_LIMIT)
 
 
 class FarVoxelSearch:
@@ -50,22 +50,22 @@ class FarVoxelSearch:
     Points are given by their voxels, whole numbers (N, axes) in C order.
 
     Args:
-        goal: bool, two or three axes, with `goals` true voxels, at least one.
+        goal: bool, two or three axes, with `goal_count` true voxels, at least one.
         spacing: distance of neighbouring voxels along each axis, in mm.
     """
 
-    def __init__(self, goal: np.ndarray, goals: int, spacing: np.ndarray):
-        self.goal, self.goals, self.spacing = goal, goals, spacing
+    def __init__(self, goal: np.ndarray, goal_count: int, spacing: np.ndarray):
+        self.goal, self.goal_count, self.spacing = goal, goal_count, spacing
         self._trees: dict[Side | None, KDTree] = {}
         self._counted: dict[int, int] = {}
 
     def distances(self, points: np.ndarray, expected: float) -> np.ndarray:
         """By the search that takes least time for as many points as are expected, these included."""
-        if expected * self.goals <= PAIRS:
+        if expected * self.goal_count <= PAIRS:
             return self.by_pairs(points)
-        by_tree, by_axes = far_costs(expected, self.goals, self.goal.size)
-        look = SIDE_START + self.goal.size * SIDE_VOXEL
-        side = self._facing_side(points) if by_axes <= by_tree or self.goals * TREE_POINT > look else None
+        by_tree, by_axes = search_times_ns(expected, self.goal_count, self.goal.size)
+        side_time = SIDE_START + self.goal.size * SIDE_VOXEL
+        side = self._facing_side(points) if by_axes <= by_tree or self.goal_count * TREE_POINT > side_time else None
         if side is not None and self._fit_lines(side[0]):
             return self.by_tree(points, side)
         is_tree_best = by_tree < by_axes or (side is not None and by_tree < math.inf)
@@ -97,16 +97,16 @@ class FarVoxelSearch:
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))
         rows, row = numbers[starts], np.repeat(np.arange(starts.size), np.diff(starts, append=len(points)))
         limit = middle
-        if _fits(3 * self.goals, table.size):  # as the table is kept beside the tree
+        if _fits(3 * self.goal_count, table.size):  # as the table is kept beside the tree
             limit = int(len(points) * TREE_QUERY / (rows.size * 2 * last * AXES_STEP))
         most = max(1, min(max(ENTRIES, table.size // ENTRIES_LIMIT) // last, ROWS))
-        found, first = [], 0
+        squares, first = [], 0
         while first < len(points):
             stop = min(first + POINTS, int(np.searchsorted(row, row[first] + most)))
             of_rows, among = rows[row[first] : row[stop - 1] + 1], row[first:stop] - row[first]
-            found.append(_by_rows(table, of_rows, among, points[first:stop, -1], weights, limit, most))
+            squares.append(_by_rows(table, of_rows, among, points[first:stop, -1], weights, limit, most))
             first = stop
-        distances = np.sqrt(np.concatenate(found), dtype=np.float64) * self.spacing[0]
+        distances = np.sqrt(np.concatenate(squares), dtype=np.float64) * self.spacing[0]
         left = np.isinf(distances)
         if left.any():
             distances[left] = self.by_tree(points[left])
@@ -124,7 +124,7 @@ class FarVoxelSearch:
 
     def _fit_lines(self, axis: int) -> bool:
         """Whether a tree over a voxel of each line along the axis fits, and is much smaller than that over all."""
-        return _fits(self._lines(axis), self.goal.size) and 2 * self._lines(axis) < self.goals
+        return _fits(self._lines(axis), self.goal.size) and 2 * self._lines(axis) < self.goal_count
 
     def _lines(self, axis: int) -> int:
         """How many lines along an axis hold a true voxel."""
@@ -134,20 +134,20 @@ class FarVoxelSearch:
 
     def _tree(self, side: Side | None) -> KDTree:
         if side is None:
-            goal, goals, origin = self.goal, self.goals, [0] * self.goal.ndim
+            goal, goal_count, origin = self.goal, self.goal_count, [0] * self.goal.ndim
         else:
-            goal, goals = _seen(self.goal[self._box], *side), self._lines(side[0])
+            goal, goal_count = _seen(self.goal[self._box], *side), self._lines(side[0])
             origin = [part.start for part in self._box]
-        places, filled = np.empty((goals, goal.ndim)), 0
-        planes = len(goal) if goals <= TREE_SMALL else max(1, PLACES // goal[0].size)
+        places, filled = np.empty((goal_count, goal.ndim)), 0
+        planes = len(goal) if goal_count <= TREE_SMALL else max(1, PLACES // goal[0].size)
         for first in range(0, len(goal), planes):
             part = goal[first : first + planes]
             voxels = np.unravel_index(np.flatnonzero(part), part.shape)  # far faster than argwhere
-            found = slice(filled, filled + voxels[0].size)
+            part_of_places = slice(filled, filled + voxels[0].size)
             for axis, along in enumerate(voxels):
                 along += origin[axis] + (first if axis == 0 else 0)
-                np.multiply(along, self.spacing[axis], out=places[found, axis])
-            filled = found.stop
+                np.multiply(along, self.spacing[axis], out=places[part_of_places, axis])
+            filled = part_of_places.stop
         return KDTree(places, balanced_tree=False, compact_nodes=False)
 
     @functools.cached_property
@@ -212,28 +212,28 @@ def _by_rows(
     plane, line = rows - rows % middle, rows % middle
     along = np.square(np.arange(1 - last, last), dtype=weights.dtype) * weights[2]
     windows = np.lib.stride_tricks.sliding_window_view(along, last)  # entry last - 1 - p: squares around place p
-    found, waiting = np.empty(row.size, weights.dtype), np.arange(row.size)
-    lowest, reached, goal = squares(table[rows]).astype(weights.dtype), 0, FIRST_STEPS
+    least, waiting = np.empty(row.size, weights.dtype), np.arange(row.size)
+    lowest, reached, target = squares(table[rows]).astype(weights.dtype), 0, FIRST_STEPS
     while True:
         taken, candidate = np.empty(lowest.shape, table.dtype), np.empty_like(lowest)
-        for step in range(reached + 1, min(goal, middle - 1) + 1):
+        for step in range(reached + 1, min(target, middle - 1) + 1):
             for neighbour in (np.maximum(line - step, 0), np.minimum(line + step, middle - 1)):
                 table.take(plane + neighbour, 0, taken, "clip")
                 np.add(squares(taken), step**2 * weights[1], out=candidate)
                 np.minimum(lowest, candidate, out=lowest)
-        reached = goal
+        reached = target
         for first in range(0, waiting.size, most):
             part = slice(first, first + most)
             totals = windows[last - 1 - place[part]]
             totals += lowest[row[part]]
-            found[waiting[part]] = totals.min(axis=1)
-        is_open = (found[waiting] > (reached + 1) ** 2 * weights[1]) & (reached < middle - 1)
+            least[waiting[part]] = totals.min(axis=1)
+        is_open = (least[waiting] > (reached + 1) ** 2 * weights[1]) & (reached < middle - 1)
         waiting, row, place = waiting[is_open], row[is_open], place[is_open]
         if reached >= limit:
-            found[waiting] = np.inf
+            least[waiting] = np.inf
         if reached >= limit or not waiting.size:
-            return found
+            return least
         kept = np.bincount(row, minlength=len(lowest)) > 0
         plane, line, lowest, row = plane[kept], line[kept], lowest[kept], (np.cumsum(kept) - 1)[row]
-        enough = math.sqrt(found[waiting].mean() / weights[1])  # for about half of what waits, at the latest
-        goal = int(min(max(enough, reached + 2), 2 * reached, max(limit, reached + 1)))
+        enough = math.sqrt(least[waiting].mean() / weights[1])  # for about half of what waits, at the latest
+        target = int(min(max(enough, reached + 2), 2 * reached, max(limit, reached + 1)))

@@ -19,10 +19,20 @@ from tqdm import tqdm
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.errors import UserError
+from mednoisy.evaluation.figures import PredictorFigures
+from mednoisy.evaluation.metric_rows import COLUMNS, absent_row, count_undefined, score_case
 from mednoisy.evaluation.metrics import Row, write_metrics
-from mednoisy.evaluation.prediction_pairs import Pair, Pairing, find_pairs, on_grid_of
+from mednoisy.evaluation.prediction_pairs import Pair, PairedFolders, find_pairs, on_grid_of
 from mednoisy.evaluation.statistics import summarise
-from mednoisy.evaluation.summary_file import COLUMNS, absent_row, count_undefined, score_case, write_summary
+from mednoisy.evaluation.summary_file import (
+    CheckpointFigures,
+    FailedCase,
+    GivenLabelMaps,
+    RunSummary,
+    ScoredCase,
+    package_versions,
+    write_summary,
+)
 from mednoisy.files import locked
 
 PREDICTOR, CHECKPOINT = "prediction", "given"  # what label maps from elsewhere are called beside a run's
@@ -48,7 +58,7 @@ class ScoringRules:
 
 
 @dataclass(frozen=True)
-class Scored:
+class PairResult:
     """What became of one pair: its rows, or the fault that kept it from being scored."""
 
     id: str
@@ -75,7 +85,7 @@ def evaluate_folders(
     Memory holds a few volumes a worker, however many cases there are. A progress bar is shown on a terminal.
 
     Args:
-        predictions, references: folders, paired by case id (`pairing.find_pairs`).
+        predictions, references: folders, paired by case id (`prediction_pairs.find_pairs`).
         output: folder; results of an earlier evaluation in it are replaced.
         rules: how they are read and scored.
         images: folder of the images, for the report's pictures.
@@ -96,11 +106,11 @@ def evaluate_folders(
         raise UserError("E430", f"output folder {output} holds a training run", "Give another --output")
     if output.exists() and not output.is_dir():
         raise UserError("E430", f"output {output} is a file", "Give a folder with --output")
-    pairing = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
-    _check_names(pairing)
-    workers = max(1, min(workers or _cores(), len(pairing.pairs)))
+    folders = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
+    _check_names(folders)
+    workers = max(1, min(workers or _cores(), len(folders.pairs)))
     with locked(output):  # so that a folder that cannot be written is refused before the work, too
-        scored = _in_order(pairing.pairs, rules, workers)
+        results = _in_order(folders.pairs, rules, workers)
         facts = {
             "title": predictions.resolve().name,
             "predictions": str(predictions.resolve()),
@@ -108,32 +118,32 @@ def evaluate_folders(
             "workers": workers,
             "seconds": round(time.monotonic() - start, 1),
         }
-        _write(output, scored, pairing, rules, facts)
-    return [case.fault for case in scored if case.fault]
+        _write(output, results, folders, rules, facts)
+    return [result.fault for result in results if result.fault]
 
 
-def _check_names(pairing: Pairing) -> None:
+def _check_names(folders: PairedFolders) -> None:
     """Refuse names that no table can hold: line breaks, and bytes that are no text."""
-    strange = [pair.id for pair in pairing.pairs if not pair.id.isprintable()]
+    strange = [pair.id for pair in folders.pairs if not pair.id.isprintable()]
     if strange:
         cause = f"file names hold line breaks or bytes that are no UTF-8: {listed([ascii(name) for name in strange])}"
         raise UserError("E433", cause, "Rename the files")
 
 
-def _in_order(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> list[Scored]:
+def _in_order(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> list[PairResult]:
     """Every pair's outcome, in the order of the pairs; refuses where no case has any figures."""
-    found: dict[str, Scored] = {}
+    result_of: dict[str, PairResult] = {}
     with tqdm(total=len(pairs), desc="evaluate", unit="case", disable=None) as bar:
-        for scored in _all_scored(pairs, rules, workers):
-            found[scored.id] = scored
+        for result in _results(pairs, rules, workers):
+            result_of[result.id] = result
             bar.update()
-    in_order = [found[pair.id] for pair in pairs]
-    faults = [scored.fault for scored in in_order if scored.fault]
+    in_order = [result_of[pair.id] for pair in pairs]
+    faults = [result.fault for result in in_order if result.fault]
     if len(faults) == len(in_order):
-        others = listed([scored.id for scored in in_order[1:]])
+        others = listed([result.id for result in in_order[1:]])
         cause = f"no case could be scored: {in_order[0].id}: {faults[0].cause}" + (f"; nor {others}" if others else "")
         raise UserError("E431", cause, faults[0].cure)
-    if rules.labels is None and not any(scored.rows for scored in in_order):
+    if rules.labels is None and not any(result.rows for result in in_order):
         raise UserError("E434", "no label map holds anything but background", "Name the classes by --labels")
     return in_order
 
@@ -142,7 +152,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _all_scored(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterator[Scored]:
+def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterator[PairResult]:
     """Every pair's outcome, in the order in which they are done."""
     if workers == 1:
         yield from (score_pair(pair, rules) for pair in pairs)
@@ -150,11 +160,11 @@ def _all_scored(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Ite
     waiting = iter(pairs)
     context = get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context)
-    pending: set[Future[Scored]] = set()
+    pending: set[Future[PairResult]] = set()
     try:
         while True:
             for pair in waiting:
-                with _interrupts_held():  # a worker starts here and must leave Ctrl-C to this process
+                with _interrupts_blocked():  # a worker starts here and must leave Ctrl-C to this process
                     pending.add(pool.submit(score_pair, pair, rules))
                 if len(pending) >= PENDING * workers:
                     break
@@ -175,7 +185,7 @@ def _all_scored(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Ite
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -183,7 +193,7 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def score_pair(pair: Pair, rules: ScoringRules) -> Scored:
+def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:
     """Read and score one pair; a fault of its files is returned, not raised."""
     try:
         codes = None if rules.labels is None else set(rules.labels)
@@ -195,23 +205,22 @@ def score_pair(pair: Pair, rules: ScoringRules) -> Scored:
             array, truth, spacing = array[..., 0], truth[..., 0], spacing[:2]
         rows = score_case(pair.id, array, truth, spacing, rules.labels, rules.tolerance)
     except UserError as fault:
-        return Scored(pair.id, [], fault=fault)
+        return PairResult(pair.id, [], fault=fault)
     notes = [f"prediction {note}" for note in (*prediction.notes, turned) if note]
     notes += [f"reference {note}" for note in reference.notes]
-    return Scored(pair.id, rows, tuple(notes), array.ndim, reference.image.located)
+    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located)
 
 
 def _write(
-    output: Path, scored: Sequence[Scored], pairing: Pairing, rules: ScoringRules, facts: dict[str, Any]
+    output: Path, results: Sequence[PairResult], folders: PairedFolders, rules: ScoringRules, facts: dict[str, Any]
 ) -> None:
-    rows = [row for case in scored for row in case.rows]
-    codes = sorted(rules.labels or {int(row["class"]) for row in rows})
-    rows = [row for case in scored if not case.fault for row in _every_class(case, codes)]
-    good = [case for case in scored if not case.fault]
+    codes = sorted(rules.labels or {int(row["class"]) for result in results for row in result.rows})
+    scored = [result for result in results if not result.fault]
+    rows = [row for result in scored for row in _every_class(result, codes)]
     facts |= {
-        "cases": len(good),
-        "axes": " and ".join(str(axes) for axes in sorted({case.axes for case in good})),
-        "spacing_unit": _unit(good),
+        "cases": len(scored),
+        "axes": " and ".join(str(axes) for axes in sorted({result.axes for result in scored})),
+        "spacing_unit": _unit(scored),
         "protocol": "full field of view",
         "tolerance": rules.tolerance,
         "strict": rules.strict,
@@ -219,50 +228,56 @@ def _write(
     if rules.mapping:
         facts["mapped codes"] = ", ".join(f"{old} to {new}" for old, new in sorted(rules.mapping.items()))
     write_metrics(output / "metrics.csv", rows, COLUMNS)
-    content = {
-        "run": facts,
-        "labels": {str(code): (rules.labels or {}).get(code, f"class {code}") for code in codes},
-        "deployed": PREDICTOR,
-        "shown": CHECKPOINT,
-        "checkpoints": {CHECKPOINT: {"step": None, "predictors": {PREDICTOR: summarise(rows)}}},
-        "undefined": count_undefined(rows),
-        "cases": [_entry(pair) for pair, case in zip(pairing.pairs, scored, strict=True) if not case.fault],
-        "codes": None if rules.labels is None else codes,
-        "mapping": {str(old): new for old, new in sorted(rules.mapping.items())},
-        "failed": [{"id": case.id, "reason": str(case.fault)} for case in scored if case.fault],
-        "notes": _notes(good, pairing),
-    }
-    write_summary(output, content, PACKAGES)
+    figures = PredictorFigures.from_json(summarise(rows))
+    summary = RunSummary(
+        facts=facts,
+        labels={code: (rules.labels or {}).get(code, f"class {code}") for code in codes},
+        deployed=PREDICTOR,
+        shown=CHECKPOINT,
+        checkpoints={CHECKPOINT: CheckpointFigures(None, {PREDICTOR: figures})},
+        undefined=count_undefined(rows),
+        cases=tuple(
+            _scored_case(pair) for pair, result in zip(folders.pairs, results, strict=True) if not result.fault
+        ),
+        label_maps=GivenLabelMaps(
+            codes=None if rules.labels is None else tuple(codes),
+            mapping=dict(sorted(rules.mapping.items())),
+            failed=tuple(FailedCase(result.id, str(result.fault)) for result in results if result.fault),
+            notes=tuple(_notes(scored, folders)),
+        ),
+        versions=package_versions(PACKAGES),
+    )
+    write_summary(output, summary)
 
 
-def _unit(scored: Sequence[Scored]) -> str:
-    if any(case.located for case in scored):
+def _unit(results: Sequence[PairResult]) -> str:
+    if any(result.located for result in results):
         return "mm"
-    return "pixel" if any(case.axes == 2 for case in scored) else "voxel"
+    return "pixel" if any(result.axes == 2 for result in results) else "voxel"
 
 
-def _every_class(case: Scored, codes: Sequence[int]) -> list[Row]:
+def _every_class(result: PairResult, codes: Sequence[int]) -> list[Row]:
     """The case's rows, with one for each class that is in other cases only."""
-    known = {int(row["class"]): row for row in case.rows}
-    return [known.get(code) or absent_row(case.id, code) for code in codes]
+    row_of = {int(row["class"]): row for row in result.rows}
+    return [row_of.get(code) or absent_row(result.id, code) for code in codes]
 
 
-def _entry(pair: Pair) -> dict[str, str]:
-    paths = {"image": pair.image, "reference": pair.reference, "prediction": pair.prediction}
-    return {"id": pair.id} | {part: str(path.resolve()) for part, path in paths.items() if path is not None}
+def _scored_case(pair: Pair) -> ScoredCase:
+    image = None if pair.image is None else str(pair.image.resolve())
+    return ScoredCase(pair.id, str(pair.reference.resolve()), str(pair.prediction.resolve()), image)
 
 
-def _notes(scored: Sequence[Scored], pairing: Pairing) -> list[str]:
+def _notes(results: Sequence[PairResult], folders: PairedFolders) -> list[str]:
     """What is worth reading, a line for each kind of note with its cases."""
     cases_of: dict[str, list[str]] = {}
-    for case in scored:
-        for note in case.notes:
-            cases_of.setdefault(note, []).append(case.id)
-    unlocated = [case.id for case in scored if not case.located]
-    if unlocated and len(unlocated) < len(scored):
+    for result in results:
+        for note in result.notes:
+            cases_of.setdefault(note, []).append(result.id)
+    unlocated = [result.id for result in results if not result.located]
+    if unlocated and len(unlocated) < len(results):
         cases_of["without voxel size, so its distances are in voxels beside others in mm"] = unlocated
-    if pairing.only_predictions:
-        cases_of["prediction without reference, left out"] = list(pairing.only_predictions)
-    if pairing.only_references:
-        cases_of["reference without prediction, left out"] = list(pairing.only_references)
+    if folders.unmatched_predictions:
+        cases_of["prediction without reference, left out"] = list(folders.unmatched_predictions)
+    if folders.unmatched_references:
+        cases_of["reference without prediction, left out"] = list(folders.unmatched_references)
     return [f"{note}: {listed(cases)}" for note, cases in cases_of.items()]

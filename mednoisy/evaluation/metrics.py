@@ -12,13 +12,15 @@ import numpy as np
 
 from mednoisy.errors import UserError
 from mednoisy.evaluation.bounding_boxes import union_box
-from mednoisy.evaluation.distance_summaries import summaries
+from mednoisy.evaluation.distance_summaries import summarise_distances
+from mednoisy.evaluation.overlap import dice_of_sizes, jaccard_of_sizes
 from mednoisy.evaluation.surface_distances import directed_distances
 from mednoisy.files import write_text
 
 HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "nsd": True}  # of distances and their like, lower is
 MAIN_METRICS = ("dice", "jaccard", "hd95", "asd")  # the columns of published tables
-TABLE_METRICS = (*MAIN_METRICS, "assd", "hd", "nsd", "volume_prediction", "volume_reference")  # of `metrics.csv`
+VOLUMES = ("volume_prediction", "volume_reference")
+TABLE_METRICS = (*MAIN_METRICS, "assd", "hd", "nsd", *VOLUMES)  # of `metrics.csv`
 DISTANCES = ("hd95", "hd95_maximum", "hd", "asd", "asd_reference_to_prediction", "assd", "masd")
 TEXT_COLUMNS = ("checkpoint", "predictor", "case")
 FEW_CODES = 16  # a pass for each is faster than sorting
@@ -35,8 +37,8 @@ def case_metrics(
 ) -> dict[int, dict[str, float]]:
     """Every metric of every class of one case.
 
-    With A and B the voxels of a class in prediction and reference, S the surface (`surfaces.surface`) and d(A→B)
-    the distances from S(A) to the nearest voxel of S(B):
+    With A and B the voxels of a class in prediction and reference, S the surface (`surface_distances.surface`) and
+    d(A→B) the distances from S(A) to the nearest voxel of S(B):
 
     - `dice` 2|A∩B| / (|A|+|B|) and `jaccard` |A∩B| / |A∪B|;
     - `hd95`, the 95th percentile (linear interpolation) of d(A→B) and d(B→A) pooled; `hd95_maximum`, the larger
@@ -78,21 +80,20 @@ def _class_metrics(
 ) -> dict[str, float]:
     masks = prediction == code, reference == code
     size_prediction, size_reference = (int(np.count_nonzero(mask)) for mask in masks)
-    shared = int(np.count_nonzero(masks[0] & masks[1]))
-    both = size_prediction + size_reference
+    sizes = int(np.count_nonzero(masks[0] & masks[1])), size_prediction, size_reference
     directed = directed_distances(*masks, spacing)
     del masks  # the distances are searched for while they are read, which takes the surfaces alone
     voxel = math.prod(float(step) for step in spacing) / (1000 if prediction.ndim == 3 else 1)
     values = {
-        "dice": 2 * shared / both if both else math.nan,
-        "jaccard": shared / (both - shared) if both else math.nan,
+        "dice": dice_of_sizes(*sizes),
+        "jaccard": jaccard_of_sizes(*sizes),
         **dict.fromkeys(DISTANCES, math.nan),
-        "nsd": 0.0 if both else math.nan,
+        "nsd": 0.0 if size_prediction or size_reference else math.nan,
         "volume_prediction": size_prediction * voxel,
         "volume_reference": size_reference * voxel,
     }
     if size_prediction and size_reference:
-        forth, back = summaries(*directed, tolerance * (1 + 1e-9))
+        forth, back = summarise_distances(*directed, tolerance * (1 + 1e-9))
         pooled = forth.pooled(back)
         values |= {
             "hd95": pooled.percentile_95(),

@@ -27,12 +27,12 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Pairing:
+class PairedFolders:
     """What two folders have in common, sorted by id, and the ids that only one of them has."""
 
     pairs: tuple[Pair, ...]
-    only_predictions: tuple[str, ...] = ()
-    only_references: tuple[str, ...] = ()
+    unmatched_predictions: tuple[str, ...] = ()
+    unmatched_references: tuple[str, ...] = ()
 
 
 def find_pairs(
@@ -42,7 +42,7 @@ def find_pairs(
     *,
     strip: Sequence[str] = (),
     allow_missing: bool = False,
-) -> Pairing:
+) -> PairedFolders:
     """Pair the files of known formats below two folders, and images with them.
 
     A file's id is its path below the folder without suffix: "021", "site A/021". Where all files of a folder have
@@ -59,16 +59,19 @@ def find_pairs(
         UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice in a folder; E422 no id
             in common; E423 ids without partner.
     """
-    found = [files_by_id(Path(folder), strip) for folder in (predictions, references)]
-    of_predictions, of_references = best_match(*found)
+    named_files = [files_by_id(Path(folder), strip) for folder in (predictions, references)]
+    of_predictions, of_references = best_match(*named_files)
     common = sorted(of_predictions.keys() & of_references.keys())
-    only_predictions = sorted(of_predictions.keys() - of_references.keys())
-    only_references = sorted(of_references.keys() - of_predictions.keys())
+    unmatched_predictions = sorted(of_predictions.keys() - of_references.keys())
+    unmatched_references = sorted(of_references.keys() - of_predictions.keys())
     if not common:
         _refuse_strangers(predictions, of_predictions, references, of_references)
-    if not allow_missing and (only_predictions or only_references):
-        lonely = [(only_predictions, "prediction", "reference"), (only_references, "reference", "prediction")]
-        cause = "; ".join(f"no {partner} for {kind} {listed(ids)}" for ids, kind, partner in lonely if ids)
+    if not allow_missing and (unmatched_predictions or unmatched_references):
+        unmatched = [
+            (unmatched_predictions, "prediction", "reference"),
+            (unmatched_references, "reference", "prediction"),
+        ]
+        cause = "; ".join(f"no {partner} for {kind} {listed(ids)}" for ids, kind, partner in unmatched if ids)
         raise UserError(
             "E423", cause, "Add or rename files (--strip cuts endings), or leave them out by --allow-missing"
         )
@@ -79,7 +82,7 @@ def find_pairs(
         if not of_images.keys() & known.keys():
             _refuse_strangers(images, of_images, references, known)
     pairs = [Pair(name, of_predictions[name], of_references[name], of_images.get(name)) for name in common]
-    return Pairing(tuple(pairs), tuple(only_predictions), tuple(only_references))
+    return PairedFolders(tuple(pairs), tuple(unmatched_predictions), tuple(unmatched_references))
 
 
 def on_grid_of(
@@ -168,24 +171,24 @@ def _differences(prediction: Image, reference: Image, nearest: _Turn | None) -> 
     if nearest is None:
         sizes = [_by(image.shape) for image in (prediction, reference)]
         spacings = [_by(image.spacing) for image in (prediction, reference)]
-        told = prediction.located and reference.located and spacings[0] != spacings[1]
-        spacing = [f"spacing ({spacings[0]} against {spacings[1]} mm)"] if told else []
+        is_spacing_other = prediction.located and reference.located and spacings[0] != spacings[1]
+        spacing = [f"spacing ({spacings[0]} against {spacings[1]} mm)"] if is_spacing_other else []
         return [f"size ({sizes[0]} against {sizes[1]})", *spacing]
     tolerance = SAME_PLACE * min(reference.spacing)
     (steps, directions), (wanted_steps, wanted_directions) = _parts(nearest.affine), _parts(reference.affine)
     reach = np.maximum(np.array(_in_three_axes(reference.shape)) - 1, 0) * wanted_steps
     cosines = np.clip((directions * wanted_directions).sum(axis=0), -1, 1)[reach > 0]
-    found = []
+    differences = []
     if (np.abs(steps / wanted_steps - 1) * reach > tolerance).any():
-        found.append(f"spacing ({_by(steps)} against {_by(wanted_steps)} mm)")
+        differences.append(f"spacing ({_by(steps)} against {_by(wanted_steps)} mm)")
     if (np.linalg.norm(directions - wanted_directions, axis=0) * reach > tolerance).any():
-        found.append(f"direction (up to {np.degrees(np.arccos(cosines)).max():.3g} degrees)")
+        differences.append(f"direction (up to {np.degrees(np.arccos(cosines)).max():.3g} degrees)")
     if np.linalg.norm((nearest.affine - reference.affine)[:3, 3]) > tolerance:
         origins = [
             ", ".join(f"{place:.6g}" for place in affine[:3, 3]) for affine in (nearest.affine, reference.affine)
         ]
-        found.append(f"origin ({origins[0]} against {origins[1]} mm)")
-    return [*found, f"place (corners up to {nearest.apart:.3g} mm apart)"]
+        differences.append(f"origin ({origins[0]} against {origins[1]} mm)")
+    return [*differences, f"place (corners up to {nearest.apart:.3g} mm apart)"]
 
 
 def _parts(affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,14 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, Row
-from mednoisy.evaluation.statistics import SAME, cells, paired_differences, resamples, shared_values
+from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, VOLUMES, Row
+from mednoisy.evaluation.statistics import (
+    SAME_DECIMALS,
+    case_class_values,
+    paired_differences,
+    resamples,
+    shared_values,
+)
 
 
 def compare(runs: Mapping[str, Sequence[Row]], metric: str, seed: int = 0) -> dict:
@@ -40,9 +46,9 @@ def compare(runs: Mapping[str, Sequence[Row]], metric: str, seed: int = 0) -> di
     Raises:
         ValueError: no runs, or a metric without a better side.
     """
-    if not runs or metric.startswith("volume"):
+    if not runs or metric in VOLUMES:
         raise ValueError(f"{len(runs)} runs cannot be ranked by {metric!r}; give runs and an overlap or a distance")
-    of_run = {name: cells(rows, metric) for name, rows in runs.items()}
+    of_run = {name: case_class_values(rows, metric) for name, rows in runs.items()}
     names = list(combinations(of_run, 2))
     differences = paired_differences([(of_run[before], of_run[after]) for before, after in names], metric, seed)
     corrected = holm([difference["p"] for difference in differences])
@@ -106,7 +112,7 @@ def _rank(names: list[str], values: np.ndarray, sign: int, seed: int) -> tuple[l
 
 def _ranks(scores: np.ndarray, ties: str = "average") -> np.ndarray:
     """Ranks along the last axis, the highest score first."""
-    return stats.rankdata(-np.round(scores, SAME), method=ties, axis=-1)
+    return stats.rankdata(-np.round(scores, SAME_DECIMALS), method=ties, axis=-1)
 
 
 def _shares(scores: np.ndarray) -> np.ndarray:

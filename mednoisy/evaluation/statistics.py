@@ -16,13 +16,14 @@ from scipy import stats
 
 from mednoisy.data.draws import Draw
 from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, TEXT_COLUMNS
+from mednoisy.evaluation.undefined_values import defined, mean_of_defined
 
 RESAMPLES = 5000
 NOT_METRICS = (*TEXT_COLUMNS, "class")
-SAME = 10  # decimals up to which two means are one: far below any reading, above the rounding of sums
+SAME_DECIMALS = 10  # decimals up to which two means are one: far below any reading, above the rounding of sums
 BLOCK = 2**20  # resampled cases held at once: 8 MB as numbers of times drawn
 
-Cells = Mapping[tuple[str, int], float]  # (case, class code) to the value of one metric
+CaseClassValues = Mapping[tuple[str, int], float]  # (case, class code) to the value of one metric
 
 
 def summarise(rows: Iterable[Mapping], seed: int = 0) -> dict:
@@ -45,9 +46,9 @@ def summarise(rows: Iterable[Mapping], seed: int = 0) -> dict:
     metrics = [name for name in metrics if all(name in row for row in rows)]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     classes = sorted({row["class"] for row in rows})
-    tables = {metric: _table(cells(rows, metric), cases, classes) for metric in metrics}
+    tables = {metric: _table(case_class_values(rows, metric), cases, classes) for metric in metrics}
     columns = {(metric, code): tables[metric][:, place] for metric in metrics for place, code in enumerate(classes)}
-    columns |= {(metric, "all"): _mean_of_defined(tables[metric]) for metric in metrics}
+    columns |= {(metric, "all"): mean_of_defined(tables[metric]) for metric in metrics}
     described = dict(zip(columns, _describe(list(columns.values()), seed), strict=True))
     return {
         "classes": {str(code): {metric: described[metric, code] for metric in metrics} for code in classes},
@@ -58,16 +59,16 @@ def summarise(rows: Iterable[Mapping], seed: int = 0) -> dict:
     }
 
 
-def cells(rows: Iterable[Mapping], metric: str) -> dict[tuple[str, int], float]:
+def case_class_values(rows: Iterable[Mapping], metric: str) -> dict[tuple[str, int], float]:
     """Case and class to the value of a metric; NaN where undefined, or where the row lacks the metric."""
     return {(row["case"], row["class"]): row.get(metric, math.nan) for row in rows}
 
 
 def case_values(rows: Iterable[Mapping], metric: str) -> dict[str, float]:
     """Case id to the mean of a metric over the case's defined classes; NaN where none is defined."""
-    of_cell = cells(rows, metric)
-    cases = list(dict.fromkeys(case for case, _ in of_cell))
-    values = _mean_of_defined(_table(of_cell, cases, sorted({code for _, code in of_cell})))
+    values_of = case_class_values(rows, metric)
+    cases = list(dict.fromkeys(case for case, _ in values_of))
+    values = mean_of_defined(_table(values_of, cases, sorted({code for _, code in values_of})))
     return {case: float(value) for case, value in zip(cases, values, strict=True)}
 
 
@@ -87,11 +88,11 @@ def by_group(rows: Iterable[Mapping], group_of: Mapping[str, str], metric: str, 
     return {group: summarise(of_group, seed)["all"][metric] for group, of_group in members.items()}
 
 
-def shared_values(runs: Sequence[Cells]) -> tuple[list[str], np.ndarray]:
+def shared_values(runs: Sequence[CaseClassValues]) -> tuple[list[str], np.ndarray]:
     """The cases that all runs have, and what the runs reach on the classes that all of them have defined.
 
     Args:
-        runs: the cells of each run, one metric.
+        runs: the values of each run, one metric (`case_class_values`).
 
     Returns:
         Case ids in the order of the first run, and values (cases, runs): means over classes, NaN in the whole line
@@ -102,7 +103,7 @@ def shared_values(runs: Sequence[Cells]) -> tuple[list[str], np.ndarray]:
     classes = sorted({code for run in runs for _, code in run})
     tables = np.stack([_table(run, cases, classes) for run in runs], axis=1)
     tables[np.broadcast_to(np.isnan(tables).any(axis=1, keepdims=True), tables.shape)] = math.nan
-    return cases, _mean_of_defined(tables)
+    return cases, mean_of_defined(tables)
 
 
 def paired_difference(baseline: Iterable[Mapping], other: Iterable[Mapping], metric: str, seed: int = 0) -> dict:
@@ -120,33 +121,37 @@ def paired_difference(baseline: Iterable[Mapping], other: Iterable[Mapping], met
         `worse` and `tied` in `other`: higher is better for Dice, Jaccard and NSD, lower for distances. None where no
         case can be compared.
     """
-    return paired_differences([(cells(baseline, metric), cells(other, metric))], metric, seed)[0]
+    return paired_differences([(case_class_values(baseline, metric), case_class_values(other, metric))], metric, seed)[
+        0
+    ]
 
 
-def paired_differences(pairs: Sequence[tuple[Cells, Cells]], metric: str, seed: int = 0) -> list[dict]:
+def paired_differences(
+    pairs: Sequence[tuple[CaseClassValues, CaseClassValues]], metric: str, seed: int = 0
+) -> list[dict]:
     """What `paired_difference` gives, of many pairs (baseline, other) at the cost of little more than one."""
     gaps = []
     for pair in pairs:
         _, values = shared_values(pair)
-        gaps.append(np.round(values[:, 1] - values[:, 0], SAME))
+        gaps.append(np.round(values[:, 1] - values[:, 0], SAME_DECIMALS))
     described = _describe(gaps, seed)
     return [_difference(*parts, metric) for parts in zip(pairs, gaps, described, strict=True)]
 
 
-def _difference(pair: tuple[Cells, Cells], gaps: np.ndarray, figures: Mapping, metric: str) -> dict:
+def _difference(pair: tuple[CaseClassValues, CaseClassValues], gaps: np.ndarray, figures: Mapping, metric: str) -> dict:
     before, after = ({case for case, _ in run} for run in pair)
-    defined = gaps[~np.isnan(gaps)]
+    known = defined(gaps)
     sign = 1 if HIGHER_IS_BETTER.get(metric) else -1
     return {
         "difference": figures["mean"],
         "interval": figures["interval"],
-        "p": _wilcoxon(defined),
-        "n": int(defined.size),
+        "p": _wilcoxon(known),
+        "n": int(known.size),
         "undefined": figures["undefined"],
         "unpaired": len(before ^ after),
-        "better": int(np.count_nonzero(sign * defined > 0)),
-        "worse": int(np.count_nonzero(sign * defined < 0)),
-        "tied": int(np.count_nonzero(defined == 0)),
+        "better": int(np.count_nonzero(sign * known > 0)),
+        "worse": int(np.count_nonzero(sign * known < 0)),
+        "tied": int(np.count_nonzero(known == 0)),
     }
 
 
@@ -172,32 +177,24 @@ def resamples(size: int, seed: int) -> Iterator[np.ndarray]:
         yield generator.multinomial(size, np.full(size, 1 / size), size=count).astype(float)
 
 
-def _table(of_cell: Cells, cases: Sequence[str], classes: Sequence[int]) -> np.ndarray:
+def _table(values_of: CaseClassValues, cases: Sequence[str], classes: Sequence[int]) -> np.ndarray:
     """Values by case and class; NaN where undefined or where a case lacks the class."""
-    values = [of_cell.get((case, code), math.nan) for case in cases for code in classes]
+    values = [values_of.get((case, code), math.nan) for case in cases for code in classes]
     return np.array(values, dtype=float).reshape(len(cases), len(classes))
-
-
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Mean along the last axis over what is not NaN; NaN where nothing is left."""
-    defined = ~np.isnan(values)
-    count = defined.sum(axis=-1)
-    total = np.where(defined, values, 0).sum(axis=-1)
-    return np.divide(total, count, out=np.full(count.shape, math.nan), where=count > 0)
 
 
 def _describe(columns: Sequence[np.ndarray], seed: int) -> list[dict]:
     """Figures of each column of values, one value a case."""
     described = []
     for values, interval in zip(columns, _intervals(columns, seed), strict=True):
-        defined = values[~np.isnan(values)]
+        known = defined(values)
         figures: dict = {"mean": None, "sd": None, "median": None, "quartiles": None, "interval": interval}
-        if defined.size:
-            low, middle, high = (float(quartile) for quartile in np.quantile(defined, (0.25, 0.5, 0.75)))
-            figures |= {"mean": float(defined.mean()), "median": middle, "quartiles": [low, high]}
-        if defined.size > 1:
-            figures["sd"] = float(defined.std(ddof=1))
-        described.append(figures | {"n": int(defined.size), "undefined": int(values.size - defined.size)})
+        if known.size:
+            low, middle, high = (float(quartile) for quartile in np.quantile(known, (0.25, 0.5, 0.75)))
+            figures |= {"mean": float(known.mean()), "median": middle, "quartiles": [low, high]}
+        if known.size > 1:
+            figures["sd"] = float(known.std(ddof=1))
+        described.append(figures | {"n": int(known.size), "undefined": int(values.size - known.size)})
     return described
 
 
@@ -209,12 +206,12 @@ def _intervals(columns: Sequence[np.ndarray], seed: int) -> list[list[float] | N
     intervals: list[list[float] | None] = [None] * len(columns)
     places_of: dict[int, list[int]] = defaultdict(list)
     for place, column in enumerate(columns):
-        if np.count_nonzero(~np.isnan(column)) > 1:
+        if defined(column).size > 1:
             places_of[column.size].append(place)
     for size, places in places_of.items():
         values = np.stack([columns[place] for place in places], axis=1)
-        defined = ~np.isnan(values)
-        summands = np.concatenate([np.where(defined, values, 0), defined], axis=1)
+        is_defined = ~np.isnan(values)
+        summands = np.concatenate([np.where(is_defined, values, 0), is_defined], axis=1)
         totals, counts = np.hsplit(np.concatenate([times @ summands for times in resamples(size, seed)]), 2)
         for number, place in enumerate(places):
             drawn = counts[:, number] > 0

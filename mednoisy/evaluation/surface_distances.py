@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mednoisy.evaluation.bounding_boxes import bounding_box
-from mednoisy.evaluation.far_voxels import FarVoxelSearch, far_costs
+from mednoisy.evaluation.far_voxels import FarVoxelSearch, search_times_ns
 from mednoisy.evaluation.neighbour_offsets import NeighbourOffsets, nearest_offsets
 
 SAMPLE = 64  # open voxels that are searched first, to find out how far the search pays for all
@@ -27,7 +27,7 @@ CHOICE = 2e5  # weighing the searches against each other
 OFFSET, LOOKUP = 2000.0, 1.5  # one neighbour for all open voxels, and each of these
 
 
-class Distances(NamedTuple):
+class DirectedDistances(NamedTuple):
     """Distances of the voxels of one surface to the nearest voxel of another, searched for while they are read.
 
     Attributes:
@@ -57,7 +57,7 @@ def surface(mask: np.ndarray) -> np.ndarray:
 
 def directed_distances(
     prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]
-) -> tuple[Distances, Distances]:
+) -> tuple[DirectedDistances, DirectedDistances]:
     """Distance of every surface voxel to the other mask's nearest surface voxel, in both directions.
 
     Args:
@@ -74,15 +74,15 @@ def directed_distances(
     box = bounding_box(prediction | reference)
     prediction, reference = prediction[box], reference[box]
     if not prediction.any() or not reference.any():
-        return Distances(0, 0, iter(())), Distances(0, 0, iter(()))
+        return DirectedDistances(0, 0, iter(())), DirectedDistances(0, 0, iter(()))
     sizes, steps = prediction.shape, tuple(float(step) for step in spacing)
     margin = nearest_offsets(steps).reach_within(sizes)
     start, goal = _framed_surface(prediction, margin), _framed_surface(reference, margin)
     shared = int(np.count_nonzero(start & goal))
     apart, apart_back = (int(np.count_nonzero(flat)) - shared for flat in (start, goal))
     return (
-        Distances(shared, apart, _blocks_of_distances(start, goal, apart, sizes, steps)),
-        Distances(shared, apart_back, _blocks_of_distances(goal, start, apart_back, sizes, steps)),
+        DirectedDistances(shared, apart, _blocks_of_distances(start, goal, apart, sizes, steps)),
+        DirectedDistances(shared, apart_back, _blocks_of_distances(goal, start, apart_back, sizes, steps)),
     )
 
 
@@ -120,7 +120,7 @@ def nearest_distances(start: np.ndarray, goal: np.ndarray, spacing: Sequence[flo
     return distances
 
 
-def _all(distances: Distances) -> np.ndarray:
+def _all(distances: DirectedDistances) -> np.ndarray:
     return np.concatenate([np.zeros(distances.shared), *distances.blocks])
 
 
@@ -169,16 +169,16 @@ def _blocks_of_voxels(start: np.ndarray, goal: np.ndarray, apart: int) -> Iterat
     if apart <= size:
         yield (start > goal).nonzero()[0]
         return
-    found, held = [], 0
+    parts, waiting = [], 0
     for first in range(0, start.size, size // 2):
         part = slice(first, first + size // 2)
-        found.append(np.flatnonzero(start[part] > goal[part]) + first)
-        held += found[-1].size
-        if held >= size:
-            yield np.concatenate(found)
-            found, held = [], 0
-    if held:
-        yield np.concatenate(found)
+        parts.append(np.flatnonzero(start[part] > goal[part]) + first)
+        waiting += parts[-1].size
+        if waiting >= size:
+            yield np.concatenate(parts)
+            parts, waiting = [], 0
+    if waiting:
+        yield np.concatenate(parts)
 
 
 def _blocks_of_distances(
@@ -190,26 +190,26 @@ def _blocks_of_distances(
     """
     if not apart:
         return
-    shells, goals = nearest_offsets(spacing), int(np.count_nonzero(goal))
+    shells, goal_count = nearest_offsets(spacing), int(np.count_nonzero(goal))
     shape = _longer(sizes, shells.reach_within(sizes))
-    blocks, walked, jumps = _blocks_of_voxels(start, goal, apart), 0, np.empty(0, int)
-    if min(far_costs(apart, goals, goal.size)) >= CHOICE:
+    blocks, shell_count, jumps = _blocks_of_voxels(start, goal, apart), 0, np.empty(0, int)
+    if min(search_times_ns(apart, goal_count, goal.size)) >= CHOICE:
         shells = shells.within(sizes)
         jumps = shells.offsets @ np.array(_strides(shape))
         voxels = next(blocks)
         blocks = itertools.chain([voxels], blocks)
         sampled = [voxels] if voxels.size == apart else _blocks_of_voxels(start, goal, apart)
         sample = np.concatenate([part[:: max(1, apart // SAMPLE)].copy() for part in sampled])
-        walked = _worthwhile_shells(sample, apart, goal, goals, jumps, shells)
-    far = FarVoxelSearch(goal.reshape(shape)[tuple(slice(size) for size in sizes)], goals, np.array(spacing))
+        shell_count = _worthwhile_shells(sample, apart, goal, goal_count, jumps, shells)
+    far = FarVoxelSearch(goal.reshape(shape)[tuple(slice(size) for size in sizes)], goal_count, np.array(spacing))
     for voxels in blocks:
         distances, pending = np.empty(voxels.size), np.arange(voxels.size)
-        for first, last in itertools.pairwise(shells.starts[: walked + 1]):
-            found = goal[voxels + jumps[first]]
+        for first, last in itertools.pairwise(shells.starts[: shell_count + 1]):
+            is_found = goal[voxels + jumps[first]]
             for jump in jumps[first + 1 : last]:
-                found |= goal[voxels + jump]
-            distances[pending[found]] = shells.distances[first]
-            pending, voxels = pending[~found], voxels[~found]
+                is_found |= goal[voxels + jump]
+            distances[pending[is_found]] = shells.distances[first]
+            pending, voxels = pending[~is_found], voxels[~is_found]
         if pending.size:
             points = np.stack(np.unravel_index(voxels, shape), axis=1)
             distances[pending] = far.distances(points, apart * (pending.size / distances.size))
@@ -217,16 +217,16 @@ def _blocks_of_distances(
 
 
 def _worthwhile_shells(
-    sample: np.ndarray, apart: int, goal: np.ndarray, goals: int, jumps: np.ndarray, shells: NeighbourOffsets
+    sample: np.ndarray, apart: int, goal: np.ndarray, goal_count: int, jumps: np.ndarray, shells: NeighbourOffsets
 ) -> int:
     """How many shells to walk so that looking up and then searching far takes least time.
 
     Only the time depends on it: a sample of the open voxels is searched through all shells, which tells how many
     would be open after each, and so what each choice would cost.
     """
-    found = goal[sample[:, None] + jumps]
-    nearest = np.where(found.any(axis=1), found.argmax(axis=1), jumps.size)
+    is_goal = goal[sample[:, None] + jumps]
+    nearest = np.where(is_goal.any(axis=1), is_goal.argmax(axis=1), jumps.size)
     still_open = np.array([np.count_nonzero(nearest >= start) for start in shells.starts]) / sample.size
     looked_up = np.concatenate([[0], np.cumsum(still_open[:-1] * np.diff(shells.starts))])
-    far = [min(far_costs(share * apart, goals, goal.size)) if share else 0.0 for share in still_open]
+    far = [min(search_times_ns(share * apart, goal_count, goal.size)) if share else 0.0 for share in still_open]
     return int(np.argmin(looked_up * apart * LOOKUP + shells.starts * OFFSET + far))

@@ -80,7 +80,7 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "shown": " and ".join(dict.fromkeys(run.shown for run in runs)),
         "trained": any("method" in run.facts for run in runs),
         "facts": sections.fact_table(runs),
-        "failed": [{"run": run.name, **case} for run in runs for case in run.failed],
+        "failed": [{"run": run.name, "id": case.id, "reason": case.reason} for run in runs for case in run.failed],
         "notes": [f"{run.name}: {note}" if several else note for run in runs for note in run.notes],
         "undefined": sections.undefined_values(runs),
         "versions": sections.versions(runs),

@@ -70,7 +70,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             "labels": {"1": "organ"},
             "deployed": "prediction",
             "shown": "given",
-            "checkpoints": {"given": {"step": None, "predictors": {"prediction": {}}}},
+            "checkpoints": {"given": {"step": None, "predictors": {}}},
             "cases": [],
             "versions": {"mednoisy": "0.1"},
         }

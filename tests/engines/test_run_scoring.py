@@ -26,7 +26,7 @@ from mednoisy.engines import run_scoring as evaluation
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.run_scoring import RunScoring
 from mednoisy.errors import UserError
-from mednoisy.evaluation.summary_file import COLUMNS
+from mednoisy.evaluation.metric_rows import COLUMNS
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.report.reading.runs import read_runs
@@ -241,7 +241,7 @@ def test_predictions_lie_on_the_grid_of_the_source(data):
 
 
 def test_the_summary_holds_what_a_report_reads(data):
-    """Schema 2 of `evaluation.results`: facts, classes, figures by checkpoint and predictor, paths to files."""
+    """Schema 2 of `evaluation.summary_file`: facts, classes, figures by checkpoint and predictor, paths to files."""
     save(data, "last", 8)
     evaluation_of(data).run()
     summary = json.loads((data / "run" / "summary.json").read_text(encoding="utf-8"))

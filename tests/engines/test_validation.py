@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.engines import checkpoint
 from mednoisy.engines.stages import Stage
-from mednoisy.engines.validation import ValidateStages, Validator, dice
+from mednoisy.engines.validation import ValidateStages, Validator
+from mednoisy.evaluation.overlap import dice_by_class
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method, Step, Terms
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -41,14 +42,6 @@ def window() -> SlidingWindow:
     return SlidingWindow(PATCH, PATCH, batch_size=3)
 
 
-def test_dice_of_label_maps_worked_out_by_hand():
-    prediction = np.array([0, 1, 1, 2, 0, 0])
-    reference = np.array([0, 1, 0, 0, 1, 0])
-    values = dice(prediction, reference, 4)
-    assert values[:2] == [2 * 1 / (2 + 2), 0.0]
-    assert math.isnan(values[2])  # class 3 is in neither
-
-
 def test_one_pass_scores_both_students_and_their_mean():
     a, b = Counting(1.0), Counting(0.5)
     cases = small_cases(90, 2, True)
@@ -58,7 +51,8 @@ def test_one_pass_scores_both_students_and_their_mean():
     assert not a.trained
     assert a.training  # as it was before
     for name, threshold in (("a", 1.0), ("b", 0.5)):
-        wanted = [dice((case["image"][0] > threshold).numpy(), case["label"].numpy(), 2)[0] for case in cases]
+        pairs = [((case["image"][0] > threshold).numpy(), case["label"].numpy()) for case in cases]
+        wanted = [dice_by_class(*pair, [1])[0] for pair in pairs]
         assert scores["validation"][name] == pytest.approx(np.mean(wanted))
     assert set(scores) == {"validation"}
 

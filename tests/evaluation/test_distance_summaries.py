@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mednoisy.evaluation.distance_summaries import percentile_95, summaries
-from mednoisy.evaluation.surface_distances import Distances
+from mednoisy.evaluation.distance_summaries import percentile_95, summarise_distances
+from mednoisy.evaluation.surface_distances import DirectedDistances
 
 
 def gamma(size, seed=0):
@@ -38,7 +38,9 @@ def test_summaries_tell_what_all_distances_tell(sizes, shared, ties):
     if ties:
         values = [np.ceil(part) for part in values]
     limit = 4.0
-    found = summaries(*(Distances(shared, part.size, iter(np.array_split(part, 37))) for part in values), limit)
+    found = summarise_distances(
+        *(DirectedDistances(shared, part.size, iter(np.array_split(part, 37))) for part in values), limit
+    )
     everything = [np.append(np.zeros(shared), part) for part in values]
     for summary, all_of_it in zip(
         (*found, found[0].pooled(found[1])), (*everything, np.concatenate(everything)), strict=True
@@ -51,5 +53,5 @@ def test_summaries_tell_what_all_distances_tell(sizes, shared, ties):
 
 
 def test_a_summary_holds_little_more_than_the_largest_twentieth_of_both():
-    forth, back = (Distances(0, 10_000, iter(np.array_split(gamma(10_000), 100))) for _ in range(2))
-    assert all(1000 <= summary.largest.size <= 2002 for summary in summaries(forth, back, 1.0))
+    forth, back = (DirectedDistances(0, 10_000, iter(np.array_split(gamma(10_000), 100))) for _ in range(2))
+    assert all(1000 <= summary.largest.size <= 2002 for summary in summarise_distances(forth, back, 1.0))

@@ -16,7 +16,7 @@ from mednoisy.evaluation.prediction_pairs import Pair, find_pairs, on_grid_of
 
 
 def folder(where: Path, *names: str) -> Path:
-    """A folder with files of these names, empty: pairing goes by name alone."""
+    """A folder with files of these names, empty: folders goes by name alone."""
     where.mkdir(parents=True, exist_ok=True)
     for name in names:
         (where / name).parent.mkdir(parents=True, exist_ok=True)
@@ -32,13 +32,13 @@ def test_pairs_are_sorted_and_whole(tmp_path):
     predictions = folder(tmp_path / "p", "022.png", "021.nii.gz", "site A/021.nrrd", "notes.txt", ".021.nii.gz")
     references = folder(tmp_path / "r", "site A/021.nii.gz", "021.mha", "022.tif", ".cache/9.nii.gz")
     images = folder(tmp_path / "i", "021.nii", "022.jpg", "100.nii")
-    pairing = find_pairs(predictions, references, images)
-    assert pairing.pairs == (
+    folders = find_pairs(predictions, references, images)
+    assert folders.pairs == (
         Pair("021", predictions / "021.nii.gz", references / "021.mha", images / "021.nii"),
         Pair("022", predictions / "022.png", references / "022.tif", images / "022.jpg"),
         Pair("site A/021", predictions / "site A/021.nrrd", references / "site A/021.nii.gz", None),
     )
-    assert (pairing.only_predictions, pairing.only_references) == ((), ())
+    assert (folders.unmatched_predictions, folders.unmatched_references) == ((), ())
 
 
 def test_endings_are_cut_off(tmp_path):
@@ -86,10 +86,10 @@ def test_what_lacks_a_partner_is_listed_or_left_out(tmp_path):
     )
     with pytest.raises(UserError, match=message):
         find_pairs(predictions, references)
-    pairing = find_pairs(predictions, references, allow_missing=True)
-    assert [pair.id for pair in pairing.pairs] == ["a"]
-    assert pairing.only_predictions == tuple(f"p{n:02}" for n in range(12))
-    assert pairing.only_references == ("r1",)
+    folders = find_pairs(predictions, references, allow_missing=True)
+    assert [pair.id for pair in folders.pairs] == ["a"]
+    assert folders.unmatched_predictions == tuple(f"p{n:02}" for n in range(12))
+    assert folders.unmatched_references == ("r1",)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from scipy import stats
 from mednoisy.evaluation.statistics import (
     RESAMPLES,
     by_group,
+    case_class_values,
     case_values,
-    cells,
     paired_difference,
     paired_differences,
     resamples,
@@ -130,7 +130,7 @@ def test_runs_are_compared_on_classes_that_both_have_defined():
     """The second class of c0 has a distance in one run only; the far first class of c1 counts in both."""
     before = rows_of([3.0, 4.0], "hd95") + rows_of([math.nan, 2.0], "hd95", code=2)
     after = rows_of([2.0, 6.0], "hd95") + rows_of([50.0, 2.0], "hd95", code=2)
-    cases, values = shared_values([cells(before, "hd95"), cells(after, "hd95")])
+    cases, values = shared_values([case_class_values(before, "hd95"), case_class_values(after, "hd95")])
     assert cases == ["c0", "c1"]
     assert values.tolist() == [[3, 2], [3, 4]]
     difference = paired_difference(before, after, "hd95")
@@ -142,7 +142,9 @@ def test_many_pairs_are_each_as_if_alone():
     generator = np.random.Generator(np.random.PCG64(6))
     runs = [rows_of(generator.random(count), "asd") for count in (6, 9, 9)]
     pairs = [(runs[0], runs[1]), (runs[1], runs[2]), (runs[2], runs[0])]
-    together = paired_differences([(cells(a, "asd"), cells(b, "asd")) for a, b in pairs], "asd", seed=2)
+    together = paired_differences(
+        [(case_class_values(a, "asd"), case_class_values(b, "asd")) for a, b in pairs], "asd", seed=2
+    )
     for found, pair in zip(together, pairs, strict=True):
         alone = paired_difference(*pair, "asd", seed=2)
         assert found.pop("interval") == pytest.approx(alone.pop("interval"), rel=1e-12)

@@ -18,7 +18,7 @@ from mednoisy.errors import UserError
 
 FACTS, CASES, DATALIST = "round.json", "cases.csv", "datalist.json"
 FIGURES = {"confidence": "Mean confidence", "area": "Area", "dice": "Dice"}  # columns of cases.csv, 0 to 1
-TOLD = (
+FACT_NAMES = (
     "stage", "teacher", "teacher_step", "teacher_digest", "predictor", "rules", "unlabeled", "kept", "share_kept",
     "confidence", "area", "dice", "dice_kept",
 )  # fmt: skip
@@ -43,7 +43,7 @@ class LabeledCase:
 def read_facts(path: Path) -> dict[str, Any]:
     """What labeled in a round and what came of it; figures from 0 to 1, None where undefined (E404)."""
     facts = read_table(path)
-    if absent := [name for name in TOLD if name not in facts]:
+    if absent := [name for name in FACT_NAMES if name not in facts]:
         raise _damaged(path, f"it lacks {', '.join(absent)}")
     return facts
 

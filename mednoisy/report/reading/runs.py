@@ -1,56 +1,65 @@
-"""What a report needs of a run or an evaluation, read from its own files alone.
-
-`evaluation.results` says what `summary.json` holds. Schema 1, which earlier versions wrote, has neither `shown`
-(`honest` then) nor `failed` nor `notes`. `codes`, where it is there, lists the codes that files may hold, or is null
-for any; elsewhere the labels are these codes.
-"""
+"""What a report needs of a run or an evaluation, read from its own files alone."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import Row, read_metrics
+from mednoisy.evaluation.finished_run import read_finished_run
+from mednoisy.evaluation.metrics import Row
+from mednoisy.evaluation.summary_file import FailedCase, RunSummary
 
-SCHEMAS = (1, 2)
-TELLING_FACTS = ("recipe", "labeled", "seed", "steps")  # told in a run's name where they tell runs apart
+FACTS_IN_NAMES = ("recipe", "labeled", "seed", "steps")  # that a run's name gets where they tell runs apart
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: `metrics` of what it shows, `scores` of all checkpoints and predictors, and its facts."""
+    """A finished run under a name of its own: its summary, its rows, and how its training went.
+
+    Attributes:
+        folder: of the run or the evaluation.
+        name: unlike that of any run beside it.
+        summary: of `summary.json`.
+        metrics: rows of the deployed predictor at the checkpoint that is shown.
+        scores: rows of all checkpoints and predictors.
+        progress: rows of `progress.csv`; none of an evaluation.
+    """
 
     folder: Path
     name: str
-    facts: dict
-    summary: dict
+    summary: RunSummary
     metrics: list[Row]
     scores: list[Row]
     progress: list[dict[str, str]]
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """How the run came about, in the order shown."""
+        return self.summary.facts
+
+    @property
     def deployed(self) -> str:
         """Name of the predictor that is deployed."""
-        return self.summary["deployed"]
+        return self.summary.deployed
 
     @property
     def shown(self) -> str:
         """Name of the checkpoint that `metrics` scores."""
-        return self.summary.get("shown", "honest")
+        return self.summary.shown
 
     @property
-    def failed(self) -> list[dict[str, str]]:
-        """`id` and `reason` of the cases that could not be scored."""
-        return self.summary.get("failed", [])
+    def failed(self) -> tuple[FailedCase, ...]:
+        """The cases that could not be scored."""
+        return self.summary.failed
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> tuple[str, ...]:
         """What is worth knowing about the files that were scored."""
-        return self.summary.get("notes", [])
+        return self.summary.notes
 
     @property
     def classes(self) -> dict[int, str]:
@@ -60,42 +69,39 @@ class Run:
     @property
     def codes(self) -> set[int] | None:
         """Label codes that files may hold; None for any."""
-        listed = self.summary["codes"] if "codes" in self.summary else self.summary.get("labels", {})
-        return {int(code) for code in listed or ()} or None
+        return set(self.summary.codes or ()) or None
 
     @property
     def unit(self) -> str:
         """What distances are counted in."""
-        return str(self.facts.get("spacing_unit", "mm"))
+        return self.summary.unit
 
     @property
-    def mapping(self) -> dict[int, int]:
+    def mapping(self) -> Mapping[int, int]:
         """Codes of files that were replaced before scoring."""
-        return {int(old): int(new) for old, new in self.summary.get("mapping", {}).items()}
+        return self.summary.mapping
 
     @property
     def centres(self) -> dict[str, str]:
         """Case id to where the case comes from, of those that say so."""
-        return {
-            str(entry["id"]): str(entry["centre"]) for entry in self.summary.get("cases", []) if entry.get("centre")
-        }
+        return {case.id: case.centre for case in self.summary.cases if case.centre}
 
     def step(self, checkpoint: str) -> int | None:
         """The training step of a checkpoint; None where it has none or there is no such checkpoint."""
-        return self.summary.get("checkpoints", {}).get(checkpoint, {}).get("step")
+        figures = self.summary.checkpoints.get(checkpoint)
+        return figures.step if figures else None
 
     def class_name(self, code: int) -> str:
         """The name of a label code; the code itself where it has none."""
-        return str(self.summary.get("labels", {}).get(str(code), f"class {code}"))
+        return self.summary.labels.get(code, f"class {code}")
 
     def files_of(self, case: str) -> dict[str, Path]:
         """Paths of image, reference and prediction of a case, as far as the summary lists them."""
-        for entry in self.summary.get("cases", []):
-            if str(entry["id"]) == case:
-                parts = {part: entry[part] for part in ("image", "reference", "prediction") if entry.get(part)}
-                return {
-                    part: self.folder / (path[0] if isinstance(path, list) else path) for part, path in parts.items()
-                }
+        for scored in self.summary.cases:
+            if scored.id == case:
+                image = scored.image[0] if isinstance(scored.image, tuple) else scored.image
+                paths = {"image": image, "reference": scored.reference, "prediction": scored.prediction}
+                return {part: self.folder / path for part, path in paths.items() if path}
         return {}
 
 
@@ -117,10 +123,11 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
             distances in different units.
     """
     runs = [_read_run(Path(folder)) for folder in folders]
-    for fact in TELLING_FACTS:
-        # A recipe is told of all runs or of none: "sdcl" beside "supervised, strong" would hide half of what differs.
+    for fact in FACTS_IN_NAMES:
+        # A recipe is in the names of all runs or of none: "sdcl" beside "supervised, strong" would hide half of what
+        # differs.
         namesakes = {run.name: [other for other in runs if other.name == run.name] for run in runs}
-        runs = [_told_apart(run, fact, runs if fact == "recipe" else namesakes[run.name]) for run in runs]
+        runs = [_named_by_fact(run, fact, runs if fact == "recipe" else namesakes[run.name]) for run in runs]
     taken = [run.name for run in runs]
     runs = [replace(run, name=f"{run.name} ({run.folder.name})") if taken.count(run.name) > 1 else run for run in runs]
     taken = [run.name for run in runs]
@@ -132,7 +139,8 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
     return runs
 
 
-def _told_apart(run: Run, fact: str, others: list[Run]) -> Run:
+def _named_by_fact(run: Run, fact: str, others: list[Run]) -> Run:
+    """The run with the fact in its name, if others differ in it."""
     if len({str(other.facts.get(fact)) for other in others}) < 2 or run.facts.get(fact) is None:
         return run
     value = run.facts[fact]
@@ -140,24 +148,8 @@ def _told_apart(run: Run, fact: str, others: list[Run]) -> Run:
 
 
 def _read_run(folder: Path) -> Run:
-    try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary["schema"] not in SCHEMAS:
-            known = " and ".join(str(schema) for schema in SCHEMAS)
-            raise ValueError(f"it has schema {summary['schema']}, this program reads {known}")
-        facts, _ = summary["run"], summary["deployed"]
-        name = str(facts.get("title") or facts["method"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        why = f"{fault} is missing" if isinstance(fault, KeyError) else fault
-        cure = "Give the folder of a finished run, or evaluate it again"
-        raise UserError("E402", f"{folder / 'summary.json'} cannot be used: {why}", cure) from fault
-    metrics = read_metrics(folder / "metrics.csv")
-    scores = read_metrics(folder / "scores.csv") if (folder / "scores.csv").exists() else _scores_of(metrics, summary)
-    return Run(folder, name, facts, summary, metrics, scores, _progress(folder / "progress.csv"))
-
-
-def _scores_of(metrics: list[Row], summary: dict) -> list[Row]:
-    return [{"checkpoint": summary.get("shown", "honest"), "predictor": summary["deployed"], **row} for row in metrics]
+    run = read_finished_run(folder)
+    return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, _progress(folder / "progress.csv"))
 
 
 def _progress(path: Path) -> list[dict[str, str]]:

@@ -201,5 +201,5 @@ def undefined_values(runs: Sequence[Run]) -> dict:
 
 def versions(runs: Sequence[Run]) -> str:
     """Packages with the versions that made the figures."""
-    found = {f"{name} {version}" for run in runs for name, version in run.summary.get("versions", {}).items()}
+    found = {f"{name} {version}" for run in runs for name, version in run.summary.versions.items()}
     return ", ".join(sorted(found))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mednoisy.errors import UserError, did_you_mean
+from mednoisy.evaluation.figures import MetricFigures
 from mednoisy.evaluation.metrics import TABLE_METRICS
 from mednoisy.evaluation.ranking import compare
 from mednoisy.evaluation.statistics import summarise
+from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.report import sentences as wording
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.sentences import counted
@@ -31,15 +32,18 @@ def result_lines(folder: Path | str) -> list[str]:
 
     Args:
         folder: of the run or the evaluation; its `summary.json` is read.
+
+    Raises:
+        UserError: E402, no finished run.
     """
-    summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
-    deployed, unit = summary["deployed"], summary["run"].get("spacing_unit", "mm")
+    summary = read_summary(folder)
+    deployed, unit = summary.deployed, summary.unit
     lines = []
-    for name, checkpoint in summary["checkpoints"].items():
-        figures = checkpoint["predictors"][deployed]
-        shown = [f"{heading} {_mean(figures['all'][metric], metric, unit)}" for metric, heading in SHOWN.items()]
-        of_run = "" if checkpoint["step"] is None else f"{name} (step {checkpoint['step']}), {deployed}, "
-        where = f"{of_run}{counted(figures['cases'], 'case')}"
+    for name, checkpoint in summary.checkpoints.items():
+        figures = checkpoint.predictors[deployed]
+        shown = [f"{heading} {_mean(figures.over_classes[metric], metric, unit)}" for metric, heading in SHOWN.items()]
+        of_run = "" if checkpoint.step is None else f"{name} (step {checkpoint.step}), {deployed}, "
+        where = f"{of_run}{counted(figures.cases, 'case')}"
         lines.append(f"{where}: {', '.join(shown)}")
     return lines
 
@@ -109,8 +113,8 @@ def _rank_row(entry: Mapping[str, Any], metric: str) -> dict[str, str]:
     }
 
 
-def _mean(figures: Mapping[str, Any], metric: str, unit: str) -> str:
-    if figures["mean"] is None:
+def _mean(figures: MetricFigures, metric: str, unit: str) -> str:
+    if figures.mean is None:
         return "undefined"
-    value = f"{figures['mean']:.3f}" if metric == "dice" else f"{figures['mean']:.2f} {unit}"
-    return value + (f" ({figures['undefined']} undefined)" if figures["undefined"] else "")
+    value = f"{figures.mean:.3f}" if metric == "dice" else f"{figures.mean:.2f} {unit}"
+    return value + (f" ({figures.undefined} undefined)" if figures.undefined else "")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
+from mednoisy.evaluation.undefined_values import defined
 from mednoisy.report import sentences as wording
 
 Columns = Sequence[str] | Mapping[str, str]
@@ -102,7 +102,7 @@ def score_rows(figures_by_run: Mapping[str, Mapping], unit: str) -> tuple[list[d
 
 def mean_and_deviation(values: Sequence[float | None], decimals: int) -> str | None:
     """Mean ± standard deviation (divisor n - 1) of the defined values, the mean alone of one, None of none."""
-    known = [value for value in values if value is not None and not math.isnan(value)]
+    known = defined(values).tolist()
     if not known:
         return None
     mean = f"{statistics.fmean(known):.{decimals}f}"
