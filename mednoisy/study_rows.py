@@ -125,4 +125,4 @@ def _words(settings: Mapping[str, Any]) -> list[str]:
 
 def _safe(text: str) -> str:
     """The text without what a path or a shell would take for something else."""
-    return re.sub(r"[^\w.=+-]+", "_", text).strip("_")
+    return re.sub(r"[^\w.=+-]+", "_", text).replace("=_", "=").strip("_")
