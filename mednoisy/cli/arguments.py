@@ -6,8 +6,9 @@ import argparse
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
+from mednoisy.argument_parser import Parser
 from mednoisy.errors import UserError
 
 
@@ -22,14 +23,6 @@ class Command(Protocol):
 
     def run(self, options: argparse.Namespace) -> int:
         """Do it; the exit code."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Refuses arguments as everything else is refused: in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError E100."""
-        raise UserError("E100", message.replace("\n", " "), f"See {self.prog} --help")
 
 
 class CommandParser(Parser):

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from mednoisy import __version__
+from mednoisy.argument_parser import Parser
 from mednoisy.cli import check, compare, demo, evaluate, predict, prepare, report, study, train
-from mednoisy.cli.arguments import Command, CommandParser, Parser
+from mednoisy.cli.arguments import Command, CommandParser
 from mednoisy.errors import DONE_IN_PART, UserError
 
 COMMANDS: dict[str, Command] = {
