@@ -137,6 +137,6 @@ def test_a_run_of_two_processes_goes_on_on_two(dataset, tmp_path, capsys):
     assert "E316 the run was on 2 processes, this is on 1" in capsys.readouterr().err
     subprocess.run([*start, "train", "--resume", str(run)], check=True, capture_output=True)
     assert_same(kept(run), before)
-    assert main(train_arguments(dataset, alone)) == 0
+    assert main([*train_arguments(dataset, alone), "--set", "batch_size=1"]) == 0
     done = subprocess.run([*start, "train", "--resume", str(alone)], capture_output=True, text=True)
     assert "E316 the run was on 1 processes, this is on 2" in done.stderr
