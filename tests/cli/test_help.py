@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mednoisy import cli
-from mednoisy.cli import COMMANDS, main
-from mednoisy.composition.workflow import known, prepared_datasets
+from mednoisy.cli import COMMANDS, main, parser
+from mednoisy.cli.entry import EXAMPLES
+from mednoisy.composition.workflow import find, known, prepared_datasets
+from mednoisy.study_rows import Row
 
 PROGRAM = "import sys\nfrom mednoisy.cli import main\ntry:\n  main(sys.argv[1:])\nexcept SystemExit: pass\n"
 PROGRAM += "print('heavy:', sorted({'torch', 'monai', 'numpy', 'yaml', 'matplotlib'} & set(sys.modules)))"
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [EXAMPLES, *(command.EXAMPLE for command in COMMANDS.values()), *(page.read_text("utf-8") for page in PAGES)]
+CALLS = {line for text in TEXTS for line in re.findall(r"^ *(mednoisy .*)$", text, re.MULTILINE)}
+CALLS = sorted(line for line in CALLS if not line.endswith(" ..."))  # patterns
 
 
 def shown(capsys: pytest.CaptureFixture, command: str) -> str:
@@ -48,6 +59,28 @@ def test_the_help_of_a_command_is_light_too(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example(command, capsys):
     assert "example: mednoisy " + command in shown(capsys, command)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_examples_of_help_and_pages_can_be_called(call):
+    """Options are there; bundles, methods, recipes and datasets are those of the package, or files of a page."""
+    options = vars(parser().parse_args(shlex.split(call.partition(" > ")[0])[1:]))
+    rows = [Row.parse(text) for text in options.get("methods") or ()]
+    methods, recipes = options.get("method"), options.get("recipe")
+    names = {
+        "bundle": [options.get("bundle"), *options.get("bundles", ())],
+        "method": [*(methods if isinstance(methods, list) else [methods]), *(row.method for row in rows)],
+        "recipe": [*(recipes if isinstance(recipes, list) else [recipes]), *(row.recipe for row in rows)],
+    }
+    if options.get("resume") and options.get("output") is None:
+        del names["bundle"]  # it is a run's folder
+    for kind, given in names.items():
+        for name in given:
+            if name is not None and not name.endswith(".yaml"):
+                find(kind, name)
+    if options["command"] == "prepare":
+        assert options["dataset"] in prepared_datasets()
+    assert options.get("file") is None or (ROOT / options["file"]).is_file()
 
 
 def test_every_module_with_options_is_a_command():
