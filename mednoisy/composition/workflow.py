@@ -7,13 +7,15 @@ import logging
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mednoisy.composition.catalogue import PAGE, bundles_folder, find, known
 from mednoisy.composition.config_errors import at_fault
-from mednoisy.composition.config_files import SEPARATOR, read_config
+from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, siblings
 from mednoisy.composition.settings import checked_path, is_literal
 from mednoisy.composition.stacking import about, reachable, stacked
 from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
@@ -25,6 +27,28 @@ class Composition:
 
     config_files: Sequence[Path]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def config(self) -> Config:
+        """All entries of the config files, merged as MONAI does, without the overrides."""
+        merged: Config = {}
+        for path in self.config_files:
+            merge(merged, read_config(path), path)
+        return merged
+
+    def check_overrides(self) -> None:
+        """Refuse values for entries that are not there, or to which nothing refers (E103)."""
+        config = deepcopy(self.config)
+        for key, value in self.overrides.items():
+            if siblings(config, key) is not None:
+                raise _unknown(key, list(config))
+            merge(config, {key: value}, "an override")
+        reached = reachable(config)
+        for key in self.overrides:
+            if SEPARATOR.split(key)[0] not in reached:
+                method = config.get("method_name", "this method")
+                cause = f"nothing in this configuration, of method {method!r}, refers to {key!r}"
+                raise UserError("E103", cause, "Drop it, or choose a method that has a use for it")
 
     @property
     def meta_file(self) -> Path | None:
@@ -48,6 +72,7 @@ class Composition:
         Raises:
             UserError: E103, an override names no entry of the configuration, or one that nothing refers to.
         """
+        self.check_overrides()
         from monai.bundle import ConfigWorkflow
 
         with _without_remarks("monai.bundle.workflows"):
@@ -57,21 +82,9 @@ class Composition:
                 logging_file=False,
                 workflow_type="train",
             )
-        known_entries = workflow.parser.get()
         for key, value in self.overrides.items():
-            if key not in workflow.parser:
-                raise _unknown(key, list(known_entries))
             workflow.parser[key] = value
-        self._refuse_without_effect(known_entries)
         return workflow
-
-    def _refuse_without_effect(self, config: Mapping[str, Any]) -> None:
-        reached = reachable(config)
-        for key in self.overrides:
-            if SEPARATOR.split(key)[0] not in reached:
-                method = config.get("method_name", "this method")
-                cause = f"nothing in this configuration, of method {method!r}, refers to {key!r}"
-                raise UserError("E103", cause, "Drop it, or choose a method that has a use for it")
 
     def run(self, run_id: str = "run") -> Any:
         """Do what `monai.bundle run` does, and keep the merged configuration in the run folder.

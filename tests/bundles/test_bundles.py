@@ -47,6 +47,14 @@ def configs(bundle: str) -> Path:
     return bundles_folder() / bundle / "configs"
 
 
+def test_bundles_methods_and_recipes_are_found():
+    """Each kind in its own folder, and the recipe that is the bundle itself."""
+    assert {"phantom", "left_atrium"} <= set(BUNDLES)
+    assert {"supervised", "sdcl"} <= set(METHODS)
+    assert RECIPES[-1] == "default"
+    assert not {*BUNDLES} & {*METHODS, *RECIPES, "methods", "recipes"}
+
+
 @pytest.mark.parametrize("bundle", BUNDLES)
 def test_a_bundle_has_what_the_zoo_asks_for(bundle):
     files = ["LICENSE", "docs/README.md", *(f"configs/{name}.yaml" for name in ("train", "evaluate", "inference"))]
