@@ -25,8 +25,8 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("page", "made"),
     [
-        ("own_dataset.md", ["comparison.html", "predictions/student/disc39.png", "runs/supervised/report.html"]),
-        ("own_method.md", ["studies/entropy/table.md", "studies/entropy/comparison.html"]),
+        ("tutorials/own_dataset.md", ["comparison.html", "predictions/student/disc39.png", "runs/supervised/report.html"]),
+        ("tutorials/own_method.md", ["studies/entropy/table.md", "studies/entropy/comparison.html"]),
     ],
 )
 def test_a_page_can_be_followed(page, made, tmp_path):

@@ -1,6 +1,6 @@
 """What an evaluation leaves in its folder, however it was started: rows of figures and `summary.json`.
 
-`summary.json`, schema 2 (docs/evaluation.md lists its entries for users):
+`summary.json`, schema 2 (docs/reference/summary_file.md lists its entries for users):
 
 - `schema`: 2. Schema 1 is the same without `shown`, `codes`, `mapping`, `failed` and `notes`.
 - `run`: facts in the order shown. A training run has `method`; `title` overrides the name made from the others.
