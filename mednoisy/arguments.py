@@ -83,7 +83,7 @@ def _add_set(command: argparse.ArgumentParser) -> None:
 
 def _add_dataset(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--dataset", type=Path, metavar="FILE", help="overlay for data unlike the bundle's, docs/tutorials/own_dataset.md"
+        "--dataset", type=Path, metavar="FILE", help="overlay for other data, docs/tutorials/own_dataset.md"
     )
 
 
