@@ -214,7 +214,7 @@ def _name(node: ast.expr) -> str:
         case ast.BoolOp(values=[first, *_]) | ast.GeneratorExp(elt=first) | ast.ListComp(elt=first):
             return _name(first)
         case _:
-            return "value"
+            return "…"
 
 
 def _escaped(text: str) -> str:
