@@ -6,6 +6,7 @@ A hook of MkDocs; `picture` is for tests. The picture brings its own ground, so 
 from __future__ import annotations
 
 import configparser
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -40,12 +41,12 @@ GAP, PITCH = 12, 64  # between layers; from one step of the way to the next
 
 
 def layers() -> list[list[str]]:
-    """The modules of each layer, top first, as import-linter checks them; what is not there yet is left out."""
+    """The modules of each layer, top first, as import-linter checks them; without `__main__` and what is not there yet."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     lines = config["importlinter:contract:downward"]["layers"].split("\n")
-    rows = [[name.strip().removeprefix("mednoisy.") for name in line.split(":")] for line in lines if line.strip()]
-    return [kept for row in rows if (kept := [name for name in row if not name.startswith("(")])]
+    rows = [[name.strip().removeprefix("mednoisy.") for name in re.split("[:|]", line)] for line in lines]
+    return [kept for row in rows if (kept := [name for name in row if re.match("[a-z]", name)])]
 
 
 def picture() -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from docs.generate import architecture, command_line
 from docs.generate.offline import loads
-from mednoisy.arguments import parser
+from mednoisy.cli import parser
 
 ROOT = command_line.ROOT
 GENERATED = {command_line.PAGE, "reference/error_codes.md", architecture.PICTURE}
