@@ -20,7 +20,7 @@ import numpy as np
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.errors import UserError
 
-from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist, told
+from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist
 
 SPLIT = Path(__file__).parent / "splits" / "acdc.json"
 LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
@@ -69,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; its exit code."""
     description = (__doc__ or "").split("\n")[0]
     parser = command_line("acdc", description, "folder with images/ and labels/, or with the folders of patients")
-    arguments = parser.parse_args(argv)
-    return run_command(lambda: told(prepare(arguments.raw, arguments.out, arguments.workers)))
+    return run_command(parser, argv, lambda given: prepare(given.raw, given.out, given.workers))
 
 
 def _jobs(patient: str, raw: Path, out: Path) -> list[CineJob]:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 from tqdm import tqdm
 
+from mednoisy.argument_parser import Parser
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.draws import Draw
 from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti, write_picture
@@ -189,10 +190,12 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
     return len(todo)
 
 
-def run_command(command: Callable[[], str]) -> int:
-    """Print what `command` returns; a fault becomes one line on stderr. The exit code."""
+def run_command(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None, prepare: Callable[[argparse.Namespace], Path]
+) -> int:
+    """Parse, prepare and print what the datalist holds; a fault becomes one line on stderr. The exit code."""
     try:
-        print(command())
+        print(_contents(prepare(parser.parse_args(arguments))))
     except UserError as error:
         print(f"mednoisy: {error}", file=sys.stderr)
         return error.exit_code
@@ -222,7 +225,7 @@ def save_datalist(datalist: Datalist, out: Path) -> Path:
     return path
 
 
-def told(path: Path) -> str:
+def _contents(path: Path) -> str:
     """A line for the terminal: how many cases each section holds, and the protocol."""
     datalist = Datalist.load(path)
     counts = ", ".join(f"{len(cases)} {section}" for section, cases in datalist.sections.items() if cases)
@@ -231,7 +234,7 @@ def told(path: Path) -> str:
 
 def command_line(module: str, description: str, raw: str) -> argparse.ArgumentParser:
     """A parser of RAW, OUT and --workers; `raw` says what RAW holds."""
-    parser = argparse.ArgumentParser(prog=f"python -m data_prep.{module}", description=description)
+    parser = Parser(prog=f"mednoisy prepare {module}", description=description)
     parser.add_argument("raw", type=Path, help=raw)
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")

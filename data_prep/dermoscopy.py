@@ -16,7 +16,7 @@ from pathlib import Path
 from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
 
-from .common import command_line, folders, run_command, told
+from .common import command_line, folders, run_command
 from .pictures import PARTS, Source, prepare_pictures, sources_of_split
 
 OFFICIAL = {  # images and masks of each part
@@ -61,8 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     description = (__doc__ or "").split("\n")[0]
     parser = command_line("dermoscopy", description, "folder with images/, masks/ and split.json, or an ISIC archive's")
     parser.add_argument("--seed", type=int, default=0, help="of the order in which cases are labeled (default: 0)")
-    arguments = parser.parse_args(argv)
-    return run_command(lambda: told(prepare(arguments.raw, arguments.out, arguments.seed, arguments.workers)))
+    return run_command(parser, argv, lambda given: prepare(given.raw, given.out, given.seed, given.workers))
 
 
 def _official(raw: Path) -> tuple[dict[str, list[Source]], str]:

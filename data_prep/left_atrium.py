@@ -19,7 +19,7 @@ import h5py
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.errors import UserError
 
-from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist, told
+from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist
 
 SPLIT = Path(__file__).parent / "splits" / "left_atrium.json"
 SPACING_MM = 0.625  # of all published files; the HDF5 files do not state it
@@ -69,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     description = (__doc__ or "").split("\n")[0]
     parser = command_line("left_atrium", description, "folder with images/ and labels/, or with ID/mri_norm2.h5")
     parser.add_argument("--spacing", type=float, help="millimetres along every axis (default: native, 0.625)")
-    arguments = parser.parse_args(argv)
-    return run_command(lambda: told(prepare(arguments.raw, arguments.out, arguments.spacing, arguments.workers)))
+    return run_command(parser, argv, lambda given: prepare(given.raw, given.out, given.spacing, given.workers))
 
 
 def _job(case: str, raw: Path, out: Path, spacing: float | None) -> VolumeJob | None:

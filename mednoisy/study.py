@@ -1,4 +1,4 @@
-"""A grid of runs on one dataset: method x recipe x labels x seed, one table, resumable at the first missing run."""
+"""A grid of runs on one dataset: rows x labels x seed, one table, resumable at the first missing run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +20,12 @@ from mednoisy.files import write_text
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.text_tables import markdown_table, mean_and_deviation
+from mednoisy.study_rows import Cell, Row, grid
 
 ROW_COLUMNS = (
-    "run", "method", "recipe", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
+    "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
     *MAIN_METRICS, "undefined",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a study."""
-
-    method: str
-    recipe: str
-    labeled: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Its folder's name."""
-        method = Path(self.method).stem
-        recipe = "" if self.recipe == "default" else f"-{Path(self.recipe).stem}"
-        return f"{method}{recipe}-{self.labeled}-labeled-seed{self.seed}"
 
 
 @dataclass
@@ -57,9 +40,8 @@ class Study:
         data: the prepared dataset.
         output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md` and `comparison.html`;
             where cases name two or more centres also `groups.md`.
-        methods: `METHOD` or `METHOD:RECIPE`, the first is the baseline.
-        labeled, seeds: the rest of the grid; labels vary slowest and methods fastest, so that the first seed's
-            rows are there first.
+        methods: the rows, in full or as `Row.parse` reads them; the first is the baseline.
+        labeled, seeds: the rest of the grid.
         steps: of each run, over all its stages.
         validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
         settings: entries of the configuration that all runs share.
@@ -70,7 +52,7 @@ class Study:
     bundle: str
     data: Path
     output: Path
-    methods: Sequence[str]
+    methods: Sequence[str | Row]
     labeled: Sequence[int]
     seeds: Sequence[int]
     steps: int
@@ -80,13 +62,14 @@ class Study:
     threads: int | None = None
 
     @property
+    def table_rows(self) -> list[Row]:
+        """The rows, in order."""
+        return [Row.parse(row) if isinstance(row, str) else row for row in self.methods]
+
+    @property
     def cells(self) -> list[Cell]:
         """All runs, in order."""
-        grid = product(self.labeled, self.seeds, self.methods)
-        pairs = [(*method.partition(":")[::2], labeled, seed) for labeled, seed, method in grid]
-        return list(
-            dict.fromkeys(Cell(method, recipe or "default", labeled, seed) for method, recipe, labeled, seed in pairs)
-        )
+        return grid(self.table_rows, self.labeled, self.seeds)
 
     @property
     def table_file(self) -> Path:
@@ -113,13 +96,28 @@ class Study:
         return failed
 
     def _check(self) -> None:
-        for cell in self.cells:
-            compose(self.bundle, cell.method, cell.recipe, dataset=self.dataset)
+        for row in self.table_rows:
+            compose(self.bundle, row.method, row.recipe, dataset=self.dataset)
+            row.check_name()
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:
-            raise UserError("E352", f"{count} rows would be called {name}", "Rename an overlay's file")
+            plain = not any(cell.row.settings or cell.row.name for cell in self.cells if cell.name == name)
+            cure = "Rename an overlay's file" if plain else "Give one of them a `name` of its own in a file of rows"
+            raise UserError("E352", f"{count} rows would be called {name}", cure)
         checked_path(self.output, "--output")
         known = self.output / "study.json"
+        fixed = self._fixed()
+        before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else fixed
+        rows = before.pop("rows", {})
+        for key in sorted({*before, *fixed}):
+            self._compare(key, before.get(key), fixed.get(key))
+        for row in self.table_rows:
+            definition = row.definition
+            self._compare(f"row {row.folder!r}", rows.setdefault(row.folder, definition), definition)
+        write_text(known, json.dumps({**fixed, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+
+    def _fixed(self) -> dict[str, Any]:
+        """What all calls of a study have in common."""
         fixed = {
             "bundle": self.bundle,
             "data": checked_path(self.data, "--data"),
@@ -129,16 +127,15 @@ class Study:
         }
         if self.dataset is not None:
             fixed["dataset"] = checked_path(self.dataset, "--dataset")
-        before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else fixed
-        for key in sorted({*before, *fixed}):
-            value = fixed.get(key)
-            if before.get(key) != value:
-                raise UserError(
-                    "E351",
-                    f"the study in {self.output} has {key} {before.get(key)!r}, this one {value!r}",
-                    "Go on with the same settings, or give another --output",
-                )
-        write_text(known, json.dumps(fixed, indent=1, ensure_ascii=False) + "\n")
+        return fixed
+
+    def _compare(self, key: str, before: Any, now: Any) -> None:
+        if before != now:
+            raise UserError(
+                "E351",
+                f"the study in {self.output} has {key} {before!r}, this one {now!r}",
+                "Go on with the same settings, or give another --output",
+            )
 
     def folder(self, cell: Cell) -> Path:
         return self.output / "runs" / cell.name
@@ -148,14 +145,17 @@ class Study:
 
     def _command(self, cell: Cell) -> list[str]:
         folder = self.folder(cell)
-        command = [sys.executable, "-m", "mednoisy", "train", self.bundle, "--data", str(self.data)]
+        command = [sys.executable, "-m", "mednoisy", "train"]
+        if (folder / "config.yaml").is_file():
+            return [*command, "--resume", str(folder)]
+        command += [self.bundle, "--data", str(self.data)]
         command += ["--output", str(folder), "--method", cell.method, "--recipe", cell.recipe]
         command += ["--labeled", str(cell.labeled), "--seed", str(cell.seed), "--steps", str(self.steps)]
         if self.dataset is not None:
             command += ["--dataset", str(self.dataset)]
         if self.validation is not None:
             command += ["--validation", str(self.validation)]
-        for key, value in self.settings.items():
+        for key, value in {**self.settings, **cell.row.settings}.items():
             command += ["--set", f"{key}={value!r}"]
         return command + (["--resume"] if (folder / "run.json").is_file() else [])
 
@@ -190,14 +190,17 @@ class Study:
         rows = self.rows()
         if not rows:
             return
-        write_metrics(self.output / "rows.csv", rows, ROW_COLUMNS)
+        row_of = {cell.name: cell.row for cell in self.cells}
+        listed = [row | {"settings": row_of[row["run"]].listed_settings} for row in rows]
+        write_metrics(self.output / "rows.csv", listed, ROW_COLUMNS)
         done = [cell for cell in self.cells if self._finished(cell)]
         folders = [self.folder(cell) for cell in done]
         runs = read_runs(folders)
-        write_text(self.table_file, study_table(rows, runs[0].unit))
+        titled = [row | {"method": row_of[row["run"]].title} for row in rows]
+        write_text(self.table_file, study_table(titled, runs[0].unit))
         groups: dict[tuple[int, str, str], list[Run]] = defaultdict(list)
         for cell, run in zip(done, runs, strict=True):
-            groups[cell.labeled, Path(cell.method).stem, Path(cell.recipe).stem].append(run)
+            groups[cell.labeled, cell.row.title, Path(cell.recipe).stem].append(run)
         if by_centre := seeds_by_centre(groups):
             write_text(self.output / "groups.md", by_centre)
         from mednoisy.report.run_page import write_report

@@ -11,9 +11,9 @@ from torch.nn import Module
 
 from mednoisy.composition.workflow import of_run
 from mednoisy.data.images import case_name
+from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.noisy_student_rounds import Teacher
-from mednoisy.errors import UserError
 from mednoisy.inference.prediction import predict_files
 from mednoisy.report.reading.runs import read_runs
 
@@ -24,14 +24,10 @@ def predict_with_run(
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
 
     Raises:
-        UserError: as `of_run`, `checkpoint.load`, `read_runs` (E402, it is not finished) and `predict_files`; E201,
-            before any work, a missing image.
+        UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load` and `predict_files`.
     """
-    for image in images:
-        if not image.is_file():
-            raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
+    check_prediction(folder, images)
     parser = of_run(folder, overrides).workflow().parser
-    read_runs([folder])  # of an unfinished one, an earlier stage's network could pass for the last one's
     parser.parse(reset=True)
     device = parser.get_parsed_content("device")
     deployed, network, _ = _deployed(parser, folder)

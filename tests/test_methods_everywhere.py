@@ -1,18 +1,20 @@
-"""Every method on the published networks: any number of classes, 2D and 3D, any patch that the network halves."""
+"""Every method, by class and by overlay, on the published networks: any classes, 2D and 3D, any patch they halve."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
+from mednoisy.composition.workflow import compose, known
 from mednoisy.data.batch import Batch
+from mednoisy.engines.stages import Stage
 from mednoisy.engines.student_optimisers import StudentOptimisers
 from mednoisy.methods.bcp import BCP
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
@@ -38,8 +40,8 @@ class Setting(NamedTuple):
     classes: int
     channels: int
     patch: tuple[int, ...]
-    network: Callable[[], nn.Module]
-    partner: Callable[[], nn.Module]
+    network: partial
+    partner: partial
 
 
 SETTINGS = {  # no patch is a square or a cube, or has the published size
@@ -66,8 +68,8 @@ SETTINGS = {  # no patch is a square or a cube, or has the published size
 }
 ALWAYS = CutMixRule(probability=1.0)
 PUBLISHED = {"teacher_mode": "train", "box": BoxRule(last_included=False)}
-# Of a network a, its twin b and a partner p.
-METHODS = {
+# Of a network a, its twin b and a partner p; those of the overlays are found below.
+CLASSES = {
     "supervised": lambda a, b, p: Supervised(a),
     "copy_paste": lambda a, b, p: SupervisedCopyPaste({"a": a, "b": p}),
     "copy_paste_per_region": lambda a, b, p: SupervisedCopyPaste({"a": a}, both_directions=False, loss="per_region"),
@@ -91,9 +93,43 @@ METHODS = {
     "sdcl_two_teachers": lambda a, b, p: SDCL(a, p, teachers="each", dice="batch_squared"),
     "sdcl_published": lambda a, b, p: SDCL(a, p, **PUBLISHED),
 }
-LABELED_ONLY = {"supervised", "copy_paste", "copy_paste_per_region", "teacher_training"}
+LABELED_ONLY = {"supervised", "copy_paste", "copy_paste_per_region", "teacher_training"}  # of CLASSES
 DRAWS_NOTHING = {"supervised", "cps", "teacher_training", "online_labels", "hard_labels"}
 DRAWS_NOTHING |= {"unimatch_at_95"}  # of a network that is nowhere so sure
+
+
+def config_of(network: partial) -> dict[str, Any]:
+    """What stands in a configuration for a network of `SETTINGS`."""
+    arguments = dict(zip(("spatial_dims", "in_channels", "num_classes"), network.args, strict=True))
+    return {"_target_": f"{network.func.__module__}.{network.func.__qualname__}", **arguments, **network.keywords}
+
+
+def stages_of(overlay: str, setting: str) -> list[Stage]:
+    """The stages of an overlay that comes with the package, on the networks of a setting."""
+    parser = ConfigParser()
+    parser.read_config([str(path) for path in compose("phantom", overlay).config_files])
+    parser["network_def"] = config_of(SETTINGS[setting].network)
+    if not isinstance(parser["partner_def"], str):  # else it is a twin of network_def
+        parser["partner_def"] = config_of(SETTINGS[setting].partner)
+    for key in ("patch_size", "stride"):
+        parser[key] = list(SETTINGS[setting].patch)
+    return parser.get_parsed_content("stages")
+
+
+def overlays_stages() -> dict[str, tuple[str, int]]:
+    """OVERLAY/STAGE to overlay and place of the stage, for every overlay; stages of equal methods once."""
+    found: dict[str, tuple[str, int]] = {}
+    for overlay in known("method"):
+        seen = set()
+        for place, stage in enumerate(stages_of(overlay, "3d_three_classes")):
+            kind = type(stage.method())
+            if kind not in seen:
+                found[f"{overlay}/{stage.name}"] = overlay, place
+            seen.add(kind)
+    return found
+
+
+OVERLAYS = overlays_stages()
 
 
 @pytest.fixture(params=SETTINGS)
@@ -101,7 +137,7 @@ def setting(request) -> str:
     return request.param
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=[*CLASSES, *OVERLAYS])
 def name(request) -> str:
     return request.param
 
@@ -111,7 +147,10 @@ def made(name: str, setting: str) -> Method:
     of = SETTINGS[setting]
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return METHODS[name](of.network(), of.network(), of.partner()).train()
+        if name in CLASSES:
+            return CLASSES[name](of.network(), of.network(), of.partner()).train()
+        overlay, place = OVERLAYS[name]
+        return stages_of(overlay, setting)[place].method().train()
 
 
 def batch_at(setting: str, number: int = 0, crops: int = 4) -> Batch:
@@ -197,7 +236,7 @@ def test_no_loss_reaches_another_network(name):
 
 
 def test_the_draw_alone_decides(name):
-    """Without dropout layers equal steps are equal, whatever the global generator did; another number is not."""
+    """Without dropout layers equal steps are equal, whatever the global generator did; of classes another is not."""
     method, batch = made(name, "2d_no_dropout"), batch_at("2d_no_dropout")
 
     def totals(number: int) -> list[float]:
@@ -206,7 +245,8 @@ def test_the_draw_alone_decides(name):
     first = totals(7)
     torch.rand(3)
     assert totals(7) == first
-    assert (totals(8) == first) == (name in DRAWS_NOTHING)
+    if name in CLASSES:
+        assert (totals(8) == first) == (name in DRAWS_NOTHING)
 
 
 def test_labels_come_from_the_weak_view(name):
@@ -221,7 +261,12 @@ def test_labels_come_from_the_weak_view(name):
     far = replace(batch, unlabeled=batch.unlabeled + 1000, unlabeled_weak=batch.unlabeled_weak - 1000)
     method(far, step_at())
     assert all(images.max() < 0 for images in seen["teacher"])
-    assert (max(images.max() for images in seen["student"]) > 900) == (name not in LABELED_ONLY)
+    if name in CLASSES:
+        labeled_only = name in LABELED_ONLY
+    else:
+        overlay, place = OVERLAYS[name]
+        labeled_only = stages_of(overlay, "3d_three_classes")[place].unlabeled == 0
+    assert (max(images.max() for images in seen["student"]) > 900) != labeled_only
 
 
 @pytest.mark.parametrize("setting", ["2d_four_classes", "3d_batch_norm"])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mednoisy import study as study_module
 from mednoisy.cli import main
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.study import Study, study_table
-from tests.small_runs import SMALL, small_dataset
+from mednoisy.study_rows import Row
+from tests.small_runs import SMALL, as_arguments, small_dataset
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +88,80 @@ def test_a_study_runs_what_is_missing_and_nothing_else(dataset, tmp_path, starte
 
 
 def test_an_interrupted_run_goes_on(dataset, tmp_path, started):
-    """A folder that holds a run without a report is resumed."""
+    """A folder that holds a run without a report is resumed, by what it holds alone where it holds all."""
     study = small_study(dataset, tmp_path / "study", methods=["supervised"])
     study.run()
-    (study.folder(study.cells[0]) / "report.html").unlink()
+    folder = study.folder(study.cells[0])
+    (folder / "report.html").unlink()
     assert study.run() == []
-    assert ["--resume" in command for command in started] == [False, True]
+    assert started[1][3:] == ["train", "--resume", str(folder)]
+    (folder / "report.html").unlink()
+    (folder / "config.yaml").unlink()
+    assert study.run() == []
+    assert started[2] == [*started[0], "--resume"]
+
+
+def test_rows_with_settings_of_their_own(dataset, tmp_path, started):
+    """They are told apart in folders, rows and table, and win over the study's settings."""
+    rows = ["supervised", "supervised width=3", Row("supervised", settings={"width": 4}, name="wide")]
+    study = small_study(dataset, tmp_path, methods=rows)
+    assert study.run() == []
+    names = ["supervised", "supervised-width=3", "wide"]
+    assert [path.name for path in sorted((tmp_path / "runs").iterdir())] == [f"{n}-2-labeled-seed0" for n in names]
+    configs = [yaml.safe_load((study.folder(cell) / "config.yaml").read_text()) for cell in study.cells]
+    assert [config["width"] for config in configs] == [2, 3, 4]
+    with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as stream:
+        listed = [(row["method"], row["settings"]) for row in csv.DictReader(stream) if row["checkpoint"] == "final"]
+    assert listed == [("supervised", ""), ("supervised", "width=3"), ("supervised", "width=4")]
+    lines = [line.split("|")[2].strip() for line in study.table_file.read_text().splitlines()[2:]]
+    assert lines == ["supervised", "supervised width=3", "wide"]
+    groups = (tmp_path / "groups.md").read_text()
+    assert all(f"| {title} |" in groups for title in lines)
+    assert study.run() == []
+    assert len(started) == 3
+
+    known = len(started)
+    for changes, told in (
+        ({"methods": [Row("supervised", settings={"width": 5}, name="wide")]}, "E351 .* has row 'wide' .*4', this one"),
+        ({"methods": [Row("copy_paste", name="supervised")]}, "E351 .* has row 'supervised' 'supervised:default'"),
+        ({"methods": ["supervised width=3", Row("copy_paste", name="supervised-width=3")]}, "E352 2 rows would be"),
+    ):
+        with pytest.raises(UserError, match=told):
+            small_study(dataset, tmp_path, **changes).run()
+    assert len(started) == known
+
+
+def test_a_study_from_a_file_and_its_page(dataset, tmp_path, started, monkeypatch, capsys):
+    """`mednoisy study --file`, then `benchmarks/study_page.py` between what else the page says."""
+    settings = {key: value for key, value in SMALL.items() if key != "device"} | {"val_interval": 1}
+    study = {"bundle": "phantom", "rows": ["supervised", "copy_paste"], "labeled": [2], "steps": 2, "validation": 1}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(study | {"settings": settings}))
+    file, output, page = tmp_path / "small.yaml", tmp_path / "study", tmp_path / "page.md"
+    assert main(["study", "--file", str(file), "--data", str(dataset), "--output", str(output)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(output / "table.md")
+
+    start, end = "<!-- small, made by benchmarks/study_page.py -->", "<!-- end -->"
+    page.write_text(f"before\n{start}\nold\n{end}\nafter\n")
+    script = Path(__file__).parents[1] / "benchmarks" / "study_page.py"
+    monkeypatch.setattr(sys, "argv", [str(script), str(file), str(output), str(page)])
+    runpy.run_path(str(script), run_name="__main__")
+    text = page.read_text()
+    assert text.startswith(f"before\n{start}\n\n")
+    assert text.endswith(f"{end}\nafter\n")
+    assert "old" not in text
+    assert (output / "table.md").read_text() in text
+    assert "| 2 | copy_paste | supervised |" in text
+    for name in ("small_steps.png", "small_cases.png"):
+        assert f"({name})" in text
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_in_a_file_of_their_own(dataset, tmp_path, started):
+    (tmp_path / "rows.yaml").write_text("- {method: supervised, settings: {width: 3}, name: wide}\n")
+    arguments = ["--labeled", "2", "--steps", "2", *as_arguments(SMALL), "--rows", str(tmp_path / "rows.yaml")]
+    places = ["--data", str(dataset), "--output", str(tmp_path / "study")]
+    assert main(["study", "phantom", *places, *arguments]) == 0
+    assert "| wide |" in (tmp_path / "study" / "table.md").read_text()
 
 
 def test_a_failed_run_is_told_and_the_others_are_run(dataset, tmp_path, started, capsys):

@@ -41,7 +41,7 @@ GAP, PITCH = 12, 64  # between layers; from one step of the way to the next
 
 
 def layers() -> list[list[str]]:
-    """The modules of each layer, top first, as import-linter checks them; without `__main__` and what is not there yet."""
+    """The modules of each layer, top first, without `__main__` and what is not there yet."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     lines = config["importlinter:contract:downward"]["layers"].split("\n")

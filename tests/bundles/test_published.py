@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from mednoisy.composition.workflow import compose, known
+from mednoisy.composition.workflow import compose
 from mednoisy.data.batch import Batch
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.data.training_stream import ListedPairs, TrainingStream, shuffled
@@ -92,12 +92,6 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]
 def run(request: pytest.FixtureRequest, runs: dict[str, Run]) -> Run:
     """A run of each method."""
     return runs[request.param]
-
-
-def test_no_published_method_is_forgotten():
-    """The others are tried in `test_semi_supervised_overlays` and `test_noisy_student`; sdcl_plain is ours."""
-    others = ("ua_mt", "cps", "fixmatch", "unimatch", "offline_labels", "online_labels", "noisy_student", "sdcl_plain")
-    assert sorted([*PREDICTORS, *others]) == known("method")
 
 
 def test_a_run_is_trained_scored_and_in_single_precision(run):

@@ -121,4 +121,6 @@ def test_a_run_keeps_its_whole_configuration(dataset, tmp_path):
 
 
 def test_datasets_that_can_be_prepared():
-    assert prepared_datasets() == ["acdc", "dermoscopy", "left_atrium", "polyp"]
+    """Modules with a command line, not what they share."""
+    assert {"acdc", "dermoscopy", "left_atrium", "polyp"} <= set(prepared_datasets())
+    assert not {"common", "pictures", "__init__"} & set(prepared_datasets())

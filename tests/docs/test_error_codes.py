@@ -13,8 +13,10 @@ from docs.generate.error_codes import GROUPS, PACKAGES, ROOT, Fault, faults, pag
 SHARED = {  # codes of several modules: the one fault that each stands for
     "E100": "arguments that do not parse",
     "E101": "a name that does not exist",
+    "E102": "text that is no ID=VALUE",
     "E103": "an entry that the configuration lacks",
     "E108": "a configuration file, or an argument of `prepare`, that cannot be used",  # two faults, told apart by texts
+    "E113": "options that do not go together",
     "E201": "an image that does not exist",
     "E202": "an image that cannot be read",
     "E207": "two cases that would be one",

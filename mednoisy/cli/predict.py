@@ -1,0 +1,32 @@
+"""`mednoisy predict`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mednoisy.cli.arguments import add_device, device_entry
+from mednoisy.errors import DONE
+
+HELP = "segment images with a run's best checkpoint, on their own grids"
+EXAMPLE = "mednoisy predict runs/sdcl scans/*.nii.gz --output predictions"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument("run", type=Path, help="folder of a finished run")
+    command.add_argument("images", type=Path, nargs="+", help="of the kind that the run was trained on")
+    command.add_argument("--output", type=Path, required=True, help="folder of the label maps (NIfTI; of pictures PNG)")
+    add_device(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict and print the paths of the label maps; the exit code."""
+    from mednoisy.early_checks import check_prediction
+
+    overrides = device_entry(options.device)
+    check_prediction(options.run, options.images)
+    from mednoisy.trained_run import predict_with_run
+
+    print(*predict_with_run(options.run, options.images, options.output, overrides), sep="\n")
+    return DONE

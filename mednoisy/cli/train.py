@@ -1,0 +1,120 @@
+"""`mednoisy train`: a new run, or one that goes on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mednoisy.cli.arguments import (
+    add_dataset,
+    add_device,
+    add_set,
+    check_given,
+    count,
+    device_entry,
+    number,
+    or_path,
+    print_result,
+)
+from mednoisy.errors import DONE, UserError
+
+if TYPE_CHECKING:
+    from mednoisy.composition.workflow import Composition
+
+HELP = "train a bundle's networks by a method, evaluate and report"
+EXAMPLE = (
+    "mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl\n"
+    "  mednoisy train --resume runs/sdcl"
+)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    from mednoisy.composition.workflow import known
+
+    command.add_argument(
+        "bundle",
+        nargs="?",
+        help=f"{or_path(known('bundle'), 'the folder of one')}; with --resume alone, the folder of the run",
+    )
+    command.add_argument("--data", type=Path, help="folder of the prepared dataset (with datalist.json)")
+    command.add_argument("--output", type=Path, help="folder of the run")
+    add_dataset(command)
+    command.add_argument("--method", help=or_path(known("method"), "an overlay's file"))
+    command.add_argument("--recipe", help=or_path(known("recipe"), "an overlay's file"))
+    command.add_argument("--labeled", type=count, help="how many of the labeled cases keep their label")
+    command.add_argument("--validation", type=number, help="cases of the unlabeled pool that choose the checkpoint")
+    command.add_argument(
+        "--pretrained", type=Path, metavar="FILE", help="ImageNet weights (torchvision, timm) to start from"
+    )
+    command.add_argument(
+        "--teacher", type=Path, metavar="RUN", help="finished run that labels noisy_student's first round"
+    )
+    command.add_argument("--steps", type=count, help="training steps over all stages")
+    command.add_argument("--seed", type=number, help="draws initial weights and training (default: 0)")
+    add_device(command)
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the run in a folder; --data if the dataset has moved"
+    )
+    add_set(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, evaluate, report and print the figures; the exit code."""
+    from mednoisy.early_checks import check_composition
+
+    by_folder = options.resume and options.output is None
+    composition = _resumed(options) if by_folder else _composed(options)
+    first = os.environ.get("RANK", "0") == "0"
+    check_composition(composition, main=first)
+    if first:
+        print(composition.command, flush=True)
+    composition.run()
+    if first:
+        print_result(Path(options.bundle) if by_folder else options.output)
+    return DONE
+
+
+def _composed(options: argparse.Namespace) -> Composition:
+    """The run of a bundle under a method and a recipe."""
+    from mednoisy.composition.workflow import checked_path, compose
+
+    check_given({"bundle": options.bundle, "--data": options.data, "--output": options.output}, "train")
+    output = checked_path(options.output, "--output")
+    places: dict[str, Any] = {
+        "dataset_dir": checked_path(options.data, "--data"),
+        "output_dir": output,
+        "model_file": str(Path(output) / "models" / "model.pt"),
+    }
+    if options.resume:
+        places["resume"] = True
+    configs = ("multi_gpu",) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ()  # set by torchrun
+    overrides = places | _entries(options)
+    return compose(options.bundle, options.method, options.recipe or "default", configs, overrides, options.dataset)
+
+
+def _resumed(options: argparse.Namespace) -> Composition:
+    """The run of a folder, from what is kept in it."""
+    from mednoisy.resumed_run import resumed
+
+    check_given({"bundle": options.bundle}, "train")
+    for name in ("method", "recipe", "dataset"):
+        if getattr(options, name) is not None:
+            cause = f"--{name} does not go with the folder of a run alone, which has its own"
+            raise UserError("E113", cause, f"Drop --{name}, or give the bundle, --data and --output as well")
+    return resumed(options.bundle, options.data, _entries(options))
+
+
+def _entries(options: argparse.Namespace) -> dict[str, Any]:
+    """The entries of the configuration that options stand for."""
+    from mednoisy.composition.workflow import checked_path, parse_setting
+
+    names = ("labeled", "validation", "steps", "seed")
+    entries = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.pretrained is not None:
+        entries["pretrained"] = checked_path(options.pretrained, "--pretrained")
+    if options.teacher is not None:
+        entries["teacher_run"] = checked_path(options.teacher, "--teacher")
+    return entries | device_entry(options.device) | dict(parse_setting(text) for text in options.set)

@@ -1,0 +1,73 @@
+"""What can be refused about a run before PyTorch and MONAI are loaded, which takes seconds.
+
+Nothing is decided here: the functions that would refuse later are called earlier, where what they need can be read from
+the configuration as it stands. What they let pass, or what only MONAI can evaluate, is checked again when a run starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mednoisy.composition.config_files import SEPARATOR, read_overlay
+from mednoisy.composition.workflow import Composition, of_run
+from mednoisy.data.datalist import Datalist
+from mednoisy.engines.run_folder import RunFolder
+from mednoisy.errors import UserError
+
+DATALIST = "$Datalist.load(Path(@dataset_dir) / 'datalist.json', @labeled, @validation, codes=len(@label_names))"
+
+
+def check_composition(composition: Composition, main: bool = True) -> None:
+    """Refuse a run whose data are absent or whose output folder is taken.
+
+    Args:
+        main: whether this process would write the run (rank 0).
+
+    Raises:
+        UserError: as `Datalist.load`; E310 to E312, see `RunFolder.check`.
+    """
+    config: dict[str, Any] = {}
+    for path in composition.config_files:
+        config |= read_overlay(path)
+    if any(SEPARATOR.split(key)[0] not in config for key in composition.overrides):
+        return  # such an entry is refused before all else, once MONAI has merged the configuration
+    config |= composition.overrides
+    if config.get("datalist") == DATALIST:
+        _check_datalist(config)
+    output: Any = config.get("output_dir")
+    if not _is_plain(output) or not isinstance(config.get("run_folder"), Mapping):
+        return
+    resume = bool(config.get("resume"))
+    if not resume or not (Path(output) / "run.json").is_file():  # a run that is there is compared once it is read
+        RunFolder(output, resume, main=main).check()
+
+
+def check_prediction(run: Path | str, images: Sequence[Path]) -> None:
+    """Refuse images or a run that are not there.
+
+    Raises:
+        UserError: E201, a missing image; E312 or E108 as `of_run`; E402, the run is not finished.
+    """
+    from mednoisy.data.images import case_name
+    from mednoisy.report.reading.runs import read_runs
+
+    for image in images:
+        if not image.is_file():
+            raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
+    of_run(run)
+    read_runs([run])  # of an unfinished one, an earlier stage's network could pass for the last one's
+
+
+def _check_datalist(config: Mapping[str, Any]) -> None:
+    values: list[Any] = [config.get(name) for name in ("dataset_dir", "labeled", "validation")]
+    names = config.get("label_names")
+    if all(_is_plain(value) for value in values) and isinstance(names, list):
+        folder, labeled, validation = values
+        Datalist.load(Path(folder) / "datalist.json", labeled, validation, codes=len(names))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value of the configuration is what it says, not an expression or another entry's."""
+    return value is not None and not (isinstance(value, str) and value.startswith(("$", "@", "%")))

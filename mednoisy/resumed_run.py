@@ -1,0 +1,44 @@
+"""A run that goes on, from what its folder holds alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mednoisy.composition.config_files import read_overlay
+from mednoisy.composition.workflow import Composition, checked_path, of_run
+
+ALONE = {"distributed": None, "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"}
+
+
+def resumed(
+    folder: Path | str, data: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+) -> Composition:
+    """The run that a folder holds, to be trained to its end; one that is finished is scored again.
+
+    Args:
+        folder: of the run; it may have been moved.
+        data: the prepared dataset, where it has been moved.
+        overrides: values of single entries; those that make a run what it is must be what they were (E313).
+
+    Under torchrun the bundle's `multi_gpu.yaml` is added. Elsewhere it is taken back, so that a run of several
+    processes is refused as such (E316).
+
+    Raises:
+        UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged.
+    """
+    composition = of_run(folder)
+    (file,) = composition.config_files
+    config = read_overlay(file)
+    values = dict(composition.overrides)
+    if data is not None:
+        values["dataset_dir"] = checked_path(data, "--data")
+    files = [file]
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # set by torchrun
+        files.append(Path(config["bundle_root"]) / "configs" / "multi_gpu.yaml")
+    elif config.get("distributed"):
+        values |= ALONE
+    return replace(composition, config_files=files, overrides=values | dict(overrides or {}))
