@@ -88,7 +88,7 @@ def test_the_picture_shows_the_layers_of_the_contract():
     shown = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     modules = [module for row in architecture.layers() for module in row]
     assert [text for text in shown if text in modules] == modules
-    assert modules[-1] == "errors"
+    assert "errors" in architecture.layers()[-1]
     for module in modules:
         path = ROOT / "mednoisy" / module
         assert path.is_dir() or path.with_suffix(".py").is_file(), module
