@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip install --quiet --constraint constraints.txt
 TORCH = $(shell grep '^torch==' constraints.txt)
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1  # a process; two test processes share the cores
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow lint docs clean
 
 demo: .venv/installed
 	.venv/bin/python -m mednoisy demo --output demo
@@ -21,8 +21,11 @@ lint: .venv/ready-for-tests
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+docs: .venv/ready-for-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict  # into site/
+
 clean:
-	rm -rf .venv build demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build demo site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -33,4 +36,8 @@ clean:
 
 .venv/ready-for-tests: .venv/installed
 	$(PIP) --editable '.[test]'
+	touch $@
+
+.venv/ready-for-docs: .venv/installed
+	$(PIP) --editable '.[docs]'
 	touch $@

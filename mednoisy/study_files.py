@@ -75,7 +75,7 @@ def _checked(
     return dict(content)
 
 
-def _unusable(path: Path, why: str, cure: str = "Correct the file, see docs/studies.md") -> UserError:
+def _unusable(path: Path, why: str, cure: str = "Correct the file, see docs/how_to/run_a_study.md") -> UserError:
     return UserError("E355", f"{path} cannot be used: {why}", cure)
 
 

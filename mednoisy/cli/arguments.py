@@ -102,7 +102,7 @@ def add_set(command: argparse.ArgumentParser) -> None:
 def add_dataset(command: argparse.ArgumentParser) -> None:
     """`--dataset`."""
     command.add_argument(
-        "--dataset", type=Path, metavar="FILE", help="overlay for data unlike the bundle's, docs/own_dataset.md"
+        "--dataset", type=Path, metavar="FILE", help="overlay for other data, docs/tutorials/own_dataset.md"
     )
 
 

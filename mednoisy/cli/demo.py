@@ -25,5 +25,5 @@ def run(options: argparse.Namespace) -> int:
 
     page = run_demo(options.output, steps=options.steps, seed=options.seed)
     print(f"report: {page}")
-    print("next: open it in a browser, then see docs/datalists.md and `mednoisy train --help`")
+    print("next: open it in a browser, then see docs/reference/datalists.md and `mednoisy train --help`")
     return DONE

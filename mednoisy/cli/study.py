@@ -27,7 +27,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     from mednoisy.composition import known
 
     command.add_argument("bundle", nargs="?", help=f"{', '.join(known('bundle'))}, or the folder of one")
-    command.add_argument("--file", type=Path, metavar="STUDY", help="all but --data and --output, docs/studies.md")
+    command.add_argument(
+        "--file", type=Path, metavar="STUDY", help="all but --data and --output, docs/how_to/run_a_study.md"
+    )
     command.add_argument("--data", type=Path, help="folder of the prepared dataset")
     command.add_argument("--output", type=Path, help="folder of the study")
     add_dataset(command)
@@ -37,7 +39,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="METHOD[:RECIPE]",
         help="rows of the table, each perhaps with settings of its own: 'sdcl:strong teachers=each'",
     )
-    command.add_argument("--rows", type=Path, metavar="FILE", help="the rows instead, docs/studies.md")
+    command.add_argument("--rows", type=Path, metavar="FILE", help="the rows instead, docs/how_to/run_a_study.md")
     command.add_argument("--labeled", nargs="+", type=count, help="numbers of labeled cases")
     command.add_argument("--seeds", nargs="+", type=number, help="(default: 0)")
     command.add_argument("--steps", type=count, help="training steps of each run")

@@ -65,7 +65,7 @@ def case_metrics(
         ValueError: shapes, axes or spacing that do not fit, or codes that are not whole numbers.
 
     Source: medpy 0.5.2 gives the same values where it gives any, MONAI 1.6.1 the same `hd95_maximum`; Maier-Hein
-    et al. 2024 for `masd` and `nsd`. `docs/metrics.md` has the formulas and the packages side by side.
+    et al. 2024 for `masd` and `nsd`. `docs/reference/metrics.md` has the formulas and the packages side by side.
     """
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     _check(prediction, reference, spacing)

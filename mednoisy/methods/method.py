@@ -71,14 +71,6 @@ class Method(nn.Module):
         return self.losses(batch, step)
 
 
-def together(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
-    """The outputs of `network` for each of `inputs` from one pass over them all.
-
-    Exact with instance norm; with batch norm the statistics are those of all inputs together.
-    """
-    return network(torch.cat(inputs)).split([len(x) for x in inputs])
-
-
 def mixes_samples(network: nn.Module) -> bool:
     """Whether the samples of one pass change one another's outputs: batch norm in training."""
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in network.modules())
@@ -88,10 +80,21 @@ def forward_each(network: nn.Module, *inputs: Tensor, jointly: bool = False) -> 
     """The outputs of `network` for each input, from one pass over all of them where that changes nothing.
 
     Args:
-        jointly: one pass in any case. With batch norm labeled images then take part of their statistics from unlabeled
-            ones, which a network learns to exploit: with few labels it sets the unlabeled apart from the labeled and
-            fails on everything else (docs/results/acdc.md).
+        network: maps images (B, C, *S) to logits (B, K, *S).
+        inputs: images (B_i, C, *S), alike in all axes but the first.
+        jointly: one pass in any case; right for inputs of one kind, such as two views of unlabeled images. With batch
+            norm labeled images would take part of their statistics from unlabeled ones, which a network learns to
+            exploit: with few labels it sets the unlabeled apart from the labeled and fails on everything else
+            (docs/results/acdc.md).
+
+    Returns:
+        One tensor of logits (B_i, K, *S) for each input, in their order.
     """
     if mixes_samples(network) and not jointly:
         return tuple(network(images) for images in inputs)
-    return together(network, *inputs)
+    return _together(network, *inputs)
+
+
+def _together(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """The outputs of `network` for each input, from one pass; batch norm takes its statistics from all of them."""
+    return network(torch.cat(inputs)).split([len(images) for images in inputs])

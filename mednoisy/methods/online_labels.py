@@ -80,7 +80,7 @@ class OnlineLabels(Method):
         joint_pass: see `forward_each`; published: True.
         fresh: the student keeps its initial weights, as published, where they are those of ImageNet for teacher and
             student. False: it starts with the teacher's. A teacher that follows a student from other initial weights
-            soon segments nothing (docs/decisions.md).
+            soon segments nothing (docs/explanation/decisions.md).
         dice: see `dice_loss`; the default is the published one for a single foreground class.
 
     Source: Pham Van et al. 2022, arXiv:2209.14599, and its released code. There the momentum copies start with random

@@ -12,7 +12,7 @@ from mednoisy.errors import UserError
 from mednoisy.losses.consistency import ConfidentLoss
 from mednoisy.losses.segmentation import DiceKind
 from mednoisy.methods.fixmatch import LabeledView, halved
-from mednoisy.methods.method import Method, Step, Terms, mixes_samples, together
+from mednoisy.methods.method import Method, Step, Terms, forward_each, mixes_samples
 from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.perturb.cutmix import CutMixRule, DrawBoxes
@@ -85,7 +85,7 @@ class UniMatch(Method):
         strong_weight = weight_at(self.strong_weight, step) / 2
 
         terms = halved(supervised_terms(labeled, batch.labels, self.dice))
-        outputs = together(student, *(view.images for view in views))
+        outputs = forward_each(student, *(view.images for view in views), jointly=True)  # as published: both unlabeled
         for number, (view, logits) in enumerate(zip(views, outputs, strict=True), start=1):
             terms[f"strong_{number}"] = (strong_weight, view.loss(logits, self.unlabeled_loss))
         terms["features"] = (weight_at(self.feature_weight, step) / 2, taught.loss(dropped, self.unlabeled_loss))

@@ -1,0 +1,92 @@
+"""The page of error codes against the source it is made from, and against what other pages say of codes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+
+import pytest
+
+from docs.generate.error_codes import GROUPS, PACKAGES, ROOT, Fault, faults, page, texts
+
+SHARED = {  # codes of several modules: the one fault that each stands for
+    "E100": "arguments that do not parse",
+    "E101": "a name that does not exist",
+    "E102": "text that is no ID=VALUE",
+    "E103": "an entry that the configuration lacks",
+    "E108": "a configuration file, or an argument of `prepare`, that cannot be used",  # two faults, told apart by texts
+    "E113": "options that do not go together",
+    "E201": "an image that does not exist",
+    "E202": "an image that cannot be read",
+    "E207": "two cases that would be one",
+    "E211": "an unknown section or key of a datalist",
+    "E222": "a raw folder without the dataset",
+    "E312": "a folder without a run",
+    "E422": "two folders without an id in common",
+    "E423": "a file without its partner",
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Fault]:
+    return faults()
+
+
+def test_every_place_in_the_source_has_its_line(found):
+    """As many as there are calls of `UserError`, but for the one that makes an error of a worker process again."""
+    calls = 0
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            calls += sum(isinstance(node, ast.Call) and ast.unparse(node.func) == "UserError" for node in tree)
+    assert len(found) == calls - 1
+    text = page()
+    assert text.count("\n- **") == len(found)
+    for code in {fault.code for fault in found}:
+        assert re.fullmatch(r"E[1-4]\d\d", code)
+        assert f"\n### {code}\n" in text
+    assert [f"{prefix}xx" for prefix in GROUPS] == re.findall(r"^## (E\dxx)", text, re.MULTILINE)
+
+
+def test_a_code_stands_for_one_fault(found):
+    """A code that further modules use must be entered above with what it means in all of them."""
+    modules = defaultdict(set)
+    for fault in found:
+        modules[fault.code].add(fault.module)
+    assert {code for code, users in modules.items() if len(users) > 1} == set(SHARED)
+
+
+def test_every_fault_says_what_was_found_and_what_to_do(found):
+    for fault in found:
+        for text in (*fault.causes, *fault.cures):
+            assert text.strip(), fault
+            assert not text.endswith("."), fault
+            assert "<var>…</var>" not in text, fault
+
+
+def test_codes_that_pages_name_exist(found):
+    known = {fault.code for fault in found}
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bundles").rglob("*.md")]
+    named = {code: page for page in pages for code in re.findall(r"\bE[1-4]\d\d\b", page.read_text(encoding="utf-8"))}
+    assert {"E123", "E361", "E403"} <= named.keys()
+    assert not {code: page for code, page in named.items() if code not in known}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("'a*b'", ("a\\*b",)),
+        ("f'{path} has {len(cases)} cases'", ("<var>path</var> has <var>number of cases</var> cases",)),
+        ("'one' if few else 'many'", ("one", "many")),
+        ("'a ' + ('b' if x else 'c')", ("a b", "a c")),
+        ("f\"{', '.join(missing)} missing\"", ("<var>missing</var> missing",)),
+        ("f\"{facts['step']}, {image.shape}\"", ("<var>step</var>, <var>shape of image</var>",)),
+        ("did_you_mean(name, known)", ("Did you mean <var>the nearest</var>? Known: <var>all of them</var>",)),
+        ("cause", ("first", "second")),
+    ],
+)
+def test_texts(expression, expected):
+    """Placeholders have the plainest name of the value, alternatives come in the order of the source."""
+    known = {"cause": [ast.Constant("first"), ast.Constant("second")]}
+    assert texts(ast.parse(expression, mode="eval").body, known) == expected
