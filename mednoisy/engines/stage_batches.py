@@ -50,5 +50,5 @@ class StageBatches:
             if stage.carry_optimisers:
                 trainer.updates.load_moments(moments)
             LOGGER.info("stage %s begins: %d steps", stage.name, planned.steps)
-        trainer.start_waiting()
+        trainer.progress.start_waiting()
         return loader

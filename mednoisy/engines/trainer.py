@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -109,8 +108,8 @@ class SemiSupervisedTrainer(Trainer):
             handlers=train_handlers,
             decollate=False,
         )
-        self.add_event_handler(Events.GET_BATCH_STARTED, self.start_waiting)
-        self.add_event_handler(Events.GET_BATCH_COMPLETED, self._stop_waiting)
+        self.add_event_handler(Events.GET_BATCH_STARTED, self.progress.start_waiting)
+        self.add_event_handler(Events.GET_BATCH_COMPLETED, self.progress.stop_waiting)
         self.add_event_handler(Events.ITERATION_COMPLETED, self._end_of_step)
 
     @property
@@ -271,7 +270,6 @@ class SemiSupervisedTrainer(Trainer):
 
     def snapshot(self) -> dict:
         """All that is needed to go on: plain values and tensors."""
-        pending = [{name: value.clone() for name, value in terms.items()} for terms in self.progress.pending]
         return {
             "step": self.state.iteration,
             "stage": self.current.stage.name,
@@ -279,8 +277,7 @@ class SemiSupervisedTrainer(Trainer):
             "optimisers": self.updates.state_dict(),
             "best": self.best,
             "bad_steps": self.bad_steps,
-            "pending": pending,
-            "seconds": self.progress.seconds,
+            **self.progress.snapshot(),
             "world": self.ranks,
         }
 
@@ -290,10 +287,3 @@ class SemiSupervisedTrainer(Trainer):
         if self.rank == 0:
             self.progress.write()
             checkpoint.save(self.run_folder.checkpoints / "last.pt", self.snapshot())
-
-    def start_waiting(self) -> None:
-        """From now on, time counts as waiting for data."""
-        self._waiting_since = time.perf_counter()
-
-    def _stop_waiting(self) -> None:
-        self.progress.waited(time.perf_counter() - self._waiting_since)

@@ -78,6 +78,16 @@ def test_without_validation_the_last_networks_are_handed_over(tmp_path, uninterr
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.pt"]
 
 
+def test_rows_before_the_first_checkpoint_are_dropped_with_their_steps(tmp_path, uninterrupted):
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        run(folder, sdcl_stages(), validate_every=None, save_interval=100, handlers=[At(5, kill)])
+    assert (folder / "progress.csv").is_file()
+    assert not (folder / "checkpoints").exists()
+    run(folder, sdcl_stages(), validate_every=None, resume=True)
+    assert_same(kept(folder), uninterrupted(sdcl_stages, validate_every=None))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [1, 5, 6, 12])
 def test_a_signal_saves_first_then_stops(tmp_path, uninterrupted, number, step):
