@@ -12,7 +12,7 @@ from torch.nn import Module
 from mednoisy.composition.workflow import of_run
 from mednoisy.data.images import case_name
 from mednoisy.engines import checkpoint
-from mednoisy.engines.noisy_student_rounds import Teacher
+from mednoisy.engines.pseudo_labels import Teacher
 from mednoisy.errors import UserError
 from mednoisy.inference.prediction import predict_files
 from mednoisy.report.reading.runs import read_runs

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from torch import nn
 
@@ -135,9 +136,7 @@ class At:
     def __init__(self, step: int, action: Any):
         self.step, self.action = step, action
 
-    def attach(self, engine: SemiSupervisedTrainer) -> None:
-        from ignite.engine import Events
-
+    def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=self.step), self.action)
 
 

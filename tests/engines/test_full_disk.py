@@ -102,7 +102,7 @@ def test_a_log_that_cannot_be_written_stops_the_run(tmp_path, capsys):
 
 def test_events_that_cannot_be_written_stop_the_run(tmp_path):
     trainer = small_trainer(tmp_path / "run", sdcl_stages())
-    start = trainer.progress.start
+    start = trainer.training.progress.start
 
     def started(*arguments: Any) -> None:
         start(*arguments)
@@ -110,9 +110,9 @@ def test_events_that_cannot_be_written_stop_the_run(tmp_path):
         def full(*rest: Any) -> None:
             raise FULL
 
-        trainer.progress._writer.add_scalar = full
+        trainer.training.progress._writer.add_scalar = full
 
-    trainer.progress.start = started
+    trainer.training.progress.start = started
     with pytest.raises(UserError, match=r"E320 cannot write .*tensorboard: No space left"):
         trainer.run()
     trainer.run_folder.close()

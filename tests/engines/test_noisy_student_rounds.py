@@ -417,7 +417,7 @@ def test_labelling_is_no_waiting_for_data(balls, run_folder, monkeypatch):
     write = RoundFiles.finish
     monkeypatch.setattr(RoundFiles, "finish", lambda *rest: (time.sleep(1), write(*rest))[1])
     trainer = noisy_run(run_folder, noisy_stages(1), balls, steps=2, validate_every=None, log_interval=100)
-    row = trainer.progress.rows[-1]
+    row = trainer.training.progress.rows[-1]
     assert row["waiting_share"] < 0.5
 
 

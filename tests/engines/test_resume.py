@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from mednoisy.engines import checkpoint
-from mednoisy.engines.resuming import restore
 from mednoisy.errors import UserError
 from tests.engines.small import At, assert_same, kept, mean_teacher_stages, sdcl_stages, small_trainer
 
@@ -167,7 +166,7 @@ def test_a_best_of_steps_to_be_done_again_is_dropped(tmp_path):
     checkpoint.save(folder / "best_honest.pt", content | {"step": content["step"] + 1})
     checkpoint.save(folder / "best_published_teacher.pt", content)
     trainer = small_trainer(tmp_path, mean_teacher_stages(), resume=True)
-    restore(trainer, content)
+    trainer.training.restore(content)
     assert not (folder / "best_honest.pt").exists()
     assert (folder / "best_published_teacher.pt").exists()
 

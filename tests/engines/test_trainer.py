@@ -16,6 +16,7 @@ from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.learning_rates import Polynomial
 from mednoisy.engines.stages import Stage
+from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method, Step, Terms
 from mednoisy.methods.supervised import Supervised
@@ -62,11 +63,11 @@ def poisoned_stage(method: Method) -> list[Stage]:
     return [Stage("training", lambda: method, 1, partial(torch.optim.Adam, lr=0.01), labeled=2)]
 
 
-def states(trainer: Any) -> list[Any]:
-    tensors = {name: value.clone() for name, value in trainer.method.state_dict().items()}
+def states(training: TrainingState) -> list[Any]:
+    tensors = {name: value.clone() for name, value in training.method.state_dict().items()}
     moments = {
         name: {n: {k: v.clone() for k, v in held.items()} for n, held in state["state"].items()}
-        for name, state in trainer.updates.state_dict().items()
+        for name, state in training.optimisers.state_dict().items()
     }
     return [tensors, moments]
 
@@ -74,7 +75,10 @@ def states(trainer: Any) -> list[Any]:
 @pytest.mark.parametrize("how", ["value", "gradient", "batch"])
 def test_a_step_that_is_not_finite_is_skipped_without_a_trace(tmp_path, how):
     seen: dict[int, list] = {}
-    watch = [At(step, lambda engine: seen.__setitem__(engine.state.iteration, states(engine))) for step in range(1, 6)]
+    watch = [
+        At(step, lambda engine: seen.__setitem__(engine.state.iteration, states(engine.training)))
+        for step in range(1, 6)
+    ]
     method = Poisoned({2}, how)
     trainer = small_trainer(tmp_path / "run", poisoned_stage(method), 5, validate_every=None, handlers=watch)
     trainer.run()
@@ -204,12 +208,14 @@ def test_optimisers_are_fused_and_rates_follow_the_schedule(tmp_path):
         supervised_stage(schedule=Polynomial(power=1.0)),
         5,
         validate_every=None,
-        handlers=[At(step, lambda engine: rates.append(engine.updates.learning_rate)) for step in range(1, 6)],
+        handlers=[
+            At(step, lambda engine: rates.append(engine.training.optimisers.learning_rate)) for step in range(1, 6)
+        ],
     )
     trainer.run()
     trainer.run_folder.close()
     assert rates == pytest.approx([0.01 * (1 - step / 5) for step in range(5)])
-    assert trainer.updates.optimisers["student"].defaults["fused"] is True
+    assert trainer.training.optimisers.optimisers["student"].defaults["fused"] is True
 
 
 class Observed(nn.Module):

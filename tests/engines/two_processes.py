@@ -34,7 +34,7 @@ def trained(folder: Path, resume: bool = False, **options: Any) -> dict:
         trainer.run()
     finally:
         trainer.run_folder.close()
-    return {"method": trainer.method.state_dict(), "best": trainer.best, "ids": seen}
+    return {"method": trainer.training.method.state_dict(), "best": trainer.training.best, "ids": seen}
 
 
 def round_of_both(folder: Path) -> dict:
@@ -52,7 +52,7 @@ def round_of_both(folder: Path) -> dict:
         trainer.run()
     finally:
         trainer.run_folder.close()
-    return {"method": trainer.method.state_dict(), "labeled": written}
+    return {"method": trainer.training.method.state_dict(), "labeled": written}
 
 
 def stop(engine: Any) -> None:
