@@ -157,20 +157,6 @@ def test_other_networks_are_refused(tmp_path):
         run(tmp_path / "run", sdcl_stages(), steps=4, resume=True)
 
 
-def test_a_best_of_steps_to_be_done_again_is_dropped(tmp_path):
-    """A kill between the best checkpoint and `last.pt` leaves a best that the resumed run has not reached."""
-    with pytest.raises(Killed):
-        run(tmp_path, mean_teacher_stages(), handlers=[At(4, kill)])
-    folder = tmp_path / "checkpoints"
-    content = checkpoint.load(folder / "last.pt")
-    checkpoint.save(folder / "best_honest.pt", content | {"step": content["step"] + 1})
-    checkpoint.save(folder / "best_published_teacher.pt", content)
-    trainer = small_trainer(tmp_path, mean_teacher_stages(), resume=True)
-    trainer.training.restore(content)
-    assert not (folder / "best_honest.pt").exists()
-    assert (folder / "best_published_teacher.pt").exists()
-
-
 def test_weights_of_an_earlier_stage_are_refused_where_the_last_is_wanted(tmp_path):
     first, last = sdcl_stages()
     content = {"step": 3, "stage": first.name, "method": first.method().state_dict()}
