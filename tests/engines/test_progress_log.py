@@ -33,10 +33,10 @@ def test_a_row_is_the_mean_of_its_steps(tmp_path):
     progress.flush(7, "training", 0.1)
     progress.add(7, "training", {"val_dice_student": 0.12345678})
     progress.close()
-    found = rows(tmp_path)
-    assert [row["step"] for row in found] == ["3", "6", "7"]
-    assert [float(row["student/dice"]) for row in found] == [2, 5, 7]
-    assert [row["val_dice_student"] for row in found] == ["", "", "0.123457"]
+    written = rows(tmp_path)
+    assert [row["step"] for row in written] == ["3", "6", "7"]
+    assert [float(row["student/dice"]) for row in written] == [2, 5, 7]
+    assert [row["val_dice_student"] for row in written] == ["", "", "0.123457"]
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 

@@ -102,10 +102,10 @@ def test_a_signal_saves_first_then_stops(tmp_path, uninterrupted, number, step):
         send(engine) if engine.state.iteration == step else None,
         iterate(engine, batch),
     )[1]
-    with pytest.raises(UserError, match=f"E331 stopped by {number.name} after step {step}, which is saved") as told:
+    with pytest.raises(UserError, match=f"E331 stopped by {number.name} after step {step}, which is saved") as error:
         trainer.run()
     trainer.run_folder.close()
-    assert told.value.exit_code == 1
+    assert error.value.exit_code == 1
     assert signal.getsignal(number) is handled
     assert checkpoint.load(folder / "checkpoints" / "last.pt")["step"] == step
     run(folder, sdcl_stages(), resume=True)

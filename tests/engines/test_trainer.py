@@ -66,7 +66,7 @@ def poisoned_stage(method: Method) -> list[Stage]:
 def states(training: TrainingState) -> list[Any]:
     tensors = {name: value.clone() for name, value in training.method.state_dict().items()}
     moments = {
-        name: {n: {k: v.clone() for k, v in held.items()} for n, held in state["state"].items()}
+        name: {n: {k: v.clone() for k, v in moments.items()} for n, moments in state["state"].items()}
         for name, state in training.optimisers.state_dict().items()
     }
     return [tensors, moments]
@@ -95,10 +95,10 @@ def test_a_step_that_is_not_finite_is_skipped_without_a_trace(tmp_path, how):
 def test_three_bad_steps_in_a_row_stop_the_run_and_keep_the_last_good_checkpoint(tmp_path):
     method = Poisoned({1, 3, 4, 5, 6})
     trainer = small_trainer(tmp_path / "run", poisoned_stage(method), 20, validate_every=None, save_interval=3)
-    with pytest.raises(UserError, match=r"E330 3 steps in a row gave NaN .* the last was 6 on p\d, p\d") as told:
+    with pytest.raises(UserError, match=r"E330 3 steps in a row gave NaN .* the last was 6 on p\d, p\d") as error:
         trainer.run()
     trainer.run_folder.close()
-    assert told.value.exit_code == 1
+    assert error.value.exit_code == 1
     assert checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 3
     assert "ERROR E330" in (tmp_path / "run" / "log.txt").read_text()
 
@@ -141,7 +141,7 @@ def test_each_backward_reaches_its_own_student_alone(tmp_path):
     trainer.run()
     trainer.run_folder.close()
     batch = small_stream().batch("training", 0, 2, 0)
-    found = {name: [p.grad.clone() for p in student.parameters()] for name, student in method.students.items()}
+    gradients = {name: [p.grad.clone() for p in student.parameters()] for name, student in method.students.items()}
 
     fresh = Shared()
     fresh.train()
@@ -151,7 +151,7 @@ def test_each_backward_reaches_its_own_student_alone(tmp_path):
     weights = {"a": losses["a"]["own"][1] + 0.5 * losses["a"]["between"][1], "b": 2 * losses["b"]["between"][1]}
     for name, total in weights.items():
         wanted = torch.autograd.grad(total, list(fresh.students[name].parameters()), retain_graph=True)
-        for gradient, expected in zip(found[name], wanted, strict=True):
+        for gradient, expected in zip(gradients[name], wanted, strict=True):
             torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
             assert torch.isfinite(gradient).all()  # a term of weight 0, even infinite, is not in the total
 
@@ -252,10 +252,10 @@ def test_bf16_falls_back_where_a_cpu_gives_nan(tmp_path, patch, wanted):
 def refused(folder: Any, match: str, **options: Any) -> None:
     """The run is refused in one line, and leaves no file."""
     trainer = small_trainer(folder, **options)
-    with pytest.raises(UserError, match=match) as told:
+    with pytest.raises(UserError, match=match) as error:
         trainer.run()
     trainer.run_folder.close()
-    assert told.value.exit_code == 2
+    assert error.value.exit_code == 2
     assert not folder.exists()
 
 

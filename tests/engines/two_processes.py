@@ -67,13 +67,15 @@ def main(folder: Path) -> None:
     for name in STAGES:
         torch.save(trained(folder / "whole" / name), folder / f"{name}_{dist.get_rank()}.pt")
     torch.save(round_of_both(folder), folder / f"round_{dist.get_rank()}.pt")
-    told = ""
+    message = ""
     try:
         trained(folder / "stopped" / "sdcl", handlers=[At(6, stop)])
     except Exception as fault:
-        told = str(fault)
+        message = str(fault)
     dist.barrier()
-    torch.save(trained(folder / "stopped" / "sdcl", True) | {"told": told}, folder / f"resumed_{dist.get_rank()}.pt")
+    torch.save(
+        trained(folder / "stopped" / "sdcl", True) | {"message": message}, folder / f"resumed_{dist.get_rank()}.pt"
+    )
     dist.destroy_process_group()
 
 
