@@ -53,10 +53,13 @@ class SemiSupervisedTrainer(Trainer):
         seed: dropout and the methods' draws come from (seed, stage, step, rank).
         datalist: of the run; needed where a stage has a round of pseudo-labels.
 
+    Attributes:
+        training: what the run has come to; handlers find it here (`training_of`).
+
     Raises:
-        UserError: from `run`: too few steps or cases, a patch that the networks cannot halve, what
-            `RunFolder.open`, `checkpoint.load` and `PseudoLabels` refuse; E330, three steps in a row with NaN or
-            infinite losses or gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
+        UserError: from `run`: too few steps or cases, what `TrainingState`, `RunFolder.open`, `checkpoint.load`,
+            `check_round` and `pseudo_labeled` refuse; E330, three steps in a row with NaN or infinite losses or
+            gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
     """
 
     def __init__(
@@ -86,13 +89,13 @@ class SemiSupervisedTrainer(Trainer):
         main = rank_and_ranks()[0] == 0
         self.training = TrainingState(
             stages,
-            max_epochs * epoch_length - trim,
-            train_data_loader.stream.patch_size,
-            device,
-            run_folder,
-            Progress(run_folder.path if main else None, log_interval),
-            precision,
-            channels_last,
+            total_steps=max_epochs * epoch_length - trim,
+            patch_size=train_data_loader.stream.patch_size,
+            device=device,
+            run_folder=run_folder,
+            progress=Progress(run_folder.path if main else None, log_interval),
+            precision=precision,
+            channels_last=channels_last,
         )
         self._signals = StopSignals()
         self._stop_agreed = 0  # a signal that all ranks know of
