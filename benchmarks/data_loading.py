@@ -90,7 +90,7 @@ def waiting(bundle: str, data: Path, recipe: str, steps: int, cases: int) -> str
             trainer = run.parser.get_parsed_content("train#trainer")
             drawing = _watch(trainer.loader.stream)
             trainer.run()
-            shares[workers] = statistics.median(row["waiting_share"] for row in trainer.progress.rows[1:])
+            shares[workers] = statistics.median(row["waiting_share"] for row in trainer.training.progress.rows[1:])
         if not workers:
             marks, drawn = zip(*drawing[10:], strict=True)
             draw, whole = statistics.median(drawn), statistics.median(b - a for a, b in pairwise(marks))

@@ -13,7 +13,7 @@ from mednoisy.composition import of_run
 from mednoisy.data.images import case_name
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
-from mednoisy.engines.noisy_student_rounds import Teacher
+from mednoisy.engines.pseudo_labels import Teacher
 from mednoisy.evaluation.finished_run import read_finished_run
 from mednoisy.inference.prediction import predict_files
 

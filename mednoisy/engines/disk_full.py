@@ -19,10 +19,10 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as fault:  # torch's zip writer turns a full disk into a RuntimeError
-        told = getattr(fault, "strerror", None) or " ".join(str(fault).split("\n")[:1]) or type(fault).__name__
+        reason = getattr(fault, "strerror", None) or " ".join(str(fault).split("\n")[:1]) or type(fault).__name__
         raise UserError(
             "E320",
-            f"cannot write {path}: {told}",
+            f"cannot write {path}: {reason}",
             "Free some space, then go on with --resume; the last checkpoint is whole",
             exit_code=DONE_IN_PART,
         ) from fault

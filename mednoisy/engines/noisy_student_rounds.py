@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from monai.transforms import Compose
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
@@ -24,164 +20,19 @@ from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.load_case import checking_reader
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines.disk_full import writing
+from mednoisy.engines.distributed import wait_for_all
 from mednoisy.engines.learning_rates import Constant
 from mednoisy.engines.progress_bars import bar
 from mednoisy.engines.pseudo_label_files import RoundFiles, cases_to_label
+from mednoisy.engines.pseudo_labels import PseudoLabels, Teacher
 from mednoisy.engines.stages import PlannedStage, Stage
-from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.engines.stop_signals import StopSignals
+from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import UserError, check_whole
 from mednoisy.inference.prediction import predict_case
-from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
-from mednoisy.pseudo.selection_rules import SelectionRules
 
 LOGGER = logging.getLogger("mednoisy")
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Who labels a round.
-
-    Attributes:
-        source: the stage before, or the folder of a finished run.
-        predictor: name of what is deployed there.
-        network: maps images to logits.
-        step: of its checkpoint.
-        preprocessing, inferer: how it is shown an image, as in `predict_case`.
-        labels: name of each class code that it knows.
-    """
-
-    source: str
-    predictor: str
-    network: nn.Module
-    step: int
-    preprocessing: Compose
-    inferer: SlidingWindow
-    labels: Mapping[int, str]
-
-    @property
-    def digest(self) -> str:
-        """32 hexadecimal digits of the network's weights and buffers."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, value in self.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class PseudoLabels:
-    """How a round labels the unlabeled cases, and which of them its student sees.
-
-    The deployed predictor of the stage before, as handed over, labels each case on the grid of its file; files, filter
-    and figures are those of `RoundFiles`, in RUN/rounds/STAGE. Interrupted, a round keeps what its own teacher has
-    labeled; the files of any other teacher or rules are thrown away.
-
-    Attributes:
-        preprocessing, inferer: how the stage before is shown an image, as in `predict_case`.
-        rules: which labels are kept.
-        ratio: how many pseudo-labeled cases come with one labeled case at most; labeled ones are repeated to hold it.
-            None: all as they are, each once an epoch, as in the published lists.
-        page: (folder, name of the run): writes `page.html` of the finished round, its pictures and figures, there.
-        teacher: makes the teacher, in place of the stage before.
-
-    Source: Dzieniszewska et al. 2024. The released code holds no generating script; the most probable class is ours.
-    """
-
-    preprocessing: Compose
-    inferer: SlidingWindow
-    rules: SelectionRules = field(default_factory=SelectionRules)
-    ratio: float | None = None
-    page: Callable[[Path, str], Any] | None = None
-    teacher: Callable[[], Teacher] | None = None
-
-    def __post_init__(self) -> None:
-        if self.ratio is not None and not self.ratio > 0:
-            raise ValueError(f"ratio is {self.ratio}; it must be above 0, or None")
-
-    def check(self, datalist: Datalist | None, main: bool) -> None:
-        """Refuse, before hours of training, what a round would stumble over; files are read by the main process.
-
-        Raises:
-            UserError: E360, there is no unlabeled case; E363, a teacher of other classes, and what making it refuses;
-                E201 to E209, an image or a hidden reference is at fault.
-            ValueError: there is no datalist.
-        """
-        if datalist is None:
-            raise ValueError("a stage with pseudo-labels needs the trainer's datalist")
-        cases = cases_to_label(datalist)
-        if not cases:
-            raise UserError("E360", "there is no unlabeled case to label", "Add some, or lower --labeled")
-        if self.teacher is not None:
-            _of_same_classes(self.teacher(), datalist)
-        references = {case["id"]: case["label"] for case in datalist.cases("hidden")}
-        load = checking_reader(self.preprocessing, datalist.labels)
-        for case in tqdm(cases if main else [], desc="check unlabeled cases", unit="case", disable=None):
-            reference = {"label": references[case["id"]]} if case["id"] in references else {}
-            load(dict(case | reference))
-
-    def extended(self, trainer: SemiSupervisedTrainer, planned: PlannedStage, step: int | None) -> StreamLoader:
-        """The trainer's loader with the round's pseudo-labeled cases; they are made first where they are not there.
-
-        Args:
-            planned: the stage that begins with the round, or goes on.
-            step: which the trainer's method, the stage before, hands over; None where that stage is past.
-
-        Raises:
-            UserError: E361, no case is kept; E362, files of a round that has begun to train are gone; E320, a full
-                disk; E331, stopped between two cases.
-        """
-        assert trainer.datalist is not None  # `check` ran before
-        stage = planned.stage.name
-        files = RoundFiles(trainer.run_folder.path / "rounds" / stage, trainer.datalist, self.rules)
-        if self.teacher is not None and trainer.state.iteration == planned.first:
-            self._label(trainer, stage, files, _of_same_classes(self.teacher(), trainer.datalist))
-        elif self.teacher is None and step is not None:
-            predictor, network = next(iter(trainer.method.predictors().items()))
-            seen_as = self.preprocessing, self.inferer, trainer.datalist.labels
-            self._label(trainer, stage, files, Teacher(trainer.current.stage.name, predictor, network, step, *seen_as))
-        elif not files.whole:
-            cause = f"{files.datalist_file}, which stage {stage} trains on, is gone"
-            raise UserError("E362", cause, "Restore the folder, or train again")
-        if trainer.rank == 0 and self.page is not None and not (files.folder / "page.html").is_file():
-            with writing(files.folder / "page.html"):
-                self.page(files.folder, trainer.run_folder.path.name)
-        labeled = trainer.loader.stream.labeled
-        cases = Datalist.load(files.datalist_file).cases("pseudo")
-        repeats = 1 if self.ratio is None else max(1, math.ceil(len(cases) / (self.ratio * len(labeled.data))))
-        return trainer.loader.with_labeled(labeled.extended(cases, repeats))
-
-    def _label(self, trainer: SemiSupervisedTrainer, stage: str, files: RoundFiles, teacher: Teacher) -> None:
-        mark = {
-            "stage": stage,
-            "teacher": teacher.source,
-            "teacher_step": teacher.step,
-            "teacher_digest": teacher.digest,
-            "predictor": teacher.predictor,
-            "rules": asdict(self.rules),
-        }
-        if trainer.rank == 0:
-            files.begin(mark)
-        _wait_for_all(trainer)
-        if files.whole:
-            return
-        cases, ranks = cases_to_label(files.datalist), trainer.ranks
-        with bar(total=len(cases), desc=f"labels for {stage}", unit="case", disable=trainer.rank > 0) as progress:
-            for first in range(0, len(cases), ranks):
-                trainer.stop_if_told()
-                for case in cases[first : first + ranks][trainer.rank : trainer.rank + 1]:
-                    if not files.has(case):
-                        self._label_case(case, files, teacher, trainer.state.device)
-                progress.update(min(ranks, len(cases) - first))
-        _wait_for_all(trainer)
-        if trainer.rank == 0:
-            LOGGER.info("round %s: %s", stage, _told(files.finish(mark)))
-        _wait_for_all(trainer)
-
-    def _label_case(self, case: Case, files: RoundFiles, teacher: Teacher, device: torch.device) -> None:
-        name, predictors = teacher.predictor, {teacher.predictor: teacher.network}
-        found = predict_case(case, predictors, teacher.preprocessing, teacher.inferer, device, confidence=True)
-        files.write_case(case, found.labels[name], found.confidence[name], found.affine)
 
 
 def noisy_rounds(
@@ -227,6 +78,106 @@ def noisy_rounds(
     ]
 
 
+def check_round(pseudo: PseudoLabels, datalist: Datalist | None, main: bool) -> None:
+    """Refuse, before hours of training, what a round would stumble over; files are read by the main process.
+
+    Raises:
+        UserError: E360, there is no unlabeled case; E363, a teacher of other classes, and what making it refuses;
+            E201 to E209, an image or a hidden reference is at fault.
+        ValueError: there is no datalist.
+    """
+    if datalist is None:
+        raise ValueError("a stage with pseudo-labels needs the trainer's datalist")
+    cases = cases_to_label(datalist)
+    if not cases:
+        raise UserError("E360", "there is no unlabeled case to label", "Add some, or lower --labeled")
+    if pseudo.teacher is not None:
+        _of_same_classes(pseudo.teacher(), datalist)
+    references = {case["id"]: case["label"] for case in datalist.cases("hidden")}
+    load = checking_reader(pseudo.preprocessing, datalist.labels)
+    for case in tqdm(cases if main else [], desc="check unlabeled cases", unit="case", disable=None):
+        reference = {"label": references[case["id"]]} if case["id"] in references else {}
+        load(dict(case | reference))
+
+
+def pseudo_labeled(
+    training: TrainingState, planned: PlannedStage, step: int | None, datalist: Datalist | None, signals: StopSignals
+) -> list[Case]:
+    """The pseudo-labeled cases of the round with which a stage begins; they are made where they are not there.
+
+    Args:
+        training: still in the stage before, or within the stage if that goes on.
+        planned: the stage.
+        step: which `training`'s method, that of the stage before, hands over; None where that stage is past.
+        datalist: of the run; its unlabeled cases are labeled.
+        signals: looked at between two cases.
+
+    Raises:
+        UserError: E361, no case is kept; E362, files of a round that has begun to train are gone; E320, a full
+            disk; E331, stopped between two cases.
+    """
+    pseudo, stage = planned.stage.pseudo, planned.stage.name
+    assert pseudo is not None and datalist is not None  # noqa: PT018, `check_round` ran before
+    files = RoundFiles(training.run_folder.path / "rounds" / stage, datalist, pseudo.rules)
+    if pseudo.teacher is not None and training.step == planned.first:
+        _label(training, signals, stage, files, _of_same_classes(pseudo.teacher(), datalist))
+    elif pseudo.teacher is None and step is not None:
+        predictor, network = next(iter(training.method.predictors().items()))
+        seen_as = pseudo.preprocessing, pseudo.inferer, datalist.labels
+        teacher = Teacher(training.current.stage.name, predictor, network, step, *seen_as)
+        _label(training, signals, stage, files, teacher)
+    elif not files.whole:
+        cause = f"{files.datalist_file}, which stage {stage} trains on, is gone"
+        raise UserError("E362", cause, "Restore the folder, or train again")
+    page = files.folder / "page.html"
+    if training.rank == 0 and pseudo.page is not None and not page.is_file():
+        with writing(page):
+            pseudo.page(files.folder, training.run_folder.path.name)
+    return Datalist.load(files.datalist_file).cases("pseudo")
+
+
+def with_pseudo_labeled(loader: StreamLoader, cases: Sequence[Case], ratio: float | None) -> StreamLoader:
+    """A loader whose labeled section holds `cases` too, the others repeated to hold `ratio` (see `PseudoLabels`)."""
+    labeled = loader.stream.labeled
+    repeats = 1 if ratio is None else max(1, math.ceil(len(cases) / (ratio * len(labeled.data))))
+    return loader.with_labeled(labeled.extended(cases, repeats))
+
+
+def _label(training: TrainingState, signals: StopSignals, stage: str, files: RoundFiles, teacher: Teacher) -> None:
+    """Let a teacher label all cases, each process its share, and write the round's figures."""
+    mark = {
+        "stage": stage,
+        "teacher": teacher.source,
+        "teacher_step": teacher.step,
+        "teacher_digest": teacher.digest,
+        "predictor": teacher.predictor,
+        "rules": asdict(files.rules),
+    }
+    if training.rank == 0:
+        files.begin(mark)
+    wait_for_all()
+    if files.whole:
+        return
+    cases, rank, ranks = cases_to_label(files.datalist), training.rank, training.ranks
+    with bar(total=len(cases), desc=f"labels for {stage}", unit="case", disable=rank > 0) as progress:
+        for first in range(0, len(cases), ranks):
+            signals.stop_together(training.step, training.device)
+            for case in cases[first : first + ranks][rank : rank + 1]:
+                if not files.has(case):
+                    _label_case(case, files, teacher, training.device)
+            progress.update(min(ranks, len(cases) - first))
+    wait_for_all()
+    if rank == 0:
+        LOGGER.info("round %s: %s", stage, _in_words(files.finish(mark)))
+    wait_for_all()
+
+
+def _label_case(case: Case, files: RoundFiles, teacher: Teacher, device: torch.device) -> None:
+    name, predictors = teacher.predictor, {teacher.predictor: teacher.network}
+    prediction = predict_case(case, predictors, teacher.preprocessing, teacher.inferer, device, confidence=True)
+    files.write_case(case, prediction.labels[name], prediction.confidence[name], prediction.affine)
+
+
 def _of_same_classes(teacher: Teacher, datalist: Datalist) -> Teacher:
     """The teacher, if its codes mean what the datalist's do (else E363)."""
     if dict(teacher.labels) != datalist.labels:
@@ -236,12 +187,7 @@ def _of_same_classes(teacher: Teacher, datalist: Datalist) -> Teacher:
     return teacher
 
 
-def _wait_for_all(trainer: SemiSupervisedTrainer) -> None:
-    if trainer.ranks > 1:
-        dist.barrier()
-
-
-def _told(figures: Mapping[str, Any]) -> str:
+def _in_words(figures: Mapping[str, Any]) -> str:
     """Figures of a round in one line."""
     counts = f"{figures['kept']} of {figures['unlabeled']} pseudo-labels kept"
     line = f"{counts}, mean confidence {figures['confidence']:.3f}, area {figures['area']:.4f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mednoisy.methods.method import Terms
 
 TIMING_COLUMNS = ["seconds", "steps_per_second", "waiting_share"]
 FIRST_COLUMNS = ["step", "stage", *TIMING_COLUMNS, "learning_rate"]
+SECONDS_BETWEEN_WRITES = 5  # of `progress.csv`, which is written whole each time
 
 
 class Progress:
@@ -35,6 +37,8 @@ class Progress:
         self.pending: list[dict[str, Tensor]] = []  # terms since the last row; a checkpoint keeps them
         self._since = self._mark = time.perf_counter()
         self._mark_step, self._seconds_before, self._waited = 0, 0.0, 0.0
+        self._waiting_since = self._since
+        self._last_write = -math.inf
         self._bar: tqdm | None = None
         self._writer: Any = None
 
@@ -52,6 +56,11 @@ class Progress:
             self._bar = bar(total=total, initial=step, desc=title, unit="step")
         self._since, self._mark, self._mark_step = time.perf_counter(), time.perf_counter(), step
 
+    def snapshot(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: `pending` terms and `seconds`; the rows are in `progress.csv`."""
+        pending = [{name: value.clone() for name, value in terms.items()} for terms in self.pending]
+        return {"pending": pending, "seconds": self.seconds}
+
     def restore(self, step: int, seconds: float, pending: list[dict[str, Tensor]]) -> None:
         """Take up the rows up to `step`; later rows of an interrupted run are dropped."""
         self._seconds_before, self.pending = seconds, list(pending)
@@ -66,9 +75,13 @@ class Progress:
         """Wall-clock seconds of the run, interruptions left out."""
         return self._seconds_before + time.perf_counter() - self._since
 
-    def waited(self, seconds: float) -> None:
-        """Note time in which the step waited for data."""
-        self._waited += seconds
+    def start_waiting(self) -> None:
+        """From now on, time counts as waiting for data."""
+        self._waiting_since = time.perf_counter()
+
+    def stop_waiting(self) -> None:
+        """The data are there."""
+        self._waited += time.perf_counter() - self._waiting_since
 
     def record(self, step: int, stage: str, learning_rate: float, losses: dict[str, Terms]) -> None:
         """Note the terms of one step (detached; read later)."""
@@ -80,7 +93,11 @@ class Progress:
             self.flush(step, stage, learning_rate)
 
     def flush(self, step: int, stage: str, learning_rate: float) -> None:
-        """Make a row of the means of all terms since the last one; do so before a stage with other terms begins."""
+        """Make a row of the means of all terms since the last one; do so before a stage with other terms begins.
+
+        Raises:
+            UserError: E320, the disk is full.
+        """
         if not self.pending:
             return
         now = time.perf_counter()
@@ -95,17 +112,23 @@ class Progress:
         self.pending, self._waited, self._mark, self._mark_step = [], 0.0, now, step
         self.rows.append(row)
         self._events(row)
+        self._write_now_and_then()
         if self._bar is not None:
             self._bar.set_postfix(
                 {name.split("/")[-1]: f"{row[name]:.3f}" for name in names[:3]} | {"stage": stage}, refresh=False
             )
 
     def add(self, step: int, stage: str, values: dict[str, float]) -> None:
-        """Add figures of a validation to the row of this step."""
+        """Add figures of a validation to the row of this step.
+
+        Raises:
+            UserError: E320, the disk is full.
+        """
         if not self.rows or int(self.rows[-1]["step"]) != step:
             self.rows.append({"step": step, "stage": stage, "seconds": round(self.seconds, 2)})
         self.rows[-1].update({name: round(value, 6) for name, value in values.items()})
         self._events({"step": step, **values})
+        self._write_now_and_then()
 
     def _events(self, row: dict) -> None:
         if self._writer is None or self.folder is None:
@@ -130,6 +153,12 @@ class Progress:
         writer.writerows(self.rows)
         with writing(self.folder / "progress.csv"):
             write_text(self.folder / "progress.csv", text.getvalue())
+        self._last_write = time.perf_counter()
+
+    def _write_now_and_then(self) -> None:
+        """So that a run that saves rarely can be watched."""
+        if time.perf_counter() - self._last_write >= SECONDS_BETWEEN_WRITES:
+            self.write()
 
     def close(self) -> None:
         """Take the bar away and write everything."""

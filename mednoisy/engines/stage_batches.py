@@ -4,51 +4,64 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from mednoisy.data.batch import Batch
+from mednoisy.data.datalist import Datalist
 from mednoisy.data.training_stream import StreamLoader
-from mednoisy.engines.resuming import handed_over
+from mednoisy.engines.noisy_student_rounds import pseudo_labeled, with_pseudo_labeled
 from mednoisy.engines.stages import PlannedStage
-
-if TYPE_CHECKING:
-    from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.engines.stop_signals import StopSignals, stopped
+from mednoisy.engines.training_state import TrainingState
 
 LOGGER = logging.getLogger("mednoisy")
 
 
 class StageBatches:
-    """Batches from the trainer's present step to the end of the run."""
+    """Batches from the present step to the end of the run.
 
-    def __init__(self, trainer: SemiSupervisedTrainer):
-        self.trainer = trainer
+    Args:
+        training: entered at a stage when the first batch is asked for.
+        loader: gives the batches of a stage by step number.
+        signals: a signal ends the loader's workers too.
+        datalist: of the run, for rounds.
+    """
+
+    def __init__(
+        self, training: TrainingState, loader: StreamLoader, signals: StopSignals, datalist: Datalist | None = None
+    ):
+        self.training, self.loader, self.signals, self.datalist = training, loader, signals, datalist
 
     def __iter__(self) -> Iterator[Batch]:
-        trainer, done = self.trainer, self.trainer.state.iteration
-        for planned in trainer.plan:
+        training, done = self.training, self.training.step
+        for planned in training.plan:
             stage, steps = planned.stage, range(max(0, done - planned.first), planned.steps)
             if not steps:
                 continue
-            loader = self._begun(planned)
+            loader = self._begin(planned)
+            crops = stage.labeled, stage.unlabeled
             try:
-                yield from loader.steps(stage.name, steps, stage.labeled, stage.unlabeled, trainer.rank, trainer.ranks)
+                yield from loader.steps(stage.name, steps, *crops, training.rank, training.ranks)
             except RuntimeError:  # of the loader
-                trainer.stop_if_asked()
+                self._stop_if_asked()
                 raise
 
-    def _begun(self, planned: PlannedStage) -> StreamLoader:
+    def _begin(self, planned: PlannedStage) -> StreamLoader:
         """The loader of a stage, after all that comes before its next step: hand-over, a round's pseudo-labels."""
-        trainer, stage = self.trainer, planned.stage
-        begins = stage.name != trainer.current.stage.name  # else it is the first, or resumed within
-        step, moments = handed_over(trainer) if begins else (0, {})
-        loader = trainer.loader
+        training, stage, loader = self.training, planned.stage, self.loader
+        begins = stage.name != training.current.stage.name  # else it is the first, or resumed within
+        step, moments = training.hand_over() if begins else (None, None)
         if stage.pseudo is not None:
-            loader = stage.pseudo.extended(trainer, planned, step if begins else None)
-            loader.stream.check(stage.labeled * trainer.ranks, stage.unlabeled * trainer.ranks)
+            cases = pseudo_labeled(training, planned, step, self.datalist, self.signals)
+            loader = with_pseudo_labeled(loader, cases, stage.pseudo.ratio)
+            loader.stream.check(stage.labeled * training.ranks, stage.unlabeled * training.ranks)
         if begins:  # after the round, whose teacher is the method of the stage before
-            trainer.enter(planned)
-            if stage.carry_optimisers:
-                trainer.updates.load_moments(moments)
+            training.enter(planned, moments)
             LOGGER.info("stage %s begins: %d steps", stage.name, planned.steps)
-        trainer.start_waiting()
+        training.progress.start_waiting()
         return loader
+
+    def _stop_if_asked(self) -> None:
+        """Save and leave, between two steps, if a signal came, which may have ended the loader's workers as well."""
+        if self.signals.received and self.training.ranks == 1:
+            self.training.save()
+            raise stopped(self.signals.received, self.training.step)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from torch.nn import Module, Parameter
 from torch.optim import Optimizer
 
 from mednoisy.engines.learning_rates import Constant
+from mednoisy.engines.pseudo_labels import PseudoLabels
 from mednoisy.errors import UserError, check_whole
 from mednoisy.methods.method import Method
-
-if TYPE_CHECKING:
-    from mednoisy.engines.noisy_student_rounds import PseudoLabels
-
 
 MakeOptimiser = Callable[[Iterable[Parameter]], Optimizer]
 Schedule = Callable[[int, int], float]

@@ -6,6 +6,10 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+import torch
+import torch.distributed as dist
+
+from mednoisy.engines.distributed import rank_and_ranks
 from mednoisy.errors import DONE_IN_PART, UserError
 
 
@@ -28,6 +32,24 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def stop_together(self, step: int, device: torch.device) -> None:
+        """Leave between two stages if a signal came to any process; to be called equally often by all of them.
+
+        Nothing is saved: the stage before has been.
+
+        Args:
+            step: of the run.
+            device: of the processes' tensors.
+
+        Raises:
+            UserError: E331.
+        """
+        received = torch.tensor(self.received, device=device)
+        if rank_and_ranks()[1] > 1:
+            dist.all_reduce(received, op=dist.ReduceOp.MAX)
+        if number := int(received):
+            raise stopped(number, step)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number

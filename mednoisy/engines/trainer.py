@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from mednoisy.data.batch import Batch
 from mednoisy.data.datalist import Datalist
@@ -22,16 +18,15 @@ from mednoisy.data.draws import Draw
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks
-from mednoisy.engines.patch_limits import bf16_is_safe, check_patch, coarsest_map
+from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
-from mednoisy.engines.resuming import restore
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stage_batches import StageBatches
-from mednoisy.engines.stages import PlannedStage, Stage, plan_of
+from mednoisy.engines.stages import Stage
 from mednoisy.engines.stop_signals import StopSignals, stopped
-from mednoisy.engines.student_optimisers import StudentOptimisers, memory_format, to_format
+from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
-from mednoisy.methods.method import Method, Step
+from mednoisy.methods.method import Step
 
 LOGGER = logging.getLogger("mednoisy")
 BAD_STEPS = 3  # steps in a row with a gradient that is not finite, after which a run stops
@@ -58,10 +53,13 @@ class SemiSupervisedTrainer(Trainer):
         seed: dropout and the methods' draws come from (seed, stage, step, rank).
         datalist: of the run; needed where a stage has a round of pseudo-labels.
 
+    Attributes:
+        training: what the run has come to; handlers find it here (`training_of`).
+
     Raises:
-        UserError: from `run`: too few steps or cases, a patch that the networks cannot halve, what
-            `RunFolder.open`, `checkpoint.load` and `PseudoLabels` refuse; E330, three steps in a row with NaN or
-            infinite losses or gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
+        UserError: from `run`: too few steps or cases, what `TrainingState`, `RunFolder.open`, `checkpoint.load`,
+            `check_round` and `pseudo_labeled` refuse; E330, three steps in a row with NaN or infinite losses or
+            gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
     """
 
     def __init__(
@@ -86,17 +84,19 @@ class SemiSupervisedTrainer(Trainer):
         check_whole("steps", max_epochs * epoch_length - trim, least=0)
         for name, value in (("save_interval", save_interval), ("log_interval", log_interval)):
             check_whole(name, value, least=1)
-        self.loader, self.stages, self.run_folder = train_data_loader, list(stages), run_folder
-        self.trim, self.precision, self.channels_last = trim, precision, channels_last
-        self.save_interval, self.seed, self.datalist = save_interval, seed, datalist
-        self.rank, self.ranks = rank_and_ranks()
-        self.progress = Progress(run_folder.path if self.rank == 0 else None, log_interval)
-        self.method: Method
-        self.updates: StudentOptimisers
-        self.current: PlannedStage
-        self.best: dict[str, float] = {}  # of the current stage: what `ValidateStages` keeps
-        self.save_wanted = False  # set by handlers: write `last.pt` at the end of this step
-        self.bad_steps = 0
+        self.loader, self.run_folder, self.datalist = train_data_loader, run_folder, datalist
+        self.save_interval, self.seed = save_interval, seed
+        main = rank_and_ranks()[0] == 0
+        self.training = TrainingState(
+            stages,
+            total_steps=max_epochs * epoch_length - trim,
+            patch_size=train_data_loader.stream.patch_size,
+            device=device,
+            run_folder=run_folder,
+            progress=Progress(run_folder.path if main else None, log_interval),
+            precision=precision,
+            channels_last=channels_last,
+        )
         self._signals = StopSignals()
         self._stop_agreed = 0  # a signal that all ranks know of
         if torch.device(device).type == "cuda" and torch.device(device).index is not None:
@@ -104,39 +104,32 @@ class SemiSupervisedTrainer(Trainer):
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=StageBatches(self),
+            data_loader=StageBatches(self.training, train_data_loader, self._signals, datalist),
             epoch_length=epoch_length,
             handlers=train_handlers,
             decollate=False,
         )
-        self.add_event_handler(Events.GET_BATCH_STARTED, self.start_waiting)
-        self.add_event_handler(Events.GET_BATCH_COMPLETED, self._stop_waiting)
+        self.add_event_handler(Events.GET_BATCH_STARTED, self.training.progress.start_waiting)
+        self.add_event_handler(Events.GET_BATCH_COMPLETED, self.training.progress.stop_waiting)
         self.add_event_handler(Events.ITERATION_COMPLETED, self._end_of_step)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.state.max_epochs * self.state.epoch_length - self.trim
-
-    @property
-    def plan(self) -> list[PlannedStage]:
-        """The stages with their first steps and lengths."""
-        return plan_of(self.stages, self.total_steps)
 
     def run(self) -> None:  # type: ignore[override]
         """Train to the end, or go on from `last.pt` where the run folder is to be resumed."""
+        training = self.training
         self._check_cases()
         self.run_folder.open()
         try:
             last = self.run_folder.checkpoints / "last.pt"
             if self.run_folder.resume and last.is_file():
-                restore(self, checkpoint.load(last, self.state.device))
+                training.restore(checkpoint.load(last, training.device))
+                self.state.iteration = training.step
+                self.state.epoch = training.step // self.state.epoch_length
             else:
-                self.enter(self.plan[0])
+                training.enter(training.plan[0])
             LOGGER.info(self.loader.stream.summary)
-            stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in self.plan)
-            LOGGER.info("step %d of %d (%s)", self.state.iteration, self.total_steps, stages)
-            if self.state.iteration < self.total_steps:
+            stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in training.plan)
+            LOGGER.info("step %d of %d (%s)", training.step, training.total_steps, stages)
+            if training.step < training.total_steps:
                 self._train()
         except UserError as fault:
             if not (fault.exit_code == REFUSED and self.run_folder.discard()):
@@ -148,68 +141,64 @@ class SemiSupervisedTrainer(Trainer):
 
     def _check_cases(self) -> None:
         """Refuse stages that lack cases, before anything is written, and before hours of an earlier stage."""
-        rounds = [stage.pseudo for stage in self.stages if stage.pseudo is not None]
+        stages, ranks = self.training.stages, self.training.ranks
+        rounds = [stage.pseudo for stage in stages if stage.pseudo is not None]
         if rounds:
-            rounds[0].check(self.datalist, self.rank == 0 and not self.run_folder.resume)
-        for stage in self.stages:
+            check_round(rounds[0], self.datalist, self.training.rank == 0 and not self.run_folder.resume)
+        for stage in stages:
             labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
-            self.loader.stream.check(labeled * self.ranks, stage.unlabeled * self.ranks)
+            self.loader.stream.check(labeled * ranks, stage.unlabeled * ranks)
 
     def _train(self) -> None:
+        training = self.training
         with self._signals:
             try:
-                self.progress.start(self.state.iteration, self.total_steps, self.run_folder.path.name)
+                training.progress.start(training.step, training.total_steps, self.run_folder.path.name)
                 super().run()
                 if self._signals.received:  # it came after the last look, everything is saved
-                    raise stopped(self._signals.received, self.state.iteration)
+                    raise stopped(self._signals.received, training.step)
             finally:
-                self.progress.close()
-
-    def autocast(self) -> Any:
-        """The context in which networks run."""
-        if not self._low_precision:
-            return nullcontext()
-        return torch.autocast(self.state.device.type, dtype=torch.bfloat16)
-
-    # One step
+                training.progress.close()
 
     def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]
-        number = engine.state.iteration - 1
-        stage, step = self.current.stage, number - self.current.first
-        draw = Draw(self.seed, f"{stage.name}/method/{self.rank}", step)
+        training, optimisers = self.training, self.training.optimisers
+        stage, steps, step = training.current.stage, training.current.steps, training.step - training.current.first
+        draw = Draw(self.seed, f"{stage.name}/method/{training.rank}", step)
         torch.manual_seed(draw.key("torch", bits=56))
-        now = Step(step, self.current.steps, draw)
-        batch = batchdata.to(engine.state.device, memory_format(batchdata.labeled.ndim, self.channels_last))
-        self.updates.set_rates(stage.schedule(step, self.current.steps))
-        self.updates.remember_buffers()
-        with self.autocast():
-            losses = self._wrapped(batch, now)
+        now = Step(step, steps, draw)
+        batch = batchdata.to(training.device, training.image_format)
+        optimisers.set_rates(stage.schedule(step, steps))
+        optimisers.remember_buffers()
+        with training.autocast():
+            losses = training.wrapped(batch, now)
         totals = {name: terms.total() for name, terms in losses.items()}
-        self.updates.backward(totals)
+        optimisers.backward(totals)
         if self._all_finite(totals, batch):
-            self.updates.apply(totals)
-            self.method.after_update(now)
+            optimisers.apply(totals)
+            training.method.after_update(now)
         else:
-            self.updates.restore_buffers()
-        self.progress.record(number + 1, stage.name, self.updates.learning_rate, losses)
+            optimisers.restore_buffers()
+        training.step = engine.state.iteration  # done
+        training.progress.record(training.step, stage.name, optimisers.learning_rate, losses)
         engine.state.output = {"loss": torch.stack([total.detach() for total in totals.values()]).sum()}
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output
 
     def _all_finite(self, totals: dict[str, Tensor], batch: Batch) -> bool:
         """Whether all losses and gradients are finite, on all ranks; there too, whether a signal came."""
-        bad_here = self.updates.any_not_finite(totals)
+        training = self.training
+        bad_here = training.optimisers.any_not_finite(totals)
         flags = torch.stack([bad_here, bad_here.new_tensor(float(self._signals.received))])
-        if self.ranks > 1:
+        if training.ranks > 1:
             dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         bad, stop = flags.tolist()  # the one host read of a step
         self._stop_agreed = int(stop)
-        self.bad_steps = self.bad_steps + 1 if bad else 0
+        training.bad_steps = training.bad_steps + 1 if bad else 0
         if not bad:
             return True
         step, ids = self.state.iteration, ", ".join(batch.labeled_ids + batch.unlabeled_ids)
         LOGGER.warning("step %d skipped: a loss or gradient is NaN or infinite; cases %s", step, ids)
-        if self.bad_steps >= BAD_STEPS:
+        if training.bad_steps >= BAD_STEPS:
             raise UserError(
                 "E330",
                 f"{BAD_STEPS} steps in a row gave NaN or infinite losses or gradients, the last was {step} on {ids}",
@@ -219,81 +208,13 @@ class SemiSupervisedTrainer(Trainer):
         return False
 
     def _end_of_step(self) -> None:
-        step = self.state.iteration
-        ends = step == self.current.last
+        training, step = self.training, self.training.step
+        ends = step == training.current.last
         if ends:
-            self.progress.flush(step, self.current.stage.name, self.updates.learning_rate)
-        if ends or self.save_wanted or self._stop_agreed or step % self.save_interval == 0:
-            self.save()
+            training.progress.flush(step, training.current.stage.name, training.optimisers.learning_rate)
+        if ends or training.save_wanted or self._stop_agreed or step % self.save_interval == 0:
+            training.save()
         if self._stop_agreed:
             raise stopped(self._stop_agreed, step)
-        if step >= self.total_steps:
+        if step >= training.total_steps:
             self.terminate()
-
-    def stop_if_asked(self) -> None:
-        """Save and leave, between two steps, if a signal came (which may have ended the loader's workers as well)."""
-        if self._signals.received and self.ranks == 1:
-            self.save()
-            raise stopped(self._signals.received, self.state.iteration)
-
-    def stop_if_told(self) -> None:
-        """Leave between two stages if a signal came to any process; to be called equally often by all of them.
-
-        Nothing is saved: the stage before has been.
-        """
-        told = torch.tensor(self._signals.received, device=self.state.device)
-        if self.ranks > 1:
-            dist.all_reduce(told, op=dist.ReduceOp.MAX)
-        if number := int(told):
-            raise stopped(number, self.state.iteration)
-
-    def enter(self, planned: PlannedStage) -> None:
-        """Make the method and the optimisers of a stage."""
-        self.method = planned.stage.method()
-        patch = self.loader.stream.patch_size
-        check_patch(patch, self.method)
-        self.method.to(self.state.device)
-        to_format(self.method, 2 + len(patch), self.channels_last)
-        self.method.train()
-        self.updates = StudentOptimisers(self.method, planned.stage.optimiser)
-        self.current, self.best = planned, {}
-        self._low_precision = self.precision == "bf16"
-        coarsest = coarsest_map(patch, self.method)
-        if self._low_precision and not bf16_is_safe(self.state.device.type, coarsest):
-            LOGGER.warning("bf16 is unsafe on a CPU for feature maps of %s voxels: training in fp32", coarsest)
-            self._low_precision = False
-        self._wrapped: nn.Module = self.method
-        if self.ranks > 1:
-            on = None if self.state.device.type == "cpu" else [self.state.device]
-            self._wrapped = DistributedDataParallel(self.method, device_ids=on)
-
-    # State
-
-    def snapshot(self) -> dict:
-        """All that is needed to go on: plain values and tensors."""
-        pending = [{name: value.clone() for name, value in terms.items()} for terms in self.progress.pending]
-        return {
-            "step": self.state.iteration,
-            "stage": self.current.stage.name,
-            "method": self.method.state_dict(),
-            "optimisers": self.updates.state_dict(),
-            "best": self.best,
-            "bad_steps": self.bad_steps,
-            "pending": pending,
-            "seconds": self.progress.seconds,
-            "world": self.ranks,
-        }
-
-    def save(self) -> None:
-        """Write `progress.csv` and, after it, `last.pt`: rows past a checkpoint are dropped on resuming."""
-        self.save_wanted = False
-        if self.rank == 0:
-            self.progress.write()
-            checkpoint.save(self.run_folder.checkpoints / "last.pt", self.snapshot())
-
-    def start_waiting(self) -> None:
-        """From now on, time counts as waiting for data."""
-        self._waiting_since = time.perf_counter()
-
-    def _stop_waiting(self) -> None:
-        self.progress.waited(time.perf_counter() - self._waiting_since)

@@ -18,9 +18,8 @@ from monai.utils import ForwardMode
 from torch import nn
 
 from mednoisy.data.cached_cases import CachedCases
-from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks
-from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.engines.training_state import training_of
 from mednoisy.errors import check_whole
 from mednoisy.evaluation.overlap import dice_by_class
 from mednoisy.evaluation.undefined_values import mean_of_defined
@@ -53,9 +52,9 @@ class Validator(Evaluator):
         monitored: CachedCases | None = None,
         val_handlers: Sequence | None = None,
     ):
-        held: list[Any] = [dataset, test or (), monitored or ()]
+        of_sections: list[Any] = [dataset, test or (), monitored or ()]
         rank, self.ranks = rank_and_ranks()
-        cases = [(section, case) for section, kept in zip(SECTIONS, held, strict=True) for case in kept]
+        cases = [(section, case) for section, of in zip(SECTIONS, of_sections, strict=True) for case in of]
         self.inferer, self.num_classes = inferer, num_classes
         self.predictors: dict[str, nn.Module] = {}
         self.autocast: Any = nullcontext()
@@ -85,15 +84,15 @@ class Validator(Evaluator):
         of_ranks: list[Any] = [self._dice]
         if self.ranks > 1:
             of_ranks = [None] * self.ranks
-            dist.all_gather_object(of_ranks, {section: dict(held) for section, held in self._dice.items()})
+            dist.all_gather_object(of_ranks, {section: dict(of) for section, of in self._dice.items()})
         merged: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for of_rank in of_ranks:
-            for section, held in of_rank.items():
-                for name, values in held.items():
+            for section, of_names in of_rank.items():
+                for name, values in of_names.items():
                     merged[section][name] += values
         return {
-            section: {name: float(mean_of_defined(values)) for name, values in held.items()}
-            for section, held in merged.items()
+            section: {name: float(mean_of_defined(values)) for name, values in of_names.items()}
+            for section, of_names in merged.items()
         }
 
     def _iteration(self, engine: Engine, batchdata: tuple[str, dict]) -> dict:  # type: ignore[override]
@@ -135,32 +134,24 @@ class ValidateStages(ValidationHandler):
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        assert isinstance(engine, SemiSupervisedTrainer)
         assert isinstance(self.validator, Validator)
-        planned, step = engine.current, engine.state.iteration
+        training = training_of(engine)
+        step, planned = training.step, training.current
         if (step - planned.first) % self.interval and step != planned.last:
             return
-        last_stage = planned.stage is engine.stages[-1]
-        predictors = engine.method.predictors()
-        sections = SECTIONS if last_stage else ("validation", "unlabeled")
-        scores = self.validator.scores(predictors, engine.autocast(), sections)
+        stage, predictors = planned.stage.name, training.method.predictors()
+        sections = SECTIONS if training.in_last_stage else ("validation", "unlabeled")
+        scores = self.validator.scores(predictors, training.autocast(), sections)
         figures = {f"val_dice_{name}": value for name, value in scores.get("validation", {}).items()}
         figures |= {f"pseudo_label_dice_{name}": value for name, value in scores.get("unlabeled", {}).items()}
-        engine.progress.flush(step, planned.stage.name, engine.updates.learning_rate)
+        training.progress.flush(step, stage, training.optimisers.learning_rate)
         if figures:
-            engine.progress.add(step, planned.stage.name, figures)
+            training.progress.add(step, stage, figures)
             LOGGER.info("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         deployed = next(iter(predictors))
-        name = "best_honest" if last_stage else f"best_{planned.stage.name}"
-        self._keep_best(engine, name, scores.get("validation", {}).get(deployed, math.nan))
-        if last_stage:
+        best = "best_honest" if training.in_last_stage else f"best_{stage}"
+        training.keep_best(best, scores.get("validation", {}).get(deployed, math.nan))
+        if training.in_last_stage:
             for predictor, value in scores.get("test", {}).items():
-                self._keep_best(engine, f"best_published_{predictor}", value)
-        engine.save_wanted = True
-
-    def _keep_best(self, engine: SemiSupervisedTrainer, name: str, value: float) -> None:
-        if math.isnan(value) or value <= engine.best.get(name, -1.0):  # NaN: undefined on every case
-            return
-        engine.best[name] = value
-        if engine.rank == 0:
-            checkpoint.save(engine.run_folder.checkpoints / f"{name}.pt", engine.snapshot() | {"value": value})
+                training.keep_best(f"best_published_{predictor}", value)
+        training.save_wanted = True

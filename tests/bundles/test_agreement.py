@@ -47,8 +47,8 @@ def test_stages_on_acdc_are_as_long_as_published_and_carry_moments(method, setti
     trainer = parsed("acdc", method, "published", **small("acdc") | places | settings, labeled=2).get_parsed_content(
         "train#trainer"
     )
-    assert {planned.stage.name: planned.steps for planned in trainer.plan} == stages
-    assert trainer.stages[1].carry_optimisers
+    assert {planned.stage.name: planned.steps for planned in trainer.training.plan} == stages
+    assert trainer.training.stages[1].carry_optimisers
 
 
 def hearts(folder):

@@ -103,7 +103,7 @@ def test_every_method_and_recipe_leaves_a_complete_bundle(bundle, method, recipe
     workflow.initialize()
     assert workflow.check_properties() == []
     trainer = workflow.parser.get_parsed_content("train#trainer")
-    assert trainer.total_steps == workflow.parser["steps"]
+    assert trainer.training.total_steps == workflow.parser["steps"]
     assert not (tmp_path / "run").exists()
 
 
@@ -126,7 +126,7 @@ def test_a_setting_of_the_epochs_scales_all_stages(dataset, tmp_path):
     places = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "run"), "train#trainer#max_epochs": 1}
     workflow = compose("phantom", "sdcl", overrides=SMALL | places | {"steps": 40}).workflow()
     workflow.initialize()
-    plan = workflow.parser.get_parsed_content("train#trainer").plan
+    plan = workflow.parser.get_parsed_content("train#trainer").training.plan
     assert [planned.steps for planned in plan] == [5, 15]  # 20 steps at 3200 to 11000
 
 

@@ -135,9 +135,9 @@ def test_the_others_shuffle(runs):
 def test_boxes_and_crops_never_take_the_last_position(runs, method):
     """As `randint(0, L - P)` draws, in each stage."""
     trainer = runs[method].trainer
-    for stage in trainer.stages:
+    for stage in trainer.training.stages:
         assert stage.method().box == BoxRule(last_included=False)
-    assert trainer.method.box == BoxRule(last_included=False)
+    assert trainer.training.method.box == BoxRule(last_included=False)
     assert trainer.loader.stream.published_margin == (1 if method == "sdcl" else 3)
 
 
@@ -152,12 +152,12 @@ def test_boxes_on_the_atrium_have_the_limits_of_the_released_code():
 def test_pretraining_mixes_in_one_direction(runs):
     """The first half of a batch receives a box of the second, and not the other way round."""
     for method in ("copy_paste", "bcp", "sdcl"):
-        assert not runs[method].trainer.stages[0].method().both_directions, method
+        assert not runs[method].trainer.training.stages[0].method().both_directions, method
 
 
 def test_moments_are_carried_into_self_training_by_sdcl_alone(runs):
     """SDCL's count of optimiser steps runs through both stages; BCP's atrium code begins anew."""
-    assert [runs[method].trainer.stages[1].carry_optimisers for method in ("sdcl", "bcp")] == [True, False]
+    assert [runs[method].trainer.training.stages[1].carry_optimisers for method in ("sdcl", "bcp")] == [True, False]
     moments = runs["sdcl"].checkpoint("last")["optimisers"]["a"]["state"]
     assert {int(of_parameter["step"]) for of_parameter in moments.values()} == {5}
 
@@ -168,7 +168,7 @@ def test_each_predictor_has_its_own_best_on_the_test_cases(runs):
         run = runs[method]
         found = {path.name for path in (run.folder / "checkpoints").iterdir()}
         assert found == {"last.pt", *(f"best_published_{name}.pt" for name in names)}, method
-        last_stage = run.trainer.plan[-1]
+        last_stage = run.trainer.training.plan[-1]
         validated = {*range(last_stage.first + 2, last_stage.last, 2), last_stage.last}
         assert {run.checkpoint(f"best_published_{name}")["step"] for name in names} <= validated, method
 

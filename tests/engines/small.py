@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from torch import nn
 
@@ -39,8 +40,8 @@ def small_cases(first: int, count: int, labels: bool, shape: Sequence[int] = (11
         centre = generator.uniform(3, 6, size=3).reshape(3, 1, 1, 1)
         ball = ((np.indices(shape) - centre) ** 2).sum(axis=0) < 10
         image = torch.from_numpy(generator.normal(size=shape) + 2 * ball).float()
-        found = {"id": case["id"], "image": MetaTensor(image[None], affine=torch.eye(4))}
-        return found | ({"label": MetaTensor(torch.from_numpy(ball)[None].to(torch.uint8))} if labels else {})
+        item = {"id": case["id"], "image": MetaTensor(image[None], affine=torch.eye(4))}
+        return item | ({"label": MetaTensor(torch.from_numpy(ball)[None].to(torch.uint8))} if labels else {})
 
     return CachedCases([{"id": f"p{number}", "number": number} for number in range(first, first + count)], load)
 
@@ -135,9 +136,7 @@ class At:
     def __init__(self, step: int, action: Any):
         self.step, self.action = step, action
 
-    def attach(self, engine: SemiSupervisedTrainer) -> None:
-        from ignite.engine import Events
-
+    def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=self.step), self.action)
 
 
@@ -145,26 +144,26 @@ def kept(folder: Path) -> dict[str, Any]:
     """What a run leaves, without clock times."""
     import csv
 
-    found: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     for path in sorted((folder / "checkpoints").glob("*.pt")):
-        found[path.name] = {k: v for k, v in checkpoint.load(path).items() if k != "seconds"}
+        files[path.name] = {k: v for k, v in checkpoint.load(path).items() if k != "seconds"}
     with open(folder / "progress.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    return found | {"rows": [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]}
+    return files | {"rows": [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]}
 
 
-def assert_same(found: Any, wanted: Any, where: str = "") -> None:
+def assert_same(actual: Any, expected: Any, where: str = "") -> None:
     """Equality bit for bit, of nested dictionaries, lists and tensors."""
-    if isinstance(wanted, dict):
-        assert list(found) == list(wanted), where
-        for key, value in wanted.items():
-            assert_same(found[key], value, f"{where}/{key}")
-    elif isinstance(wanted, (list, tuple)):
-        assert len(found) == len(wanted), where
-        for number, (left, right) in enumerate(zip(found, wanted, strict=True)):
+    if isinstance(expected, dict):
+        assert list(actual) == list(expected), where
+        for key, value in expected.items():
+            assert_same(actual[key], value, f"{where}/{key}")
+    elif isinstance(expected, (list, tuple)):
+        assert len(actual) == len(expected), where
+        for number, (left, right) in enumerate(zip(actual, expected, strict=True)):
             assert_same(left, right, f"{where}/{number}")
-    elif isinstance(wanted, torch.Tensor):
-        assert found.dtype == wanted.dtype, where
-        assert torch.equal(found, wanted), where
+    elif isinstance(expected, torch.Tensor):
+        assert actual.dtype == expected.dtype, where
+        assert torch.equal(actual, expected), where
     else:
-        assert found == wanted, where
+        assert actual == expected, where

@@ -17,7 +17,8 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import write_nifti
 from mednoisy.data.load_case import LoadCased
 from mednoisy.data.training_stream import TrainingStream
-from mednoisy.engines.noisy_student_rounds import PseudoLabels, Teacher, noisy_rounds
+from mednoisy.engines.noisy_student_rounds import noisy_rounds
+from mednoisy.engines.pseudo_labels import PseudoLabels, Teacher
 from mednoisy.engines.stages import Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
 from mednoisy.inference.sliding_window import SlidingWindow

@@ -35,11 +35,11 @@ def fill_at(
     original, calls = getattr(owner, name), []
 
     def full(*arguments: Any, **options: Any) -> Any:
-        told = [str(argument) for argument in arguments if isinstance(argument, (str, Path))]
-        if any(matching in text for text in told):
-            calls.append(told)
+        names = [str(argument) for argument in arguments if isinstance(argument, (str, Path))]
+        if any(matching in text for text in names):
+            calls.append(names)
             if len(calls) >= count:
-                for text in told:
+                for text in names:
                     if ".partial-" in text:
                         Path(text).write_bytes(b"half")
                 raise fault
@@ -60,12 +60,12 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_full_disk_stops_the_run_in_one_line_and_it_goes_on(tmp_path, monkeypatch, whole, case):
-    owner, name, matching, count, fault, told = CASES[case]
+    owner, name, matching, count, fault, message = CASES[case]
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         fill_at(patch, owner, name, matching, count, fault)
         trainer = small_trainer(folder, sdcl_stages())
-        with pytest.raises(UserError, match=f"E320 cannot write .*{told}") as stopped:
+        with pytest.raises(UserError, match=f"E320 cannot write .*{message}") as stopped:
             trainer.run()
         trainer.run_folder.close()
     assert stopped.value.exit_code == 1
@@ -102,7 +102,7 @@ def test_a_log_that_cannot_be_written_stops_the_run(tmp_path, capsys):
 
 def test_events_that_cannot_be_written_stop_the_run(tmp_path):
     trainer = small_trainer(tmp_path / "run", sdcl_stages())
-    start = trainer.progress.start
+    start = trainer.training.progress.start
 
     def started(*arguments: Any) -> None:
         start(*arguments)
@@ -110,9 +110,9 @@ def test_events_that_cannot_be_written_stop_the_run(tmp_path):
         def full(*rest: Any) -> None:
             raise FULL
 
-        trainer.progress._writer.add_scalar = full
+        trainer.training.progress._writer.add_scalar = full
 
-    trainer.progress.start = started
+    trainer.training.progress.start = started
     with pytest.raises(UserError, match=r"E320 cannot write .*tensorboard: No space left"):
         trainer.run()
     trainer.run_folder.close()

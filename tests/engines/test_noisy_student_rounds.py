@@ -103,11 +103,11 @@ def planted_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_masks_and_confidence_are_those_of_the_planted_teacher(planted_round):
     """.8 and .6 of 255; the smaller piece is taken away; the grid is that of the image."""
-    found = {path.name: read_image(path) for path in (planted_round / "masks").iterdir()}
-    assert sorted(found) == [f"{name}.nii.gz" for name in ("both", "empty", "half", "small", "unsure")]
+    masks = {path.name: read_image(path) for path in (planted_round / "masks").iterdir()}
+    assert sorted(masks) == [f"{name}.nii.gz" for name in ("both", "empty", "half", "small", "unsure")]
     for name, mask in {"both": box_mask(CUBE), "small": box_mask(BESIDE), "empty": box_mask()}.items():
-        np.testing.assert_array_equal(found[f"{name}.nii.gz"].array, mask)
-        np.testing.assert_allclose(found[f"{name}.nii.gz"].affine, np.diag([1.0, 2.0, 3.0, 1.0]))
+        np.testing.assert_array_equal(masks[f"{name}.nii.gz"].array, mask)
+        np.testing.assert_allclose(masks[f"{name}.nii.gz"].affine, np.diag([1.0, 2.0, 3.0, 1.0]))
     confidence = read_image(planted_round / "confidence" / "both.nii.gz").array
     assert confidence.dtype == np.uint8
     np.testing.assert_array_equal(confidence, np.where(box_mask(CUBE, BESIDE), 204, 153))
@@ -304,9 +304,9 @@ def test_a_folder_in_which_nothing_can_be_written_stops_the_run_in_one_line(ball
     run_folder.mkdir()
     (run_folder / ".rounds").touch()
     files = RoundFiles(run_folder / ".rounds" / "student1", balls, RULES)  # within a file
-    with pytest.raises(UserError, match=r"E320 cannot write .*teacher\.json: Not a directory") as told:
+    with pytest.raises(UserError, match=r"E320 cannot write .*teacher\.json: Not a directory") as error:
         files.begin({"stage": "student1"})
-    assert told.value.exit_code == 1
+    assert error.value.exit_code == 1
 
 
 def test_a_damaged_note_of_the_teacher_is_another_teacher(balls, run_folder):
@@ -352,8 +352,8 @@ def test_a_teacher_of_its_own_sees_images_as_it_learned_to(balls, run_folder):
 def test_a_teacher_of_other_classes_is_refused_before_anything_is_written(balls, run_folder, labels):
     """Its codes would pass for others: of three, 2 x 255 is 254 in 8 bits, a white pixel."""
     stages = noisy_stages(1, teacher=partial(planted, labels=labels))
-    told = f"E363 the teacher runs/before tells apart {', '.join(labels.values())}; the dataset has background, ball"
-    with pytest.raises(UserError, match=told):
+    message = f"E363 the teacher runs/before tells apart {', '.join(labels.values())}; the dataset has background, ball"
+    with pytest.raises(UserError, match=message):
         noisy_run(run_folder, stages, balls, steps=1)
     assert not run_folder.exists()
 
@@ -371,9 +371,9 @@ def test_a_round_that_keeps_nothing_stops_the_run_and_tells_why(balls, run_folde
     stages = noisy_stages(1, pseudo_labels(rules=SelectionRules(minimum_area=1.0)))
     with pytest.raises(
         UserError, match=r"E361 no pseudo-label of student1 passes .* with lower rules, .* another --output"
-    ) as told:
+    ) as error:
         noisy_run(run_folder, stages, balls, steps=2)
-    assert told.value.exit_code == 1
+    assert error.value.exit_code == 1
     assert "area" in (run_folder / "rounds" / "student1" / "cases.csv").read_text()
     assert not (run_folder / "rounds" / "student1" / "datalist.json").exists()
 
@@ -417,7 +417,7 @@ def test_labelling_is_no_waiting_for_data(balls, run_folder, monkeypatch):
     write = RoundFiles.finish
     monkeypatch.setattr(RoundFiles, "finish", lambda *rest: (time.sleep(1), write(*rest))[1])
     trainer = noisy_run(run_folder, noisy_stages(1), balls, steps=2, validate_every=None, log_interval=100)
-    row = trainer.progress.rows[-1]
+    row = trainer.training.progress.rows[-1]
     assert row["waiting_share"] < 0.5
 
 

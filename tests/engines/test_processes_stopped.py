@@ -43,8 +43,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("processes")
     small_dataset(folder / "data")
     process = started(folder / "data", folder / "run")
-    told = process.communicate()[1]
-    assert process.returncode == 0, told[-2000:]
+    stderr = process.communicate()[1]
+    assert process.returncode == 0, stderr[-2000:]
     return folder / "data", kept(folder / "run")
 
 
@@ -60,8 +60,8 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path
             process.kill()
         process.communicate()
     process = started(data, run, "--resume")
-    told = process.communicate()[1]
-    assert process.returncode == 0, told[-2000:]
+    stderr = process.communicate()[1]
+    assert process.returncode == 0, stderr[-2000:]
     assert_same(kept(run), wanted)
     assert (run / "report.html").is_file()
 
@@ -73,12 +73,12 @@ def test_a_signal_ends_in_one_line_and_the_run_goes_on(tmp_path, whole, number):
     process = started(data, run, "--set", "workers=1")
     wait_for(process, run / "checkpoints" / "last.pt")
     process.send_signal(number)
-    told = process.communicate()[1]
-    assert process.returncode == 1, told[-2000:]
-    (line,) = [line for line in told.splitlines() if line.startswith("mednoisy: ")]
+    stderr = process.communicate()[1]
+    assert process.returncode == 1, stderr[-2000:]
+    (line,) = [line for line in stderr.splitlines() if line.startswith("mednoisy: ")]
     assert line.startswith(f"mednoisy: E331 stopped by {number.name} after step ")
     assert line.endswith("which is saved. Go on with --resume.")
-    assert "Traceback" not in told
+    assert "Traceback" not in stderr
     process = started(data, run, "--resume")
     assert process.wait() == 0
     assert_same(kept(run), wanted)

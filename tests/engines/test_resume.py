@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from mednoisy.engines import checkpoint
-from mednoisy.engines.resuming import restore
 from mednoisy.errors import UserError
 from tests.engines.small import At, assert_same, kept, mean_teacher_stages, sdcl_stages, small_trainer
 
@@ -78,6 +77,16 @@ def test_without_validation_the_last_networks_are_handed_over(tmp_path, uninterr
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.pt"]
 
 
+def test_rows_before_the_first_checkpoint_are_dropped_with_their_steps(tmp_path, uninterrupted):
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        run(folder, sdcl_stages(), validate_every=None, save_interval=100, handlers=[At(5, kill)])
+    assert (folder / "progress.csv").is_file()
+    assert not (folder / "checkpoints").exists()
+    run(folder, sdcl_stages(), validate_every=None, resume=True)
+    assert_same(kept(folder), uninterrupted(sdcl_stages, validate_every=None))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [1, 5, 6, 12])
 def test_a_signal_saves_first_then_stops(tmp_path, uninterrupted, number, step):
@@ -93,10 +102,10 @@ def test_a_signal_saves_first_then_stops(tmp_path, uninterrupted, number, step):
         send(engine) if engine.state.iteration == step else None,
         iterate(engine, batch),
     )[1]
-    with pytest.raises(UserError, match=f"E331 stopped by {number.name} after step {step}, which is saved") as told:
+    with pytest.raises(UserError, match=f"E331 stopped by {number.name} after step {step}, which is saved") as error:
         trainer.run()
     trainer.run_folder.close()
-    assert told.value.exit_code == 1
+    assert error.value.exit_code == 1
     assert signal.getsignal(number) is handled
     assert checkpoint.load(folder / "checkpoints" / "last.pt")["step"] == step
     run(folder, sdcl_stages(), resume=True)
@@ -146,20 +155,6 @@ def test_other_networks_are_refused(tmp_path):
     run(tmp_path / "run", mean_teacher_stages(), steps=4)
     with pytest.raises(UserError, match=r"E317 .*does not fit"):
         run(tmp_path / "run", sdcl_stages(), steps=4, resume=True)
-
-
-def test_a_best_of_steps_to_be_done_again_is_dropped(tmp_path):
-    """A kill between the best checkpoint and `last.pt` leaves a best that the resumed run has not reached."""
-    with pytest.raises(Killed):
-        run(tmp_path, mean_teacher_stages(), handlers=[At(4, kill)])
-    folder = tmp_path / "checkpoints"
-    content = checkpoint.load(folder / "last.pt")
-    checkpoint.save(folder / "best_honest.pt", content | {"step": content["step"] + 1})
-    checkpoint.save(folder / "best_published_teacher.pt", content)
-    trainer = small_trainer(tmp_path, mean_teacher_stages(), resume=True)
-    restore(trainer, content)
-    assert not (folder / "best_honest.pt").exists()
-    assert (folder / "best_published_teacher.pt").exists()
 
 
 def test_weights_of_an_earlier_stage_are_refused_where_the_last_is_wanted(tmp_path):

@@ -116,11 +116,11 @@ def test_a_second_process_is_refused(tmp_path):
         "except UserError as fault: print(fault)\n"
         "else: print('open')"
     )
-    told = [subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stdout]
+    outputs = [subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stdout]
     folder.close()
-    told.append(subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stdout)
-    assert told[0].startswith("E314 another process is at work in")
-    assert told[1] == "open\n"
+    outputs.append(subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stdout)
+    assert outputs[0].startswith("E314 another process is at work in")
+    assert outputs[1] == "open\n"
 
 
 def test_a_folder_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path, monkeypatch):
@@ -128,9 +128,9 @@ def test_a_folder_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(run_folder, "write_text", full)
-    with pytest.raises(UserError, match=r"E315 cannot write to .* \(No space left on device\)") as told:
+    with pytest.raises(UserError, match=r"E315 cannot write to .* \(No space left on device\)") as error:
         RunFolder(tmp_path / "run").open()
-    assert told.value.exit_code == 2
+    assert error.value.exit_code == 2
     assert not (tmp_path / "run").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"E315"):

@@ -16,6 +16,7 @@ from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.learning_rates import Polynomial
 from mednoisy.engines.stages import Stage
+from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method, Step, Terms
 from mednoisy.methods.supervised import Supervised
@@ -62,11 +63,11 @@ def poisoned_stage(method: Method) -> list[Stage]:
     return [Stage("training", lambda: method, 1, partial(torch.optim.Adam, lr=0.01), labeled=2)]
 
 
-def states(trainer: Any) -> list[Any]:
-    tensors = {name: value.clone() for name, value in trainer.method.state_dict().items()}
+def states(training: TrainingState) -> list[Any]:
+    tensors = {name: value.clone() for name, value in training.method.state_dict().items()}
     moments = {
-        name: {n: {k: v.clone() for k, v in held.items()} for n, held in state["state"].items()}
-        for name, state in trainer.updates.state_dict().items()
+        name: {n: {k: v.clone() for k, v in moments.items()} for n, moments in state["state"].items()}
+        for name, state in training.optimisers.state_dict().items()
     }
     return [tensors, moments]
 
@@ -74,7 +75,10 @@ def states(trainer: Any) -> list[Any]:
 @pytest.mark.parametrize("how", ["value", "gradient", "batch"])
 def test_a_step_that_is_not_finite_is_skipped_without_a_trace(tmp_path, how):
     seen: dict[int, list] = {}
-    watch = [At(step, lambda engine: seen.__setitem__(engine.state.iteration, states(engine))) for step in range(1, 6)]
+    watch = [
+        At(step, lambda engine: seen.__setitem__(engine.state.iteration, states(engine.training)))
+        for step in range(1, 6)
+    ]
     method = Poisoned({2}, how)
     trainer = small_trainer(tmp_path / "run", poisoned_stage(method), 5, validate_every=None, handlers=watch)
     trainer.run()
@@ -91,10 +95,10 @@ def test_a_step_that_is_not_finite_is_skipped_without_a_trace(tmp_path, how):
 def test_three_bad_steps_in_a_row_stop_the_run_and_keep_the_last_good_checkpoint(tmp_path):
     method = Poisoned({1, 3, 4, 5, 6})
     trainer = small_trainer(tmp_path / "run", poisoned_stage(method), 20, validate_every=None, save_interval=3)
-    with pytest.raises(UserError, match=r"E330 3 steps in a row gave NaN .* the last was 6 on p\d, p\d") as told:
+    with pytest.raises(UserError, match=r"E330 3 steps in a row gave NaN .* the last was 6 on p\d, p\d") as error:
         trainer.run()
     trainer.run_folder.close()
-    assert told.value.exit_code == 1
+    assert error.value.exit_code == 1
     assert checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 3
     assert "ERROR E330" in (tmp_path / "run" / "log.txt").read_text()
 
@@ -137,7 +141,7 @@ def test_each_backward_reaches_its_own_student_alone(tmp_path):
     trainer.run()
     trainer.run_folder.close()
     batch = small_stream().batch("training", 0, 2, 0)
-    found = {name: [p.grad.clone() for p in student.parameters()] for name, student in method.students.items()}
+    gradients = {name: [p.grad.clone() for p in student.parameters()] for name, student in method.students.items()}
 
     fresh = Shared()
     fresh.train()
@@ -147,7 +151,7 @@ def test_each_backward_reaches_its_own_student_alone(tmp_path):
     weights = {"a": losses["a"]["own"][1] + 0.5 * losses["a"]["between"][1], "b": 2 * losses["b"]["between"][1]}
     for name, total in weights.items():
         wanted = torch.autograd.grad(total, list(fresh.students[name].parameters()), retain_graph=True)
-        for gradient, expected in zip(found[name], wanted, strict=True):
+        for gradient, expected in zip(gradients[name], wanted, strict=True):
             torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
             assert torch.isfinite(gradient).all()  # a term of weight 0, even infinite, is not in the total
 
@@ -204,12 +208,14 @@ def test_optimisers_are_fused_and_rates_follow_the_schedule(tmp_path):
         supervised_stage(schedule=Polynomial(power=1.0)),
         5,
         validate_every=None,
-        handlers=[At(step, lambda engine: rates.append(engine.updates.learning_rate)) for step in range(1, 6)],
+        handlers=[
+            At(step, lambda engine: rates.append(engine.training.optimisers.learning_rate)) for step in range(1, 6)
+        ],
     )
     trainer.run()
     trainer.run_folder.close()
     assert rates == pytest.approx([0.01 * (1 - step / 5) for step in range(5)])
-    assert trainer.updates.optimisers["student"].defaults["fused"] is True
+    assert trainer.training.optimisers.optimisers["student"].defaults["fused"] is True
 
 
 class Observed(nn.Module):
@@ -246,10 +252,10 @@ def test_bf16_falls_back_where_a_cpu_gives_nan(tmp_path, patch, wanted):
 def refused(folder: Any, match: str, **options: Any) -> None:
     """The run is refused in one line, and leaves no file."""
     trainer = small_trainer(folder, **options)
-    with pytest.raises(UserError, match=match) as told:
+    with pytest.raises(UserError, match=match) as error:
         trainer.run()
     trainer.run_folder.close()
-    assert told.value.exit_code == 2
+    assert error.value.exit_code == 2
     assert not folder.exists()
 
 

@@ -46,7 +46,7 @@ def test_replicas_stay_equal(folder, name):
 
 
 def test_both_together_draw_what_one_process_draws(folder):
-    first, second = (held["ids"] for held in loaded(folder, "sdcl"))
+    first, second = (process["ids"] for process in loaded(folder, "sdcl"))
     for step, (left, right) in enumerate(zip(first, second, strict=True)):
         stage, at, unlabeled = ("pretraining", step, 0) if step < 6 else ("selftraining", step - 6, 4)
         whole = small_stream().batch(stage, at, 4, unlabeled)
@@ -56,8 +56,8 @@ def test_both_together_draw_what_one_process_draws(folder):
 
 
 def test_a_signal_to_one_process_stops_both_and_the_run_goes_on_bit_for_bit(folder):
-    for held in loaded(folder, "resumed"):
-        assert held["told"].startswith("E331 stopped by SIGTERM after step 7, which is saved")
+    for process in loaded(folder, "resumed"):
+        assert process["message"].startswith("E331 stopped by SIGTERM after step 7, which is saved")
     assert_same(kept(folder / "stopped" / "sdcl"), kept(folder / "whole" / "sdcl"))
 
 

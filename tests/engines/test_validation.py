@@ -63,7 +63,7 @@ def test_sections_are_scored_apart_and_the_teacher_labels_the_unlabeled():
     )
     networks = {"a": Counting(1.0), "teacher": Counting(0.5)}
     scores = validator.scores(networks, nullcontext())
-    assert {section: set(held) for section, held in scores.items()} == {
+    assert {section: set(values) for section, values in scores.items()} == {
         "validation": {"a", "teacher"},
         "test": {"a", "teacher"},
         "unlabeled": {"teacher"},
@@ -80,7 +80,7 @@ def test_no_cases_no_scores(caplog):
     assert not caplog.records  # MONAI warns of each engine without data
 
 
-class PlannedStage(Method):
+class Drifting(Method):
     """Two students whose weight is the step; nothing is learned from the batch."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class PlannedStage(Method):
         return dict(self.students)
 
 
-class Told(Validator):
+class Answering(Validator):
     """A validator that answers from a table instead of looking."""
 
     def __init__(self, answers: list[dict[str, dict[str, float]]]) -> None:
@@ -103,13 +103,13 @@ class Told(Validator):
 
     def scores(self, predictors: Any, autocast: Any, sections: Any = ()) -> Any:
         self.asked.append(sections)
-        return {section: held for section, held in self.answers.pop(0).items() if section in sections}
+        return {section: values for section, values in self.answers.pop(0).items() if section in sections}
 
 
-def run(folder: Path, answers: list[dict], stages: int = 1, steps: int = 6) -> Told:
-    method = PlannedStage()
+def run(folder: Path, answers: list[dict], stages: int = 1, steps: int = 6) -> Answering:
+    method = Drifting()
     made = [Stage(f"s{n}", lambda: method, 1, partial(torch.optim.SGD, lr=0.1), labeled=2) for n in range(stages)]
-    validator = Told(answers)
+    validator = Answering(answers)
     trainer = small_trainer(folder, made, steps, validate_every=None, handlers=[ValidateStages(validator, 2)])
     trainer.run()
     trainer.run_folder.close()
@@ -117,8 +117,8 @@ def run(folder: Path, answers: list[dict], stages: int = 1, steps: int = 6) -> T
 
 
 def best(folder: Path) -> dict[str, tuple[int, float]]:
-    held = {path.stem: checkpoint.load(path) for path in (folder / "checkpoints").glob("best_*.pt")}
-    return {name: (content["step"], content["value"]) for name, content in held.items()}
+    contents = {path.stem: checkpoint.load(path) for path in (folder / "checkpoints").glob("best_*.pt")}
+    return {name: (content["step"], content["value"]) for name, content in contents.items()}
 
 
 def test_the_best_of_the_deployed_predictor_is_kept_and_nan_never_is(tmp_path):
@@ -153,15 +153,15 @@ def test_each_stage_has_its_own_best_and_only_the_last_looks_at_test_cases(tmp_p
 def test_the_next_stage_starts_from_the_best_of_the_stage_before(tmp_path):
     seen: dict[int, Tensor] = {}
 
-    class Watched(PlannedStage):
+    class Watched(Drifting):
         def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
             seen[len(seen) + 1] = self.students["a"].weight.detach().clone()  # before step 1, 2, ...
             return super().losses(batch, step)
 
     method = Watched()
     stages = [Stage(f"s{n}", lambda: method, 1, partial(torch.optim.SGD, lr=0.1), labeled=2) for n in range(2)]
-    told = Told([{"validation": {"a": v}} for v in (0.9, 0.8, 0.2, 0.4)])
-    trainer = small_trainer(tmp_path / "run", stages, 8, validate_every=None, handlers=[ValidateStages(told, 2)])
+    validator = Answering([{"validation": {"a": v}} for v in (0.9, 0.8, 0.2, 0.4)])
+    trainer = small_trainer(tmp_path / "run", stages, 8, validate_every=None, handlers=[ValidateStages(validator, 2)])
     trainer.run()
     trainer.run_folder.close()
     assert torch.equal(seen[5], seen[3])  # after step 2, the best, not after step 4

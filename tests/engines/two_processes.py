@@ -34,7 +34,7 @@ def trained(folder: Path, resume: bool = False, **options: Any) -> dict:
         trainer.run()
     finally:
         trainer.run_folder.close()
-    return {"method": trainer.method.state_dict(), "best": trainer.best, "ids": seen}
+    return {"method": trainer.training.method.state_dict(), "best": trainer.training.best, "ids": seen}
 
 
 def round_of_both(folder: Path) -> dict:
@@ -52,7 +52,7 @@ def round_of_both(folder: Path) -> dict:
         trainer.run()
     finally:
         trainer.run_folder.close()
-    return {"method": trainer.method.state_dict(), "labeled": written}
+    return {"method": trainer.training.method.state_dict(), "labeled": written}
 
 
 def stop(engine: Any) -> None:
@@ -67,13 +67,15 @@ def main(folder: Path) -> None:
     for name in STAGES:
         torch.save(trained(folder / "whole" / name), folder / f"{name}_{dist.get_rank()}.pt")
     torch.save(round_of_both(folder), folder / f"round_{dist.get_rank()}.pt")
-    told = ""
+    message = ""
     try:
         trained(folder / "stopped" / "sdcl", handlers=[At(6, stop)])
     except Exception as fault:
-        told = str(fault)
+        message = str(fault)
     dist.barrier()
-    torch.save(trained(folder / "stopped" / "sdcl", True) | {"told": told}, folder / f"resumed_{dist.get_rank()}.pt")
+    torch.save(
+        trained(folder / "stopped" / "sdcl", True) | {"message": message}, folder / f"resumed_{dist.get_rank()}.pt"
+    )
     dist.destroy_process_group()
 
 
