@@ -18,6 +18,7 @@ from mednoisy.composition.workflow import checked_path, compose
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.files import write_text
+from mednoisy.report.checkpoint_names import any_validated
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.study_table import study_table
@@ -194,7 +195,7 @@ class Study:
         done = [cell for cell in self.cells if self._finished(cell)]
         folders = [self.folder(cell) for cell in done]
         runs = read_runs(folders)
-        write_text(self.table_file, study_table(rows, runs[0].unit))
+        write_text(self.table_file, study_table(rows, runs[0].unit, validated=any_validated(runs)))
         groups: dict[tuple[int, str, str], list[Run]] = defaultdict(list)
         for cell, run in zip(done, runs, strict=True):
             groups[cell.labeled, Path(cell.method).stem, Path(cell.recipe).stem].append(run)

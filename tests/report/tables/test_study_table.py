@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from mednoisy.report.tables.study_table import study_table
 
 
@@ -24,3 +26,17 @@ def test_the_table_gives_mean_and_deviation_over_seeds():
         "2",
         "2 ± 0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("validated", "heading"), [(True, "honest (best on validation)"), (False, "honest (no validation: the last)")]
+)
+def test_undefined_dice_is_left_out_and_the_heading_says_what_chose(validated, heading):
+    row = {"method": "bcp", "recipe": "default", "labeled": 4, "predictor": "student", "deployed": True, "seconds": 90}
+    rows = [
+        row | {"seed": seed, "checkpoint": "honest", "dice": dice, "hd95": None, "asd": None}
+        for seed, dice in ((0, None), (1, 0.5))
+    ]
+    headings, _, line = study_table(rows, "pixel", validated=validated).splitlines()
+    assert f"| Dice, {heading} | Dice, final | HD95, final, pixel |" in headings
+    assert "| student (deployed) | 50.0 | – | – |" in line
