@@ -15,13 +15,15 @@ from mednoisy.errors import UserError
 from mednoisy.evaluation.prediction_pairs import on_grid_of
 
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # plane to the axis it cuts, once axes point right, front, up
+SIDES = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}  # what is at the left and the right border
 
 
 @dataclass(frozen=True)
 class CaseArrays:
     """Image (if there is one), reference and prediction on one grid whose axes point right, front and up.
 
-    `note` says why an image that there is cannot be shown.
+    `note` says why an image that there is cannot be shown; `oriented`, whether the files of reference and image say
+    where the patient's right is. Where they do not, the axes are as stored and their directions a mere convention.
     """
 
     image: np.ndarray | None
@@ -29,6 +31,7 @@ class CaseArrays:
     prediction: np.ndarray
     spacing: tuple[float, ...]
     note: str = ""
+    oriented: bool = False
 
 
 def read_case(
@@ -47,7 +50,7 @@ def read_case(
     reference = read_label_map(files["reference"], codes, mapping, case=case).image
     stored = read_label_map(files["prediction"], codes, mapping, case=case).image
     prediction, _ = on_grid_of(stored, reference, case=case)
-    image, note = _image(files["image"], reference, case) if "image" in files else (None, "")
+    image, note, oriented = _image(files["image"], reference, case) if "image" in files else (None, "", True)
     if len(reference.spacing) == 2:
         return CaseArrays(image, reference.array, prediction, reference.spacing, note)
     turn = io_orientation(reference.affine)
@@ -58,20 +61,21 @@ def read_case(
         apply_orientation(prediction, turn),
         tuple(reference.spacing[axis] for axis in along),
         note,
+        oriented and reference.oriented,
     )
 
 
-def _image(path: Path, reference: Image, case: str) -> tuple[np.ndarray | None, str]:
-    """The image on the reference's grid, or why it cannot be shown: figures do not depend on it."""
+def _image(path: Path, reference: Image, case: str) -> tuple[np.ndarray | None, str, bool]:
+    """The image on the reference's grid, or why it cannot be shown (figures do not depend on it); and `oriented`."""
     try:
         image = read_image(path, "image", case=case)
         if image.array.ndim == len(image.spacing):
-            return on_grid_of(image, reference, case=case)[0], ""
+            return on_grid_of(image, reference, case=case)[0], "", image.oriented
     except UserError as fault:
-        return None, fault.cause
+        return None, fault.cause, True
     if image.shape != reference.shape:  # a picture in colour, which has no other geometry than its size
-        return None, f"it has {image.shape[0]} x {image.shape[1]} pixels, the reference another size"
-    return image.array, ""
+        return None, f"it has {image.shape[0]} x {image.shape[1]} pixels, the reference another size", True
+    return image.array, "", image.oriented
 
 
 def largest_slice(mask: np.ndarray, plane: str) -> int:

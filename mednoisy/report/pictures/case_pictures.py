@@ -11,10 +11,11 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from mednoisy.report.data_addresses import data_address
-from mednoisy.report.pictures.case_arrays import PLANES, CaseArrays, largest_slice, slice_of
+from mednoisy.report.pictures.case_arrays import PLANES, SIDES, CaseArrays, largest_slice, slice_of
 
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each other and from grey in any sight
 CLASS_COLOURS = ("#56b4e9", "#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00")  # after Okabe and Ito 2008
+SIDE_NAMES = {"R": "the patient's right", "A": "the front"}
 PALE = 0.5  # share of white in the outline of a reference where colours tell classes apart
 LINES_PER_WIDTH = 300  # an outline is 1.8 of these wide
 DASHES = (0, (3, 3))  # of the prediction, which lies above the reference and must not hide it
@@ -25,11 +26,15 @@ MARGIN = 0.35  # of the reference's extent, shown around them
 
 @dataclass(frozen=True)
 class EmbeddedPicture:
-    """One plane of one case as a data address, and what it shows in words."""
+    """One plane of one case as a data address, and what it shows in words.
+
+    `sides` are the letters of what is at the left and at the right border, None where no file says it.
+    """
 
     address: str
     plane: str
     words: str
+    sides: tuple[str, str] | None
 
 
 def outline_colours(codes: Sequence[int]) -> dict[int, tuple[str, str]]:
@@ -108,7 +113,9 @@ def outlined_picture(
     (top, bottom), (left, right) = _window(flat)
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect=flat.spacing[0] / flat.spacing[1])
     address = data_address(figure, "jpeg", pil_kwargs={"quality": 86, "subsampling": 0}, facecolor="black")
-    return EmbeddedPicture(address, plane, f"{name}, {plane} plane")
+    sides = SIDES.get(plane) if flat.oriented else None
+    words = f"{name}, {plane} plane" + (f", {SIDE_NAMES[sides[0]]} at the left" if sides else "")
+    return EmbeddedPicture(address, plane, words, sides)
 
 
 def _window(flat: CaseArrays) -> tuple[tuple[float, float], tuple[float, float]]:

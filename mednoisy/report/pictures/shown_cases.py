@@ -82,7 +82,9 @@ def _with_images(cases: Mapping[str, CaseArrays]) -> dict[str, CaseArrays]:
     for name, case in cases.items():
         givers = (other for other in cases.values() if other.image is not None)
         giver = next((other for other in givers if np.array_equal(other.reference, case.reference)), None)
-        completed[name] = replace(case, image=giver.image, note="") if giver and case.image is None else case
+        if giver and case.image is None:
+            case = replace(case, image=giver.image, note="", oriented=case.oriented and giver.oriented)
+        completed[name] = case
     return completed
 
 

@@ -43,7 +43,8 @@ def viewer_data(
         `shape` and `spacing` of the grid (slices, rows, columns); `first`, `step` and `size`, which give the place
         of a grid's slice in the file; `middle`, the slices of each plane to begin with; `image` (base64 or None),
         `tiles` (slices in one row of the mosaic), `colour`; `reference` and `predictions` (base64 of gzip of
-        little-endian uint16); `classes`; `thinned`, whether voxels are left out.
+        little-endian uint16); `classes`; `thinned`, whether voxels are left out;
+        `oriented`, whether it is known where right, front and top are.
 
     Raises:
         ValueError: masks of different shapes.
@@ -73,6 +74,7 @@ def viewer_data(
         "predictions": [_text(_packed(mask)) for mask in cropped[1:]],
         "classes": {"0": "background"} | {str(code): name for code, name in classes.items()},
         "thinned": max(steps) > 1,
+        "oriented": first.oriented,
     }
 
 
