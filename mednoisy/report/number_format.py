@@ -32,10 +32,10 @@ def _decimals(value: float | None, decimals: int, *, signed: bool = False) -> st
     return (f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}").replace("-", "−")
 
 
-def signed(value: float) -> str:
+def signed_number(value: float) -> str:
     """About three digits with a sign."""
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:+.{decimals}f}".replace("-", "−")
+    return _decimals(value, decimals, signed=True)
 
 
 def interval(ends: Sequence[float] | None, metric: str, *, signed: bool = False) -> str:

@@ -13,7 +13,7 @@ from mednoisy.report.number_format import (
     rank,
     rank_interval,
     share,
-    signed,
+    signed_number,
 )
 
 
@@ -59,4 +59,4 @@ def test_figures_in_digits(shown, expected):
 
 @pytest.mark.parametrize(("value", "text"), [(0.126, "+0.13"), (-12.34, "−12.3"), (786.4, "+786"), (0.0, "+0.00")])
 def test_numbers_with_signs(value, text):
-    assert signed(value) == text
+    assert signed_number(value) == text

@@ -22,6 +22,8 @@ SIDES = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}  # 
 class CaseArrays:
     """Image (if there is one), reference and prediction on one grid whose axes point right, front and up.
 
+    Nothing is resampled: axes of an oblique grid point nearest to where they are said to.
+
     `note` says why an image that there is cannot be shown; `oriented`, whether the files of reference and image say
     where the patient's right is. Where they do not, the axes are as stored and their directions a mere convention.
     """

@@ -28,7 +28,7 @@ def shown_cases(runs: Sequence[Run]) -> list[dict]:
     shown = []
     for rank, (case, mean) in _chosen(list(dice.values())).items():
         read = {run.name: _case_of(run, case) for run in runs}
-        arrays = _with_images({name: of_run for name, of_run in read.items() if isinstance(of_run, CaseArrays)})
+        arrays = with_images({name: of_run for name, of_run in read.items() if isinstance(of_run, CaseArrays)})
         comparable, other = _on_one_reference(arrays)
         shown.append(
             {
@@ -76,7 +76,7 @@ def _case_of(run: Run, case: str) -> CaseArrays | str:
         return str(fault)
 
 
-def _with_images(cases: Mapping[str, CaseArrays]) -> dict[str, CaseArrays]:
+def with_images(cases: Mapping[str, CaseArrays]) -> dict[str, CaseArrays]:
     """The same; a case without image has that of the first run with the same reference and an image."""
     completed = {}
     for name, case in cases.items():

@@ -15,7 +15,7 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
 from mednoisy.report.data_addresses import data_address
-from mednoisy.report.number_format import signed
+from mednoisy.report.number_format import signed_number
 from mednoisy.report.plots.plot_style import (
     DARK,
     LIGHT,
@@ -140,7 +140,7 @@ def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], 
     names = [shortened(name) for name in series]
     for number, ends in enumerate(limits):
         if ends is not None:
-            lower, bias, upper = (signed(end) for end in ends)
+            lower, bias, upper = (signed_number(end) for end in ends)
             names[number] += f": bias {bias}, limits {lower} to {upper} {unit}"
 
     def draw(axes: Axes, colours: PlotColours) -> None:

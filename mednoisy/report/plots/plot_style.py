@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
-from mednoisy.report.number_format import signed
+from mednoisy.report.number_format import signed_number
 
 LONGEST_NAME = 22  # characters in a line of a name beside a plot
 LABEL_GAP = 0.12  # of the height of a plot, what a label of two lines takes
@@ -116,8 +116,8 @@ def draw_limit_lines(axes: Axes, limits: Limits, colours: PlotColours, colour: s
     heights = _apart([(value - low) / (high - low) for value in limits])
     for value, height, name in zip(limits, heights, ("−1.96 sd", "bias", "+1.96 sd"), strict=True):
         axes.annotate(
-            f"{name}\n{signed(value)} {unit}", (1.02, height), xycoords="axes fraction", color=colours.text, fontsize=8,
-            va="center", annotation_clip=False,
+            f"{name}\n{signed_number(value)} {unit}", (1.02, height), xycoords="axes fraction",
+            color=colours.text, fontsize=8, va="center", annotation_clip=False,
         )  # fmt: skip
 
 

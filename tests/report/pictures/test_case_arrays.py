@@ -15,7 +15,7 @@ from PIL import Image
 from mednoisy.data.images import write_nifti
 from mednoisy.report.pictures.case_arrays import SIDES, CaseArrays, largest_slice, read_case, slice_of
 from mednoisy.report.pictures.case_pictures import plane_pictures
-from mednoisy.report.pictures.shown_cases import _with_images
+from mednoisy.report.pictures.shown_cases import with_images
 
 SHAPE = (24, 22, 20)
 
@@ -137,7 +137,7 @@ def test_an_image_of_another_run_brings_its_own_orientation(giver):
     mask = np.ones((2, 2, 2), np.uint8)
     bare = CaseArrays(None, mask, mask, (1.0, 1.0, 1.0), oriented=True)
     rich = CaseArrays(mask, mask, mask, (1.0, 1.0, 1.0), oriented=giver)
-    assert _with_images({"bare": bare, "rich": rich})["bare"].oriented is giver
+    assert with_images({"bare": bare, "rich": rich})["bare"].oriented is giver
 
 
 def test_slices_are_the_largest_and_upright():
