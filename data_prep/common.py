@@ -96,11 +96,13 @@ class VolumeJob(Job):
         for part, image in parts.items():
             if self.source_spacing_mm is not None:
                 affine = np.diag([self.source_spacing_mm] * 3 + [1.0])
-                image = Image(image.array, affine, (self.source_spacing_mm,) * len(image.shape))
+                image = Image(
+                    image.array, affine, (self.source_spacing_mm,) * len(image.shape), oriented=image.oriented
+                )
             if self.spacing_mm is not None:
                 image = resample(image, self.spacing_mm, labels=part == "label")
             array = image.array.astype(np.uint8) if part == "label" else self.intensities(image.array)
-            write_nifti(self.outputs()[part], array, image.affine)
+            write_nifti(self.outputs()[part], array, image.affine, oriented=image.oriented)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
     affine = image.affine.copy()
     affine[:3, 3] += affine[:3, :axes] @ offset
     affine[:3, :axes] *= step
-    return Image(array, affine, (spacing_mm,) * axes)
+    return Image(array, affine, (spacing_mm,) * axes, oriented=image.oriented)
 
 
 def drawn_order(strata: Mapping[str, Sequence[str]], seed: int) -> list[str]:

@@ -18,9 +18,10 @@ from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import write_text
+from mednoisy.report.checkpoint_names import any_validated
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
-from mednoisy.report.tables.text_tables import markdown_table, mean_and_deviation
+from mednoisy.report.tables.study_table import study_table
 from mednoisy.study_rows import Cell, Row, grid
 
 ROW_COLUMNS = (
@@ -198,7 +199,7 @@ class Study:
         folders = [self.folder(cell) for cell in done]
         runs = read_runs(folders)
         titled = [row | {"method": row_of[row["run"]].title} for row in rows]
-        write_text(self.table_file, study_table(titled, runs[0].unit))
+        write_text(self.table_file, study_table(titled, runs[0].unit, validated=any_validated(runs)))
         groups: dict[tuple[int, str, str], list[Run]] = defaultdict(list)
         for cell, run in zip(done, runs, strict=True):
             groups[cell.labeled, cell.row.title, Path(cell.recipe).stem].append(run)
@@ -207,50 +208,6 @@ class Study:
         from mednoisy.report.run_page import write_report
 
         write_report(folders, self.output / "comparison.html")
-
-
-def study_table(rows: Sequence[Mapping[str, Any]], unit: str = "mm") -> str:
-    """Rows of one study in Markdown: a line per method, recipe, labels and predictor, the deployed one first.
-
-    Dice of the honest, the final and (where it was kept) the published checkpoint in per cent, HD95 and ASD of
-    the final one, in `unit`; mean over seeds, with the standard deviation where there are several.
-    """
-    runs: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        runs[row["labeled"], row["method"], row["recipe"]].append(row)
-    groups: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
-    for run, members in runs.items():
-        for row in sorted(members, key=lambda row: not row["deployed"]):
-            groups[*run, row["predictor"], row["deployed"]].append(row)
-    lines = []
-    for (labeled, method, recipe, predictor, deployed), members in groups.items():
-        by_checkpoint = defaultdict(list)
-        for row in members:
-            by_checkpoint[row["checkpoint"]].append(row)
-        final = by_checkpoint["final"]
-        lines.append(
-            {
-                "labeled": labeled,
-                "method": method,
-                "recipe": recipe,
-                "predictor": predictor + (" (deployed)" if deployed else ""),
-                "honest": mean_and_deviation([100 * row["dice"] for row in by_checkpoint["honest"]], 1),
-                "final": mean_and_deviation([100 * row["dice"] for row in final], 1),
-                "published": mean_and_deviation([100 * row["dice"] for row in by_checkpoint["published"]], 1),
-                "hd95": mean_and_deviation([row["hd95"] for row in final], 2),
-                "asd": mean_and_deviation([row["asd"] for row in final], 2),
-                "seeds": len(final),
-                "minutes": mean_and_deviation([row["seconds"] / 60 for row in final], 0),
-            }
-        )
-    headings = {
-        "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
-        "honest": "Dice, honest", "final": "Dice, final", "published": "Dice, published",
-        "hd95": f"HD95, final, {unit}", "asd": f"ASD, final, {unit}", "seeds": "seeds", "minutes": "training, min",
-    }  # fmt: skip
-    if not any(row["checkpoint"] == "published" for row in rows):
-        del headings["published"]
-    return markdown_table(lines, headings)
 
 
 def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bool]:

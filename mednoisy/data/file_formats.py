@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -37,6 +38,8 @@ ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 KEYED_MODES = ("L", "P", "RGB")  # in which PNG may call one value transparent; 16-bit greys keep their depth instead
 ORIENTATION = 0x0112  # the tag of EXIF, XMP and TIFF
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+UNORIENTED = b"orientation not stated"  # in NIfTI's description, for its geometry cannot be stored without directions
+META_IMAGE_ENTRIES = 100  # lines of a header that are looked at
 NIFTI_UNITS = {1: 1000.0, 3: 0.001}  # metres and microns in millimetres; all other codes are taken for millimetres
 
 logging.getLogger("nibabel.global").disabled = True  # it prints what it sets right in headers, and raises the rest
@@ -55,6 +58,7 @@ class Voxels:
         axes: how many spatial axes `array` has.
         located: whether the file says how large its voxels are or where they lie.
         order: of the stored axes by the format's convention: "xyz", "rows" (then columns), or "unknown".
+        oriented: whether the file says where the patient's right, front and top are.
     """
 
     array: np.ndarray
@@ -62,6 +66,7 @@ class Voxels:
     axes: int
     located: bool = True
     order: str = "xyz"
+    oriented: bool = False
 
 
 class NotOneImage(ValueError):
@@ -104,7 +109,9 @@ def read_nifti(path: Path, key: str) -> Voxels:
     plain = (proxy.slope, proxy.inter) == (1, 0)
     array = _one_volume(proxy.get_unscaled() if plain else np.asarray(proxy, dtype=np.float32))
     millimetres = NIFTI_UNITS.get(int(image.header["xyzt_units"]) % 8, 1.0)  # the upper bits are the unit of time
-    return Voxels(array, np.diag([millimetres] * 3 + [1.0]) @ image.affine, array.ndim)
+    stated = int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0
+    oriented = stated and image.header["descrip"].item() != UNORIENTED
+    return Voxels(array, np.diag([millimetres] * 3 + [1.0]) @ image.affine, array.ndim, oriented=oriented)
 
 
 def read_hdf5(path: Path, key: str) -> Voxels:
@@ -121,7 +128,8 @@ def read_hdf5(path: Path, key: str) -> Voxels:
         affine = np.eye(4)
         spacing = np.atleast_1d(attributes.get("spacing", 1.0)).astype(np.float64)
         affine[range(array.ndim), range(array.ndim)] = np.broadcast_to(spacing, array.ndim)
-    return Voxels(array, affine, array.ndim, bool({"affine", "spacing"} & set(attributes)), order="unknown")
+    located, oriented = bool({"affine", "spacing"} & set(attributes)), "affine" in attributes
+    return Voxels(array, affine, array.ndim, located, order="unknown", oriented=oriented)
 
 
 def read_itk(path: Path, key: str) -> Voxels:
@@ -146,7 +154,8 @@ def read_itk(path: Path, key: str) -> Voxels:
     lps[:axes, :axes] = (np.reshape(image.GetDirection(), (size, size)) * image.GetSpacing())[:axes, :axes]
     lps[:axes, 3] = image.GetOrigin()[:axes]
     located = not nrrd or image.HasMetaDataKey("NRRD_space") or any(step != 1 for step in image.GetSpacing())
-    return Voxels(array, LPS_TO_RAS @ lps, array.ndim, located)
+    oriented = _anatomical_nrrd(image) if nrrd else _states_directions(path)
+    return Voxels(array, LPS_TO_RAS @ lps, array.ndim, located, oriented=oriented)
 
 
 def read_picture(path: Path, key: str) -> Voxels:
@@ -180,6 +189,23 @@ READERS = (
     (TIFF, read_tiff),
     (PICTURES, read_picture),
 )
+
+
+def _anatomical_nrrd(image: Any) -> bool:
+    """Whether an NRRD file names a space of the patient: ITK brings all of those that it knows to this one."""
+    return image.HasMetaDataKey("NRRD_space") and image.GetMetaData("NRRD_space") == "left-posterior-superior"
+
+
+def _states_directions(path: Path) -> bool:
+    """Whether the header of a MetaImage has directions, under one of their names; its last entry names the data."""
+    with open(path, "rb") as file:
+        for line in islice(file, META_IMAGE_ENTRIES):
+            key = line.partition(b"=")[0].strip()
+            if key in (b"TransformMatrix", b"Rotation", b"Orientation"):
+                return True
+            if key == b"ElementDataFile":
+                break
+    return False
 
 
 def _load_nifti(path: Path) -> Any:

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 from PIL import Image as Picture
 
-from mednoisy.data.file_formats import SUFFIXES, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
+from mednoisy.data.file_formats import SUFFIXES, UNORIENTED, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
@@ -31,6 +31,8 @@ class Image:
             and NRRD files without a word of it. `affine` is a mere convention then.
         order: of the stored axes by the format's convention: "xyz" for volumes, "rows" (then columns) for pictures,
             "unknown" for HDF5.
+        oriented: whether the file says where the patient's right, front and top are; False for pictures, for NIfTI
+            with neither qform nor sform, for HDF5 without `affine`, for NRRD without an anatomical space.
     """
 
     array: np.ndarray
@@ -38,6 +40,7 @@ class Image:
     spacing: tuple[float, ...]
     located: bool = True
     order: str = "xyz"
+    oriented: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +87,7 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
     _check_affine(affine, path, case)
     spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :axes], axis=0))
     array = np.require(array, requirements=["C", "W"])  # Pillow gives read-only ones, at which PyTorch warns
-    return Image(array, affine, spacing, voxels.located, voxels.order)
+    return Image(array, affine, spacing, voxels.located, voxels.order, voxels.oriented)
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
@@ -139,9 +142,10 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray) -> None:
+def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray, *, oriented: bool = True) -> None:
     """Write `array` (two or three axes) with `affine` (4, 4), whole or not at all.
 
+    Without `oriented` the directions of `affine` are a mere convention, which the file's description says.
     Whole numbers are stored in the smallest of uint8, int16 and int32 that holds them, all else as float32.
     """
     array = np.asarray(array)
@@ -157,6 +161,8 @@ def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray) -> None
         array = array.astype(np.float32)
     image = nibabel.Nifti1Image(array, np.asarray(affine, dtype=np.float64))
     image.header.set_xyzt_units("mm")
+    if not oriented:
+        image.header["descrip"] = UNORIENTED
     with written_aside(path) as aside:
         nibabel.save(image, aside)
 

@@ -1,19 +1,16 @@
-"""Rounds of pseudo-labels: what is told of each in its run's page, and the page of one round."""
+"""The page of one round of pseudo-labels: who labeled, what was kept, every case."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from mednoisy.files import write_text
-from mednoisy.report import sentences as wording
-from mednoisy.report.html import rendered
+from mednoisy.report.number_format import fact, percent, share
+from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.pictures.pseudo_label_pictures import shown_labels
-from mednoisy.report.plots.drawing import Plot, distributions
+from mednoisy.report.plots.plot_kinds import EmbeddedPlot, distributions
 from mednoisy.report.reading.rounds import (
     CASES,
     DATALIST,
@@ -24,40 +21,7 @@ from mednoisy.report.reading.rounds import (
     read_facts,
     read_table,
 )
-
-PAGE = "page.html"
-SHORT_TABLE = 24  # rows up to which the table of all cases is unfolded
-
-
-def round_table(run: Path, page_folder: Path) -> list[dict]:
-    """A line for each round of a run, in the order in which they were; none where it has no rounds.
-
-    Args:
-        run: folder of the run.
-        page_folder: of the page that shows the table; rounds are linked from the run's own folder alone.
-
-    Raises:
-        UserError: E404, a round's facts cannot be read.
-    """
-    lines = []
-    for path in sorted((run / "rounds").glob(f"*/{FACTS}"), key=lambda path: _natural(path.parent.name)):
-        facts, name = read_facts(path), path.parent.name
-        linked = page_folder.resolve() == run.resolve() and (path.parent / PAGE).is_file()
-        lines.append(
-            {
-                "name": name,
-                "teacher": _teacher(facts),
-                "step": wording.fact(facts["teacher_step"]),
-                "kept": f"{facts['kept']} of {facts['unlabeled']}",
-                "share": wording.share(facts["share_kept"]),
-                "confidence": _percent(facts["confidence"]),
-                "area": _percent(facts["area"]),
-                "dice": wording.number(facts["dice"], "dice"),
-                "dice_kept": wording.number(facts["dice_kept"], "dice"),
-                "link": f"rounds/{quote(name)}/{PAGE}" if linked else "",
-            }
-        )
-    return lines
+from mednoisy.report.tables.round_tables import ROUND_PAGE, known_figures, labeled_case_table, teacher_name
 
 
 def write_round_page(folder: Path, run_name: str | None = None) -> Path:
@@ -76,51 +40,39 @@ def write_round_page(folder: Path, run_name: str | None = None) -> Path:
     """
     folder = Path(folder)
     facts, cases = read_facts(folder / FACTS), read_cases(folder / CASES)
-    datalist = read_table(folder / DATALIST)
-    write_text(folder / PAGE, rendered("round.html", ("table.js",), _content(folder, facts, cases, datalist, run_name)))
-    return folder / PAGE
+    content = _content(folder, facts, cases, read_table(folder / DATALIST), run_name)
+    write_text(folder / ROUND_PAGE, rendered_page("round.html", ("table.js",), content))
+    return folder / ROUND_PAGE
 
 
 def _content(
     folder: Path, facts: Mapping[str, Any], cases: list[LabeledCase], datalist: Mapping[str, Any], run: str | None
 ) -> dict:
     codes = {int(code): str(name) for code, name in datalist["labels"].items() if int(code)}
-    known = any(not math.isnan(case.figures["dice"]) for case in cases)
-    shown = [name for name in FIGURES if name != "dice" or known]
+    figures = known_figures(cases)
     return {
         "stage": facts["stage"],
         "title": f"{facts['stage']}: pseudo-labels of this round" + (f", {run}" if run else ""),
         "dataset": str(datalist["name"]),
-        "teacher": _teacher(facts),
+        "teacher": teacher_name(facts),
         "predictor": facts["predictor"],
-        "step": wording.fact(facts["teacher_step"]),
+        "step": fact(facts["teacher_step"]),
         "digest": facts["teacher_digest"],
         "kept": facts["kept"],
         "unlabeled": facts["unlabeled"],
-        "share": wording.share(facts["share_kept"]),
-        "figures": {name: _percent(facts[name]) for name in ("confidence", "area", "dice", "dice_kept")},
-        "rules": {name.replace("_", " "): wording.fact(value) for name, value in facts["rules"].items()},
-        "known": known,
-        "plots": [_plot(cases, name) for name in shown],
+        "share": share(facts["share_kept"]),
+        "figures": {name: percent(facts[name]) for name in ("confidence", "area", "dice", "dice_kept")},
+        "rules": {name.replace("_", " "): fact(value) for name, value in facts["rules"].items()},
+        "known": "dice" in figures,
+        "plots": [_plot(cases, figure) for figure in figures],
         "groups": shown_labels(folder, cases, datalist, list(codes)),
         "classes": list(codes.values()),
         "undecided": f"1/{len(codes) + 1}",
-        "headings": [f"{FIGURES[name]} %" for name in shown],
-        "centres": any(case.centre for case in cases),
-        "rows": [
-            {
-                "name": case.name,
-                "fate": case.fate,
-                "centre": case.centre,
-                "cells": [_cell(case.figures[name]) for name in shown],
-            }
-            for case in cases
-        ],
-        "unfolded": len(cases) <= SHORT_TABLE,
+        "table": labeled_case_table(cases, figures),
     }
 
 
-def _plot(cases: Iterable[LabeledCase], figure: str) -> Plot:
+def _plot(cases: Iterable[LabeledCase], figure: str) -> EmbeddedPlot:
     """How a figure spreads over the kept and over the dropped cases."""
     of_fate: dict[str, dict[str, float]] = {"kept": {}, "dropped": {}}
     for case in cases:
@@ -128,21 +80,3 @@ def _plot(cases: Iterable[LabeledCase], figure: str) -> Plot:
     filled = {fate: values for fate, values in of_fate.items() if values}
     label = f"{FIGURES[figure]} %"
     return distributions(filled, label, f"How {label} spreads over {' and '.join(filled)} cases", limits=(0, 100))
-
-
-def _teacher(facts: Mapping[str, Any]) -> str:
-    """The stage that labeled, or the last part of the path of the run that did."""
-    return str(facts["teacher"]).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
-
-
-def _cell(value: float) -> dict[str, str]:
-    return {"shown": _percent(value), "value": "" if math.isnan(value) else f"{value:.6g}"}
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """What puts student10 behind student2."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]

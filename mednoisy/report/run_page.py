@@ -8,25 +8,27 @@ from pathlib import Path
 from mednoisy.evaluation.metrics import MAIN_METRICS
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.files import write_text
-from mednoisy.report import sentences as wording
-from mednoisy.report.html import rendered
+from mednoisy.report.metric_names import heading
+from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.pictures.shown_cases import shown_cases
 from mednoisy.report.plots.page_plots import case_plots, term_plots, validation_plot
 from mednoisy.report.reading.runs import Run, class_names, read_runs
-from mednoisy.report.round_page import round_table
-from mednoisy.report.tables import page_tables as sections
+from mednoisy.report.sentences import opening, standing
+from mednoisy.report.tables.case_table import case_table, undefined_values
 from mednoisy.report.tables.centre_tables import centre_table
 from mednoisy.report.tables.comparison_tables import comparison
+from mednoisy.report.tables.fact_table import doubts, fact_table, versions
+from mednoisy.report.tables.round_tables import rounds_of_run
+from mednoisy.report.tables.score_tables import class_table, further_table, score_cards, score_tables, shown_checkpoints
 
 SCRIPTS = ("table.js", "viewer.js")
-SHORT_TABLE = 24  # rows up to which the table of all cases is unfolded
 
 
 def write_report(runs: Sequence[Path | str], output: Path | str, title: str | None = None) -> Path:
     """Write one self-contained page that shows a run or an evaluation, or compares several with the first of them.
 
     Args:
-        runs: folders of finished runs or evaluations (`report.runs` says what is read); the first is the baseline.
+        runs: folders of finished runs or evaluations (`reading.runs` says what is read); the first is the baseline.
         output: path of the page.
         title: of the page; made from the dataset if not given.
 
@@ -37,34 +39,31 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
         UserError: E401, E402 for a folder without a finished run; E403 for distances in different units; E404 for a
             round whose facts cannot be read.
     """
-    found = read_runs(runs)
-    if not found:
+    if not runs:
         raise ValueError("a report needs at least one run")
     output = Path(output)
-    content = _content(found, title)
-    content["rounds"] = round_table(found[0].folder, output.parent) if len(found) == 1 else []
-    write_text(output, rendered("report.html", SCRIPTS, content))
+    write_text(output, rendered_page("report.html", SCRIPTS, _content(read_runs(runs), title, output.parent)))
     return output
 
 
-def _content(runs: list[Run], title: str | None) -> dict:
+def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
     first = runs[0]
     unit = first.unit
     figures = [summarise(run.metrics) for run in runs]
     several = len(runs) > 1
     compared = comparison(runs) if several else None
-    cases = sections.case_table(runs, unit)
+    cases = case_table(runs, unit)
     shown = shown_cases(runs)
     return {
         "title": title or _title(runs),
-        "sentences": compared["sentences"] if compared else [wording.standing(first, figures[0], unit)],
-        "cards": [] if several or not cases["rows"] else sections.cards(figures[0], unit),
-        "headings": [wording.heading(metric, unit) for metric in MAIN_METRICS],
-        "tables": sections.score_tables(runs, figures),
-        "per_class": sections.class_table(runs, figures),
+        "sentences": opening(runs, compared["by_metric"]["dice"]) if compared else [standing(first, figures[0], unit)],
+        "cards": [] if several or not cases["rows"] else score_cards(figures[0], unit),
+        "headings": [heading(metric, unit) for metric in MAIN_METRICS],
+        "tables": score_tables(runs, figures),
+        "per_class": class_table(runs, figures),
         "by_centre": centre_table(runs),
-        "further": sections.further_table(runs, figures, unit),
-        "doubts": sections.doubts(runs),
+        "further": further_table(runs, figures, unit),
+        "doubts": doubts(runs),
         "compared": compared,
         "baseline": first.name,
         "several": several,
@@ -75,15 +74,15 @@ def _content(runs: list[Run], title: str | None) -> dict:
         "classes": list(class_names(runs).values()),
         "images": any(strip["image"] or strip["note"] for case in shown for strip in case["strips"]),
         "table": cases,
-        "unfolded": len(cases["rows"]) <= SHORT_TABLE,
         "run_names": [run.name for run in runs],
-        "shown": " and ".join(dict.fromkeys(run.shown for run in runs)),
+        "shown": shown_checkpoints(runs),
         "trained": any("method" in run.facts for run in runs),
-        "facts": sections.fact_table(runs),
+        "facts": fact_table(runs),
         "failed": [{"run": run.name, "id": case.id, "reason": case.reason} for run in runs for case in run.failed],
         "notes": [f"{run.name}: {note}" if several else note for run in runs for note in run.notes],
-        "undefined": sections.undefined_values(runs),
-        "versions": sections.versions(runs),
+        "undefined": undefined_values(runs),
+        "versions": versions(runs),
+        "rounds": [] if several else rounds_of_run(first.folder, page_folder),
         "unit": unit,
     }
 

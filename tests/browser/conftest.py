@@ -85,7 +85,11 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory, scored: Callable[..., P
     """Call it with a name and cases (arrays by part, axes right, front, up) to get the folder of an evaluation."""
 
     def make(
-        name: str, cases: dict[str, dict[str, np.ndarray]], spacing: tuple[float, ...] = (1.0, 1.0, 1.0), **summary: Any
+        name: str,
+        cases: dict[str, dict[str, np.ndarray]],
+        spacing: tuple[float, ...] = (1.0, 1.0, 1.0),
+        oriented: bool = True,
+        **summary: Any,
     ) -> Path:
         folder = tmp_path_factory.mktemp("maps")
         entries, rows = [], []
@@ -94,7 +98,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory, scored: Callable[..., P
             files = {part: folder / part / f"{number}.nii.gz" for part in parts}
             entries.append({"id": case} | {part: str(file) for part, file in files.items()})
             for part, array in parts.items():
-                write_nifti(files[part], array, np.diag([*spacing, 1.0]))
+                write_nifti(files[part], array, np.diag([*spacing, 1.0]), oriented=oriented)
             found = case_metrics(parts["prediction"], parts["reference"], spacing, codes)
             rows += [{"case": case, "class": code, **values} for code, values in found.items()]
         return scored(name, rows, cases=entries, **summary)

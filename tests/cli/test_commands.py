@@ -62,7 +62,7 @@ def test_train_prints_the_bundle_command_and_the_result(dataset, tmp_path, capfd
     first, *rest = capfd.readouterr().out.splitlines()
     assert first.startswith("python -m monai.bundle run --config_file ")
     assert "methods/copy_paste.yaml" in first
-    assert rest[0].startswith("honest (step 2), student, 2 cases: Dice 0.")
+    assert rest[0].startswith("honest (no validation: the last, step 2), student, 2 cases: Dice 0.")
     assert rest[1].startswith("final (step 2), student, 2 cases: Dice 0.")
     assert rest[-1] == f"report: {tmp_path / 'run' / 'report.html'}"
     assert len(rest) == 3  # no remarks of MONAI's in between

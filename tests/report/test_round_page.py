@@ -63,7 +63,8 @@ def test_a_round_is_whole_in_one_file(labeled_round, axes):
     assert "neither training nor the choice of the kept has seen them" in shown
     assert page.tags.count("img") == 3 + 2 * (3 + 3 + 3 + 2)
     for name in ("k0", "k1", "k2", "k4", "k5", "k6", "k8", "k9", NASTY, "d0", "d1"):
-        assert f"{name}, where the teacher doubted, {'picture' if axes == 2 else 'axial'} plane" in page.of_words
+        plane = "picture plane" if axes == 2 else "axial plane, the patient's right at the left"
+        assert f"{name}, where the teacher doubted, {plane}" in page.of_words
 
 
 def test_without_hidden_references_nothing_is_said_of_dice(labeled_round):

@@ -176,7 +176,7 @@ def test_run_and_folder_compare(finished_run, tmp_path):
     change(given, schema=2, shown="given", deployed="prediction", checkpoints={"given": {"step": None}})
     (given / "scores.csv").unlink()
     shown = words(write_report([trained, given], tmp_path / "report.html").read_text())
-    assert "Checkpoint: honest and given" in shown
+    assert "Checkpoint: honest (best on validation) and given" in shown
     assert "Given means label maps from elsewhere, scored as they are." in shown
     assert "given is level with trained on 3 test cases" in shown
     assert "Another choice of the checkpoint: final" in shown

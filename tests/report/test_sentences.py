@@ -2,36 +2,56 @@ from __future__ import annotations
 
 import pytest
 
-from mednoisy.report.sentences import duration, fact, interval, number, probability, rank, share
+from mednoisy.evaluation.statistics import summarise
+from mednoisy.report.reading.runs import read_runs
+from mednoisy.report.sentences import opening, standing, verdict
+from mednoisy.report.tables.comparison_tables import compared_by
+
+
+@pytest.fixture
+def two_runs(finished_run):
+    """Both with one case."""
+    return read_runs([finished_run(name, {"c1": 1}, title=name) for name in ("first", "second")])
+
+
+def difference(gap, ends=None):
+    return {"difference": gap, "n": 8, "better": 5, "interval": ends}
 
 
 @pytest.mark.parametrize(
-    ("shown", "expected"),
+    ("gap", "ends", "expected"),
     [
-        (number(0.9135, "dice"), "91.3"),
-        (number(-0.052, "dice", signed=True), "−5.2"),
-        (number(2.5, "hd95"), "2.50"),
-        (number(float("nan"), "asd"), "–"),
-        (interval([0.1, 0.2], "jaccard"), "10.0 to 20.0"),
-        (interval(None, "jaccard"), ""),
-        (number(31.456, "volume_reference"), "31.46"),
-        (number(80123.4, "volume_reference"), "80123"),
-        (share(0.874), "87 %"),
-        (share(None), "–"),
-        (rank(1.0), "1"),
-        (rank(1.5), "1.5"),
-        (probability(0.0002), "< 0.001"),
-        (probability(0.0156), "0.016"),
-        (duration(59.94), "59.9 s"),
-        (duration(60), "1 min 00 s"),
-        (duration(7384), "2 h 03 min"),
-        (fact([1.25, 1.25, 1.25]), "1.25 × 1.25 × 1.25"),
-        (fact(["T1", "T2"]), "T1, T2"),
-        (fact(True), "yes"),
-        (fact(14200), "14\u202f200"),
-        (fact({"seed": 0}), "seed: 0"),
-        (fact(None), "–"),
+        (None, None, "second and first have no case with a defined Dice in common."),
+        (0.0004, None, "second is level with first on 8 test cases (better on 5 of 8)."),
+        (0.05, None, "second is ahead of first by 5.0 Dice points on 8 test cases (better on 5 of 8)."),
+        (
+            -0.05,
+            [-0.07, -0.02],
+            "second is behind first by 5.0 Dice points on 8 test cases (better on 5 of 8, 95 % interval −7.0 to −2.0).",
+        ),
+        (
+            0.05,
+            [-0.01, 0.09],
+            "second is ahead of first by 5.0 Dice points on 8 test cases (better on 5 of 8, 95 % interval −1.0 to "
+            "+9.0); the interval holds 0, so these cases do not settle which is better.",
+        ),
     ],
 )
-def test_figures_in_digits(shown, expected):
-    assert shown == expected
+def test_a_verdict_says_who_is_ahead_and_how_sure_that_is(two_runs, gap, ends, expected):
+    first, second = two_runs
+    assert verdict(second, first, difference(gap, ends)) == expected
+
+
+def test_a_run_stands_where_its_means_are(finished_run):
+    """An empty prediction has Dice 0 and no HD95."""
+    (run,) = read_runs([finished_run("run", {"c1": 0, "c2": None}, title="ours")])
+    figures = summarise(run.metrics)
+    assert standing(run, figures, "mm") == (
+        "ours reaches a mean Dice of 50.0 % (95 % interval of the mean 0.0 to 100.0) over 2 test cases, "
+        "with a mean HD95 of 0.00 mm; 1 value undefined and left out of the means."
+    )
+
+
+def test_an_opening_has_a_verdict_on_each_run_but_the_baseline(two_runs):
+    sentences = opening(two_runs, compared_by(two_runs, "dice"))
+    assert sentences == ["second is level with first on 1 test case (better on 0 of 1)."]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from nibabel.orientations import apply_orientation, io_orientation
 
-from mednoisy.data.images import Image, read_image
-from mednoisy.data.label_maps import read_label_map
-from mednoisy.errors import UserError
-from mednoisy.evaluation.prediction_pairs import on_grid_of
-from mednoisy.report.plots.drawing import data_address
+from mednoisy.report.data_addresses import data_address
+from mednoisy.report.pictures.case_arrays import PLANES, SIDES, CaseArrays, largest_slice, slice_of
 
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each other and from grey in any sight
 CLASS_COLOURS = ("#56b4e9", "#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00")  # after Okabe and Ito 2008
+SIDE_NAMES = {"R": "the patient's right", "A": "the front"}
 PALE = 0.5  # share of white in the outline of a reference where colours tell classes apart
-PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # plane to the axis it cuts, once axes point right, front, up
 LINES_PER_WIDTH = 300  # an outline is 1.8 of these wide
 DASHES = (0, (3, 3))  # of the prediction, which lies above the reference and must not hide it
 LEAST_SHARE = 0.6  # of the plane's shorter side that is shown at least
@@ -31,69 +25,16 @@ MARGIN = 0.35  # of the reference's extent, shown around them
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One plane of one case as a data address, and what it shows in words."""
+class EmbeddedPicture:
+    """One plane of one case as a data address, and what it shows in words.
+
+    `sides` are the letters of what is at the left and at the right border, None where no file says it.
+    """
 
     address: str
     plane: str
     words: str
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Image (if there is one), reference and prediction on one grid whose axes point right, front and up.
-
-    `note` says why an image that there is cannot be shown.
-    """
-
-    image: np.ndarray | None
-    reference: np.ndarray
-    prediction: np.ndarray
-    spacing: tuple[float, ...]
-    note: str = ""
-
-
-def load(
-    files: Mapping[str, Path], case: str, codes: Collection[int] | None = None, mapping: Mapping[int, int] | None = None
-) -> Volume:
-    """Read a case's reference and prediction as they were scored, and its image where it has one.
-
-    Args:
-        files: paths of reference, prediction and perhaps image.
-        case: its id.
-        codes, mapping: of the label maps, as for `read_label_map`.
-
-    Raises:
-        UserError: E2xx and E4xx for label maps that cannot be read or do not lie on one grid.
-    """
-    reference = read_label_map(files["reference"], codes, mapping, case=case).image
-    found = read_label_map(files["prediction"], codes, mapping, case=case).image
-    prediction, _ = on_grid_of(found, reference, case=case)
-    image, note = _image(files["image"], reference, case) if "image" in files else (None, "")
-    if len(reference.spacing) == 2:
-        return Volume(image, reference.array, prediction, reference.spacing, note)
-    turn = io_orientation(reference.affine)
-    along = np.argsort(turn[:, 0])
-    return Volume(
-        None if image is None else apply_orientation(image, turn),
-        apply_orientation(reference.array, turn),
-        apply_orientation(prediction, turn),
-        tuple(reference.spacing[axis] for axis in along),
-        note,
-    )
-
-
-def _image(path: Path, reference: Image, case: str) -> tuple[np.ndarray | None, str]:
-    """The image on the reference's grid, or why it cannot be shown: figures do not depend on it."""
-    try:
-        image = read_image(path, "image", case=case)
-        if image.array.ndim == len(image.spacing):
-            return on_grid_of(image, reference, case=case)[0], ""
-    except UserError as fault:
-        return None, fault.cause
-    if image.shape != reference.shape:  # a picture in colour, which has no other geometry than its size
-        return None, f"it has {image.shape[0]} x {image.shape[1]} pixels, the reference another size"
-    return image.array, ""
+    sides: tuple[str, str] | None
 
 
 def outline_colours(codes: Sequence[int]) -> dict[int, tuple[str, str]]:
@@ -113,65 +54,42 @@ def _pale(colour: str) -> str:
     return to_hex((red, green, blue))
 
 
-def pictures(
-    volume: Volume,
+def plane_pictures(
+    case: CaseArrays,
     name: str,
     width_pixels: int,
     codes: Sequence[int],
-    planes: Sequence[str] = ("axial", "coronal", "sagittal"),
-) -> list[Picture]:
+    planes: Sequence[str] = tuple(PLANES),
+) -> list[EmbeddedPicture]:
     """Planes through the largest cross-section of the reference (of the prediction, if that is empty).
 
     The right of the patient is on the left of axial and coronal pictures, the front on the left of sagittal ones.
 
     Args:
-        volume: as `load` gives it.
+        case: as `read_case` gives it.
         name: of the case and the run, for the words that stand for the picture.
         width_pixels: of each picture.
         codes: of all classes, whose outlines have the colours that `outline_colours` gives.
         planes: which of axial, coronal and sagittal; a picture with two axes has one plane.
     """
-    shown = volume.reference if volume.reference.any() else volume.prediction
-    if volume.reference.ndim == 2:
-        return [outlined(volume, "picture", name, width_pixels, codes)]
+    shown = case.reference if case.reference.any() else case.prediction
+    if case.reference.ndim == 2:
+        return [outlined_picture(case, "picture", name, width_pixels, codes)]
     return [
-        outlined(section(volume, plane, largest_section(shown, plane)), plane, name, width_pixels, codes)
+        outlined_picture(slice_of(case, plane, largest_slice(shown, plane)), plane, name, width_pixels, codes)
         for plane in planes
     ]
 
 
-def largest_section(mask: np.ndarray, plane: str) -> int:
-    """The number of the slice that has most of a mask (three axes); the middle one of an empty mask."""
-    cut = PLANES[plane]
-    areas = (mask != 0).sum(axis=tuple(axis for axis in range(3) if axis != cut))
-    return int(areas.argmax()) if areas.any() else mask.shape[cut] // 2
-
-
-def section(volume: Volume, plane: str, number: int) -> Volume:
-    """One slice of a volume with three axes as a picture: rows from the top, columns from the left."""
-    cut = PLANES[plane]
-    down, across = (axis for axis in (2, 1, 0) if axis != cut)
-    return replace(
-        volume,
-        image=None if volume.image is None else _upright(volume.image, cut, number),
-        reference=_upright(volume.reference, cut, number),
-        prediction=_upright(volume.prediction, cut, number),
-        spacing=(volume.spacing[down], volume.spacing[across]),
-    )
-
-
-def _upright(array: np.ndarray, cut: int, number: int) -> np.ndarray:
-    """The plane as rows from top to bottom: up (or front) at the top, patient's right (or front) at the left."""
-    return np.take(array, number, axis=cut).T[::-1, ::-1]
-
-
-def outlined(flat: Volume, plane: str, name: str, width_pixels: int, codes: Sequence[int]) -> Picture:
+def outlined_picture(
+    flat: CaseArrays, plane: str, name: str, width_pixels: int, codes: Sequence[int]
+) -> EmbeddedPicture:
     """A square around the reference, or around the prediction where there is none, with outlines of both.
 
     Args:
-        flat: a picture with two axes, or what `section` gives.
+        flat: a picture with two axes, or what `slice_of` gives.
         plane: what is shown, for the words.
-        name, width_pixels, codes: as for `pictures`; without codes there are no outlines.
+        name, width_pixels, codes: as for `plane_pictures`; without codes there are no outlines.
     """
     figure = Figure(figsize=(1, 1), dpi=width_pixels, facecolor="black")
     FigureCanvasAgg(figure)
@@ -194,12 +112,13 @@ def outlined(flat: Volume, plane: str, name: str, width_pixels: int, codes: Sequ
             )  # fmt: skip
     (top, bottom), (left, right) = _window(flat)
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect=flat.spacing[0] / flat.spacing[1])
-    stream = io.BytesIO()
-    figure.savefig(stream, format="jpeg", pil_kwargs={"quality": 86, "subsampling": 0}, facecolor="black")
-    return Picture(data_address(stream.getvalue(), "image/jpeg"), plane, f"{name}, {plane} plane")
+    address = data_address(figure, "jpeg", pil_kwargs={"quality": 86, "subsampling": 0}, facecolor="black")
+    sides = SIDES.get(plane) if flat.oriented else None
+    words = f"{name}, {plane} plane" + (f", {SIDE_NAMES[sides[0]]} at the left" if sides else "")
+    return EmbeddedPicture(address, plane, words, sides)
 
 
-def _window(flat: Volume) -> tuple[tuple[float, float], tuple[float, float]]:
+def _window(flat: CaseArrays) -> tuple[tuple[float, float], tuple[float, float]]:
     """First and last row and column of a square (in mm) around the reference; it may reach beyond the plane.
 
     It does not depend on the prediction where there is a reference, so that runs are pictured alike.

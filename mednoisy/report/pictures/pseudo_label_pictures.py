@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mednoisy.errors import UserError
-from mednoisy.report import sentences as wording
-from mednoisy.report.pictures.case_pictures import Picture, Volume, largest_section, load, outlined, section
+from mednoisy.report.number_format import number, share
+from mednoisy.report.pictures.case_arrays import CaseArrays, largest_slice, read_case, slice_of
+from mednoisy.report.pictures.case_pictures import EmbeddedPicture, outlined_picture
 from mednoisy.report.reading.rounds import LabeledCase
 
 EACH = 3  # cases of a group
@@ -37,8 +38,8 @@ def shown_labels(
             {
                 "name": case.name,
                 "fate": case.fate,
-                "confidence": wording.share(_known(case.figures["confidence"])),
-                "dice": "" if math.isnan(case.figures["dice"]) else wording.number(case.figures["dice"], "dice"),
+                "confidence": share(_known(case.figures["confidence"])),
+                "dice": "" if math.isnan(case.figures["dice"]) else number(case.figures["dice"], "dice"),
                 **_pictured(_files(folder, case.name, datalist), case.name, codes),
             }
             for case in members
@@ -81,14 +82,14 @@ def _files(folder: Path, case: str, datalist: Mapping[str, Any]) -> dict[str, Pa
     entries = [entry for part in ("pseudo", "unlabeled") for entry in datalist.get(part, []) if entry["id"] == case]
     hidden = [entry for entry in datalist.get("hidden", []) if entry["id"] == case]
     images = [entry["image"] for entry in entries]
-    found = {
+    paths = {
         "image": folder / images[0] if images else None,
         "hidden": folder / hidden[0]["label"] if hidden else None,
     }
     for part, place in {"mask": "masks", "confidence": "confidence"}.items():
-        paths = [folder / place / f"{case}{suffix}" for suffix in SUFFIXES]
-        found[part] = next((path for path in paths if path.is_file()), None)
-    return {part: path for part, path in found.items() if path is not None and path.is_file()}
+        candidates = [folder / place / f"{case}{suffix}" for suffix in SUFFIXES]
+        paths[part] = next((path for path in candidates if path.is_file()), None)
+    return {part: path for part, path in paths.items() if path is not None and path.is_file()}
 
 
 def _pictured(files: Mapping[str, Path], case: str, codes: Sequence[int]) -> dict:
@@ -98,32 +99,32 @@ def _pictured(files: Mapping[str, Path], case: str, codes: Sequence[int]) -> dic
         return {"pictures": [], "why_not": f"no {' and no '.join(absent)} could be found."}
     maps = {"reference": files.get("hidden", files["mask"]), "prediction": files["mask"]}
     try:
-        volume = load(maps | {"image": files["image"]}, case, codes)
-        sure = load(maps | {"image": files["confidence"]}, case, codes).image
+        arrays = read_case(maps | {"image": files["image"]}, case, codes)
+        confidence = read_case(maps | {"image": files["confidence"]}, case, codes).image
     except UserError as fault:
         return {"pictures": [], "why_not": str(fault)}
-    if volume.image is None or sure is None:
-        return {"pictures": [], "why_not": volume.note or "the confidence map does not fit the mask."}
+    if arrays.image is None or confidence is None:
+        return {"pictures": [], "why_not": arrays.note or "the confidence map does not fit the mask."}
     if "hidden" not in files:
-        volume = replace(volume, reference=np.zeros_like(volume.reference))
-    return {"pictures": _both(volume, sure, case, codes), "why_not": ""}
+        arrays = replace(arrays, reference=np.zeros_like(arrays.reference))
+    return {"pictures": _both(arrays, confidence, case, codes), "why_not": ""}
 
 
-def _both(volume: Volume, sure: np.ndarray, case: str, codes: Sequence[int]) -> list[Picture]:
+def _both(arrays: CaseArrays, confidence: np.ndarray, case: str, codes: Sequence[int]) -> list[EmbeddedPicture]:
     """The image with outlines, and the map of doubt: black where confidence is 1, white where it is 1 of K classes."""
     plane = "picture"
-    doubt = replace(volume, image=(255 - sure.astype(np.float32)) / (255 - 255 / (len(codes) + 1)))
-    if volume.prediction.ndim == 3:
+    doubt = replace(arrays, image=(255 - confidence.astype(np.float32)) / (255 - 255 / (len(codes) + 1)))
+    if arrays.prediction.ndim == 3:
         plane = "axial"
-        number = largest_section(volume.prediction, plane)
-        volume, doubt = section(volume, plane, number), section(doubt, plane, number)
+        number = largest_slice(arrays.prediction, plane)
+        arrays, doubt = slice_of(arrays, plane, number), slice_of(doubt, plane, number)
     return [
-        outlined(volume, plane, case, WIDTH, codes),
-        outlined(_in_colour(doubt), plane, f"{case}, where the teacher doubted", WIDTH, ()),
+        outlined_picture(arrays, plane, case, WIDTH, codes),
+        outlined_picture(_in_colour(doubt), plane, f"{case}, where the teacher doubted", WIDTH, ()),
     ]
 
 
-def _in_colour(flat: Volume) -> Volume:
+def _in_colour(flat: CaseArrays) -> CaseArrays:
     """The same with the shades from 0 to 1 as colours, which are shown as they are."""
     shades = np.rint(255 * np.clip(np.asarray(flat.image), 0, 1)).astype(np.uint8)
     return replace(flat, image=np.repeat(shades[..., None], 3, axis=-1))

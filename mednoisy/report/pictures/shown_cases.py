@@ -10,8 +10,9 @@ import numpy as np
 
 from mednoisy.errors import UserError
 from mednoisy.evaluation.statistics import case_values
-from mednoisy.report import sentences as wording
-from mednoisy.report.pictures.case_pictures import Volume, load, pictures
+from mednoisy.report.number_format import number
+from mednoisy.report.pictures.case_arrays import PLANES, CaseArrays, read_case
+from mednoisy.report.pictures.case_pictures import plane_pictures
 from mednoisy.report.pictures.slice_viewer import viewer_data
 from mednoisy.report.reading.runs import Run, class_names
 
@@ -26,22 +27,20 @@ def shown_cases(runs: Sequence[Run]) -> list[dict]:
     classes = class_names(runs)
     shown = []
     for rank, (case, mean) in _chosen(list(dice.values())).items():
-        found = {run.name: _volume(run, case) for run in runs}
-        volumes = _with_images({name: volume for name, volume in found.items() if isinstance(volume, Volume)})
-        comparable, other = _on_one_reference(volumes)
+        read = {run.name: _case_of(run, case) for run in runs}
+        arrays = with_images({name: of_run for name, of_run in read.items() if isinstance(of_run, CaseArrays)})
+        comparable, other = _on_one_reference(arrays)
         shown.append(
             {
                 "rank": rank,
                 "case": case,
-                "mean": wording.number(mean, "dice"),
+                "mean": number(mean, "dice"),
                 "strips": [
                     {
                         "run": run.name,
-                        "dice": wording.number(dice[run.name][case], "dice"),
-                        "hd95": wording.number(hd95[run.name][case], "hd95"),
-                        **_strip(
-                            volumes.get(run.name, found[run.name]), f"{case}, {run.name}", len(runs), list(classes)
-                        ),
+                        "dice": number(dice[run.name][case], "dice"),
+                        "hd95": number(hd95[run.name][case], "hd95"),
+                        **_strip(arrays.get(run.name, read[run.name]), f"{case}, {run.name}", len(runs), list(classes)),
                     }
                     for run in runs
                 ],
@@ -65,47 +64,49 @@ def _chosen(values: Sequence[Mapping[str, float]]) -> dict[str, tuple[str, float
     return chosen
 
 
-def _volume(run: Run, case: str) -> Volume | str:
+def _case_of(run: Run, case: str) -> CaseArrays | str:
     """A case as a run has it, or why it cannot be shown: figures do not depend on it any more."""
     files = {part: path for part, path in run.files_of(case).items() if path.exists()}
     absent = [part for part in ("reference", "prediction") if part not in files]
     if absent:
         return f"the {' and '.join(absent)} could not be found."
     try:
-        return load(files, case, run.codes, run.mapping)
+        return read_case(files, case, run.codes, run.mapping)
     except UserError as fault:
         return str(fault)
 
 
-def _with_images(volumes: Mapping[str, Volume]) -> dict[str, Volume]:
-    """The volumes; those without image have that of the first one with the same reference and an image."""
+def with_images(cases: Mapping[str, CaseArrays]) -> dict[str, CaseArrays]:
+    """The same; a case without image has that of the first run with the same reference and an image."""
     completed = {}
-    for name, volume in volumes.items():
-        givers = (other for other in volumes.values() if other.image is not None)
-        giver = next((other for other in givers if np.array_equal(other.reference, volume.reference)), None)
-        completed[name] = replace(volume, image=giver.image, note="") if giver and volume.image is None else volume
+    for name, case in cases.items():
+        givers = (other for other in cases.values() if other.image is not None)
+        giver = next((other for other in givers if np.array_equal(other.reference, case.reference)), None)
+        if giver and case.image is None:
+            case = replace(case, image=giver.image, note="", oriented=case.oriented and giver.oriented)
+        completed[name] = case
     return completed
 
 
-def _strip(volume: Volume | str, name: str, runs: int, codes: Iterable[int]) -> dict:
+def _strip(case: CaseArrays | str, name: str, runs: int, codes: Iterable[int]) -> dict:
     """Pictures of a case as one run has it, or why there are none."""
-    planes = ("axial", "coronal", "sagittal") if runs <= MOST_SIDE_BY_SIDE else ("axial",)
-    if isinstance(volume, str):
-        return {"pictures": [], "why_not": volume, "image": False, "note": ""}
+    if isinstance(case, str):
+        return {"pictures": [], "why_not": case, "image": False, "note": ""}
+    planes = tuple(PLANES) if runs <= MOST_SIDE_BY_SIDE else ("axial",)
     return {
-        "pictures": pictures(volume, name, WIDTH, list(codes), planes),
+        "pictures": plane_pictures(case, name, WIDTH, list(codes), planes),
         "why_not": "",
-        "image": volume.image is not None,
-        "note": volume.note,
+        "image": case.image is not None,
+        "note": case.note,
     }
 
 
-def _on_one_reference(volumes: Mapping[str, Volume]) -> tuple[dict[str, Volume], list[str]]:
+def _on_one_reference(cases: Mapping[str, CaseArrays]) -> tuple[dict[str, CaseArrays], list[str]]:
     """Runs whose case has the reference of the first one, and the names of the others."""
-    first = next(iter(volumes.values()), None)
+    first = next(iter(cases.values()), None)
     same = {
-        name: volume
-        for name, volume in volumes.items()
-        if first is not None and np.array_equal(volume.reference, first.reference)
+        name: case
+        for name, case in cases.items()
+        if first is not None and np.array_equal(case.reference, first.reference)
     }
-    return same, [name for name in volumes if name not in same]
+    return same, [name for name in cases if name not in same]

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from PIL import Image as Picture
 
-from mednoisy.report.pictures.case_pictures import Volume, greys
+from mednoisy.report.pictures.case_arrays import CaseArrays
+from mednoisy.report.pictures.case_pictures import greys
 
 MOST_VOXELS = 4_000_000  # of a viewer's grid; finer ones are thinned out
 LEAST_MARGIN = 8  # voxels around the masks
 MARGIN = 0.2  # of the masks' extent
 JPEG_QUALITY = 80
-AXES = ("axial", "coronal", "sagittal")  # planes in the order of the stack's axes
 
 
 def viewer_data(
-    volumes: Mapping[str, Volume], classes: Mapping[int, str], most_voxels: int = MOST_VOXELS
+    cases: Mapping[str, CaseArrays], classes: Mapping[int, str], most_voxels: int = MOST_VOXELS
 ) -> dict[str, Any]:
     """A case as JSON for `templates/viewer.js`: one grid, one image, one reference, a prediction for each run.
 
@@ -35,7 +35,7 @@ def viewer_data(
     margin; either is thinned out where it has too many voxels.
 
     Args:
-        volumes: run name to the case as `pictures.load` gives it; image and reference are those of the first.
+        cases: run name to the case as `read_case` gives it; image and reference are those of the first.
         classes: label code to name.
         most_voxels: of the grid.
 
@@ -43,26 +43,27 @@ def viewer_data(
         `shape` and `spacing` of the grid (slices, rows, columns); `first`, `step` and `size`, which give the place
         of a grid's slice in the file; `middle`, the slices of each plane to begin with; `image` (base64 or None),
         `tiles` (slices in one row of the mosaic), `colour`; `reference` and `predictions` (base64 of gzip of
-        little-endian uint16); `classes`; `thinned`, whether voxels are left out.
+        little-endian uint16); `classes`; `thinned`, whether voxels are left out;
+        `oriented`, whether it is known where right, front and top are.
 
     Raises:
         ValueError: masks of different shapes.
     """
-    first = next(iter(volumes.values()))
-    masks = [_stack(first.reference), *(_stack(volume.prediction) for volume in volumes.values())]
+    first = next(iter(cases.values()))
+    masks = [_stack(first.reference), *(_stack(case.prediction) for case in cases.values())]
     if len({mask.shape for mask in masks}) > 1:
         raise ValueError(f"masks have the shapes {', '.join(str(mask.shape) for mask in masks)}; they must be equal")
     spacing = (1.0, *first.spacing) if len(first.spacing) == 2 else first.spacing[::-1]
-    box = _box(masks)
-    steps = _steps([side.stop - side.start for side in box], spacing, most_voxels)
-    part = tuple(slice(side.start, side.stop, step) for side, step in zip(box, steps, strict=True))
+    sides = _cropped(masks)
+    steps = _steps([side.stop - side.start for side in sides], spacing, most_voxels)
+    part = tuple(slice(side.start, side.stop, step) for side, step in zip(sides, steps, strict=True))
     cropped = [np.ascontiguousarray(mask[part]) for mask in masks]
     image = None if first.image is None else np.ascontiguousarray(_stack(first.image, len(first.spacing))[part])
     tiles = max(1, round(math.sqrt(cropped[0].shape[0] * cropped[0].shape[1] / cropped[0].shape[2])))
     return {
         "shape": list(cropped[0].shape),
         "spacing": [step * size for step, size in zip(steps, spacing, strict=True)],
-        "first": [side.start for side in box],
+        "first": [side.start for side in sides],
         "step": list(steps),
         "size": list(masks[0].shape),
         "middle": _middle(cropped),
@@ -73,6 +74,7 @@ def viewer_data(
         "predictions": [_text(_packed(mask)) for mask in cropped[1:]],
         "classes": {"0": "background"} | {str(code): name for code, name in classes.items()},
         "thinned": max(steps) > 1,
+        "oriented": first.oriented,
     }
 
 
@@ -83,7 +85,7 @@ def _stack(array: np.ndarray, axes: int | None = None) -> np.ndarray:
     return array[::-1, ::-1, ::-1].transpose(2, 1, 0)
 
 
-def _box(masks: Sequence[np.ndarray]) -> tuple[slice, ...]:
+def _cropped(masks: Sequence[np.ndarray]) -> tuple[slice, ...]:
     """Around all that any mask labels, with a margin; everything of a picture, or if no mask labels anything."""
     if masks[0].shape[0] == 1:
         return tuple(slice(0, size) for size in masks[0].shape)

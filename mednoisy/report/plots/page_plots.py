@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from mednoisy.evaluation.metrics import HIGHER_IS_BETTER
 from mednoisy.evaluation.statistics import case_values
-from mednoisy.report import sentences as wording
-from mednoisy.report.plots.drawing import Plot, bland_altman, curves, distributions, dots_per_case
+from mednoisy.report.metric_names import heading, volume_unit
+from mednoisy.report.plots.plot_kinds import EmbeddedPlot, bland_altman, curves, distributions, dots_per_case
 from mednoisy.report.reading.runs import Run
 
 VALIDATION = "val_dice_"  # what columns of progress.csv with validation figures begin with
@@ -16,12 +16,12 @@ LIMITS = {"dice": (0, 100), "hd95": (0, None)}  # of what is shown: percent, dis
 FEW_CASES = 60  # up to which each has a line of its own
 
 
-def case_plots(runs: Sequence[Run], unit: str) -> list[Plot]:
+def case_plots(runs: Sequence[Run], unit: str) -> list[EmbeddedPlot]:
     """Dice and HD95: how they spread and, where there are few cases, a line for each case; then volumes."""
     spread, lines = [], []
     for metric, limits in LIMITS.items():
         values = _series(runs, metric)
-        label = wording.heading(metric, unit)
+        label = heading(metric, unit)
         shown = {name: {c: 100 * v if metric == "dice" else v for c, v in of.items()} for name, of in values.items()}
         if all(math.isnan(value) for of_case in shown.values() for value in of_case.values()):
             continue
@@ -34,7 +34,7 @@ def case_plots(runs: Sequence[Run], unit: str) -> list[Plot]:
     return [*spread, *lines, *_volumes(runs)]
 
 
-def validation_plot(runs: Sequence[Run]) -> Plot | None:
+def validation_plot(runs: Sequence[Run]) -> EmbeddedPlot | None:
     """Dice on validation cases of each run while it trained, of each predictor where there is one run."""
     lines = {name: line for run in runs for name, line in _validation_curves(run, len(runs) > 1).items()}
     if not lines:
@@ -43,7 +43,7 @@ def validation_plot(runs: Sequence[Run]) -> Plot | None:
     return curves(lines, "Dice % on validation cases", words, limits=LIMITS["dice"])
 
 
-def term_plots(run: Run) -> list[Plot]:
+def term_plots(run: Run) -> list[EmbeddedPlot]:
     """Loss terms of each student while it trained: columns named `student/term`, where they are above 0."""
     of_student: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for column in dict.fromkeys(column for row in run.progress for column in row if column and "/" in column):
@@ -72,7 +72,7 @@ def _series(runs: Sequence[Run], metric: str) -> dict[str, dict[str, float]]:
     return {name: case_values(rows, metric) for name, rows in rows_of.items()}
 
 
-def _volumes(runs: Sequence[Run]) -> list[Plot]:
+def _volumes(runs: Sequence[Run]) -> list[EmbeddedPlot]:
     """Volumes of prediction and reference: of each run, or of each class of a single one."""
     if any("volume_prediction" not in row for run in runs for row in run.metrics[:1]):
         return []  # tables of earlier versions have none
@@ -87,7 +87,7 @@ def _volumes(runs: Sequence[Run]) -> list[Plot]:
     }
     if not series:
         return []
-    unit = wording.volume_unit(runs[0])
+    unit = volume_unit(runs[0])
     words = f"Bland-Altman plot of predicted and reference {'areas' if unit.endswith('²') else 'volumes'}"
     return [bland_altman(series, unit, f"{words}, for {', '.join(series)}")]
 

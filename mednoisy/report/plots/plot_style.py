@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
+from mednoisy.report.number_format import signed_number
+
 LONGEST_NAME = 22  # characters in a line of a name beside a plot
 LABEL_GAP = 0.12  # of the height of a plot, what a label of two lines takes
 
@@ -42,14 +44,14 @@ DARK = PlotColours(
 )
 
 
-def short(name: str, longest: int = LONGEST_NAME) -> str:
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """A name of bounded length without its middle: runs often differ in their last letters only."""
-    return plain(_cut(name, longest))
+    return literal(_cut(name, longest))
 
 
 def wrapped(name: str) -> list[str]:
     """A name in two lines, three where its words break badly, without its middle if it is longer still."""
-    return [plain(line) for line in textwrap.wrap(_cut(name, 2 * LONGEST_NAME), LONGEST_NAME)]
+    return [literal(line) for line in textwrap.wrap(_cut(name, 2 * LONGEST_NAME), LONGEST_NAME)]
 
 
 def _cut(name: str, longest: int) -> str:
@@ -59,12 +61,12 @@ def _cut(name: str, longest: int) -> str:
     return f"{name[: longest // 2].rstrip()}…{name[len(name) - (longest - 1) // 2 :].lstrip()}"
 
 
-def plain(name: str) -> str:
+def literal(name: str) -> str:
     """A name that matplotlib takes neither for a formula nor for an entry to hide."""
     return name.replace("$", r"\$").replace("_", "\u200b_", 1) if name.startswith("_") else name.replace("$", r"\$")
 
 
-def box(axes: Axes, values: np.ndarray, place: int, colours: PlotColours, colour: str) -> None:
+def draw_box(axes: Axes, values: np.ndarray, place: int, colours: PlotColours, colour: str) -> None:
     """Box, whiskers and dots of sorted values, lying around the height `place`."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     inside = values[(values >= low - 1.5 * (high - low)) & (values <= high + 1.5 * (high - low))]
@@ -98,14 +100,14 @@ def limits_of_agreement(differences: np.ndarray) -> Limits | None:
     return bias - reach, bias, bias + reach
 
 
-def limit_bar(axes: Axes, limits: Limits, across: float, colour: str) -> None:
+def draw_limit_bar(axes: Axes, limits: Limits, across: float, colour: str) -> None:
     """Limits and bias as a bar beside the axes, `across` in widths of the axes."""
     beside = axes.get_yaxis_transform()
     axes.plot([across, across], [limits[0], limits[2]], color=colour, linewidth=1.6, transform=beside, clip_on=False)
     axes.plot([across], [limits[1]], "D", color=colour, markersize=4, transform=beside, clip_on=False)
 
 
-def limit_lines(axes: Axes, limits: Limits, colours: PlotColours, colour: str, unit: str) -> None:
+def draw_limit_lines(axes: Axes, limits: Limits, colours: PlotColours, colour: str, unit: str) -> None:
     """Limits and bias as lines across the axes, named beside them."""
     for value, style in zip(limits, ("--", "-", "--"), strict=True):
         axes.axhline(value, color=colour, linewidth=1.4, linestyle=style, zorder=2)
@@ -114,8 +116,8 @@ def limit_lines(axes: Axes, limits: Limits, colours: PlotColours, colour: str, u
     heights = _apart([(value - low) / (high - low) for value in limits])
     for value, height, name in zip(limits, heights, ("−1.96 sd", "bias", "+1.96 sd"), strict=True):
         axes.annotate(
-            f"{name}\n{signed(value)} {unit}", (1.02, height), xycoords="axes fraction", color=colours.text, fontsize=8,
-            va="center", annotation_clip=False,
+            f"{name}\n{signed_number(value)} {unit}", (1.02, height), xycoords="axes fraction",
+            color=colours.text, fontsize=8, va="center", annotation_clip=False,
         )  # fmt: skip
 
 
@@ -123,9 +125,3 @@ def _apart(heights: Sequence[float]) -> list[float]:
     """Three rising heights, the outer ones pushed away from the middle one as far as labels need."""
     middle = min(max(heights[1], 1.5 * LABEL_GAP), 1 - 1.5 * LABEL_GAP)
     return [min(heights[0], middle - LABEL_GAP), middle, max(heights[2], middle + LABEL_GAP)]
-
-
-def signed(value: float) -> str:
-    """About three digits with a sign."""
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:+.{decimals}f}".replace("-", "−")

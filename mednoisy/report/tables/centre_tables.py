@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mednoisy.evaluation.statistics import by_group
-from mednoisy.report import sentences as wording
+from mednoisy.report.number_format import counted
 from mednoisy.report.reading.runs import Run
+from mednoisy.report.tables.score_tables import NOTHING, score_cell
 from mednoisy.report.tables.text_tables import markdown_table, mean_and_deviation
 
 Key = tuple[int, str, str]  # labels, method and recipe of runs that differ in their seed alone
@@ -25,13 +26,13 @@ def centre_table(runs: Sequence[Run]) -> dict:
         return {"centres": [], "lines": [], "protocol": [], "without": 0}
     lines = []
     for run in runs:
-        found = by_group(run.metrics, run.centres, "dice")
-        lines.append({"run": run.name, "cells": [_cell(run, found, centre) for centre in centres]})
-    untold = [run for run in runs if "centres_in_training" not in run.facts]
+        of_centre = by_group(run.metrics, run.centres, "dice")
+        lines.append({"run": run.name, "cells": [_cell(run, of_centre, centre) for centre in centres]})
+    unknown = [run for run in runs if "centres_in_training" not in run.facts]
     return {
         "centres": centres,
         "lines": lines,
-        "protocol": list(dict.fromkeys(str(run.facts["protocol"]) for run in untold if run.facts.get("protocol"))),
+        "protocol": list(dict.fromkeys(str(run.facts["protocol"]) for run in unknown if run.facts.get("protocol"))),
         "without": len({row["case"] for run in runs for row in run.metrics if str(row["case"]) not in run.centres}),
     }
 
@@ -48,17 +49,11 @@ def unseen(run: Run, centre: str) -> bool:
     return "centres_in_training" in run.facts and centre not in run.facts["centres_in_training"]
 
 
-def _cell(run: Run, found: Mapping[str, Mapping], centre: str) -> dict:
-    if centre not in found:
-        return {"mean": "–", "interval": "", "undefined": 0, "cases": "", "unseen": False}
-    figures = found[centre]
-    return {
-        "mean": wording.number(figures["mean"], "dice"),
-        "interval": wording.interval(figures["interval"], "dice"),
-        "undefined": figures["undefined"],
-        "cases": wording.counted(len(_cases([run], centre)), "case"),
-        "unseen": unseen(run, centre),
-    }
+def _cell(run: Run, of_centre: Mapping[str, Mapping], centre: str) -> dict:
+    if centre not in of_centre:
+        return score_cell(NOTHING, "dice") | {"cases": "", "unseen": False}
+    cases = counted(len(_cases([run], centre)), "case")
+    return score_cell(of_centre[centre], "dice") | {"cases": cases, "unseen": unseen(run, centre)}
 
 
 def seeds_by_centre(runs: Mapping[Key, Sequence[Run]]) -> str | None:
@@ -76,11 +71,11 @@ def seeds_by_centre(runs: Mapping[Key, Sequence[Run]]) -> str | None:
         return None
     lines = []
     for (labeled, method, recipe), of_key in runs.items():
-        found = [by_group(_final(run), run.centres, "dice") for run in of_key]
+        of_seeds = [by_group(_final(run), run.centres, "dice") for run in of_key]
         line = {"labeled": labeled, "method": method, "recipe": recipe, "predictor": of_key[0].deployed}
         for centre in centres:
-            means = [figures[centre]["mean"] for figures in found if centre in figures]
-            line[centre] = mean_and_deviation([None if mean is None else 100 * mean for mean in means], 1)
+            means = [figures[centre]["mean"] for figures in of_seeds if centre in figures]
+            line[centre] = mean_and_deviation(means, 1, scale=100)
         lines.append(line | {"seeds": len(of_key)})
     columns = {name: name for name in ("labeled", "method", "recipe", "predictor")}
     columns |= {centre: _heading(everyone, centre) for centre in centres}
@@ -94,7 +89,7 @@ def _final(run: Run) -> list:
 def _heading(runs: Sequence[Run], centre: str) -> str:
     """The centre with the number of its cases, and a word where none of the runs was trained on it."""
     away = all(unseen(run, centre) for run in runs)
-    return f"{centre}, {wording.counted(len(_cases(runs, centre)), 'case')}{', not in training' if away else ''}"
+    return f"{centre}, {counted(len(_cases(runs, centre)), 'case')}{', not in training' if away else ''}"
 
 
 def _cases(runs: Sequence[Run], centre: str) -> set[str]:

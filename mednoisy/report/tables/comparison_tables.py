@@ -1,4 +1,4 @@
-"""Several runs set against one another, as tables: differences, pairs, ranks."""
+"""Several runs set against one another, as plain values for pages and terminals: pairs, ranks."""
 
 from __future__ import annotations
 
@@ -6,87 +6,93 @@ from collections.abc import Mapping, Sequence
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
 from mednoisy.evaluation.ranking import compare
-from mednoisy.report import sentences as wording
+from mednoisy.report.number_format import (
+    UNDEFINED,
+    coefficient,
+    interval,
+    number,
+    probability,
+    rank,
+    rank_interval,
+    share,
+)
 from mednoisy.report.reading.runs import Run
 
-MOST_SENTENCES = 4  # a page begins with, one for each run but the baseline
+UNRANKED = {"rank": UNDEFINED, "mean": UNDEFINED, "interval": "", "first": UNDEFINED}  # where no case is shared
+
+
+def compared_by(runs: Sequence[Run], metric: str) -> dict:
+    """What `evaluation.ranking.compare` gives for the metrics that the runs show."""
+    return compare({run.name: run.metrics for run in runs}, metric)
+
+
+def pair_rows(compared: Mapping) -> list[dict]:
+    """A row for every two runs, in the order of the runs: what the later one gains over the earlier one.
+
+    Args:
+        compared: by one metric, as `compared_by` gives it.
+    """
+    metric = compared["metric"]
+    return [
+        {
+            "baseline": pair["baseline"],
+            "run": pair["other"],
+            "difference": number(pair["difference"], metric, signed=True),
+            "interval": interval(pair["interval"], metric, signed=True),
+            "wins": f"{pair['better']} / {pair['tied']} / {pair['worse']}",
+            "p": probability(pair["p"]),
+            "p_holm": probability(pair["p_holm"]),
+            "cases": pair["n"],
+            "left_out": pair["undefined"] + pair["unpaired"],
+        }
+        for pair in compared["pairs"]
+    ]
+
+
+def rank_rows(compared: Mapping) -> list[dict]:
+    """A row for each run, best first; none where the runs share no case.
+
+    Args:
+        compared: by one metric, as `compared_by` gives it.
+    """
+    return [
+        {
+            "run": entry["run"],
+            "rank": rank(entry["rank"]),
+            "mean": number(entry["mean"], compared["metric"]),
+            "interval": rank_interval(entry["rank_interval"]),
+            "first": share(entry["first"]),
+        }
+        for entry in compared["ranking"]
+    ]
 
 
 def comparison(runs: Sequence[Run]) -> dict:
-    """What a page says of two or more runs; the first is the baseline.
+    """What a page says of two or more runs by the main metrics; the first is the baseline.
 
     Returns:
-        `sentences`; `differences`, a line for each run against the baseline; `pairs`, a line for each other pair;
-        `ranking`, a line for each run, best Dice first; `stability`, of each metric's ranking.
+        `by_metric`, what `compared_by` gives for each; `differences`, a line for each run against the baseline;
+        `pairs`, a line for each other pair; `ranking`, a line for each run, best Dice first; of each metric's ranking
+        `stability`, `cases` and `left_out`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one a metric.
     """
-    found = {metric: compare({run.name: run.metrics for run in runs}, metric) for metric in MAIN_METRICS}
-    names = [(pair["baseline"], pair["other"]) for pair in found["dice"]["pairs"]]
+    by_metric = {metric: compared_by(runs, metric) for metric in MAIN_METRICS}
     lines = [
-        {
-            "baseline": baseline,
-            "run": other,
-            "cells": [_difference(found[metric]["pairs"][place], metric) for metric in MAIN_METRICS],
-        }
-        for place, (baseline, other) in enumerate(names)
+        {"baseline": cells[0]["baseline"], "run": cells[0]["run"], "cells": list(cells)}
+        for cells in zip(*(pair_rows(compared) for compared in by_metric.values()), strict=True)
     ]
     return {
-        "sentences": _sentences(runs, found["dice"]),
+        "by_metric": by_metric,
         "differences": [line for line in lines if line["baseline"] == runs[0].name],
         "pairs": [line for line in lines if line["baseline"] != runs[0].name],
-        "ranking": _ranking(found),
-        "stability": [_signed(found[metric]["stability"]) for metric in MAIN_METRICS],
-        "cases": [found[metric]["cases"] for metric in MAIN_METRICS],
-        "left_out": [found[metric]["left_out"] for metric in MAIN_METRICS],
+        "ranking": _ranking(by_metric),
+        "stability": [coefficient(compared["stability"]) for compared in by_metric.values()],
+        "cases": [compared["cases"] for compared in by_metric.values()],
+        "left_out": [compared["left_out"] for compared in by_metric.values()],
     }
 
 
-def _sentences(runs: Sequence[Run], dice: Mapping) -> list[str]:
-    """A verdict on every run, or on the one that ranks first where there are many."""
-    of_run = {run.name: run for run in runs}
-    verdicts = {
-        pair["other"]: wording.verdict(of_run[pair["other"]], runs[0], pair)
-        for pair in dice["pairs"]
-        if pair["baseline"] == runs[0].name
-    }
-    if len(verdicts) <= MOST_SENTENCES or not dice["ranking"]:
-        return list(verdicts.values())
-    best = dice["ranking"][0]["run"]
-    first = f"{best} ranks first of {len(runs)} runs by mean Dice on {wording.counted(dice['cases'], 'case')}"
-    sure = dice["ranking"][0]["first"]
-    first += "." if sure is None else f", and in {wording.share(sure)} of the resamples of these cases."
-    return [first, verdicts[best]] if best in verdicts else [first]
-
-
-def _difference(pair: Mapping, metric: str) -> dict:
-    return {
-        "difference": wording.number(pair["difference"], metric, signed=True),
-        "interval": wording.interval(pair["interval"], metric, signed=True),
-        "p": wording.probability(pair["p_holm"]),
-        "wins": f"{pair['better']} / {pair['tied']} / {pair['worse']}",
-        "left_out": pair["undefined"] + pair["unpaired"],
-    }
-
-
-def _ranking(found: Mapping[str, Mapping]) -> list[dict]:
+def _ranking(by_metric: Mapping[str, Mapping]) -> list[dict]:
     """Runs in the order of their Dice; a metric for which no case is shared has no rank."""
-    entries = {metric: {entry["run"]: entry for entry in found[metric]["ranking"]} for metric in MAIN_METRICS}
-    order = next((list(of_run) for of_run in entries.values() if of_run), [])
-    return [
-        {"run": name, "cells": [_rank(entries[metric].get(name), metric) for metric in MAIN_METRICS]} for name in order
-    ]
-
-
-def _rank(entry: Mapping | None, metric: str) -> dict:
-    if entry is None:
-        return {"rank": "–", "mean": "–", "interval": "", "first": "–"}
-    ends = entry["rank_interval"]
-    return {
-        "rank": wording.rank(entry["rank"]),
-        "mean": wording.number(entry["mean"], metric),
-        "interval": "" if ends is None else f"{wording.rank(ends[0])} to {wording.rank(ends[1])}",
-        "first": wording.share(entry["first"]),
-    }
-
-
-def _signed(stability: float | None) -> str:
-    return "–" if stability is None else f"{stability:.2f}".replace("-", "−")
+    rows = [{row["run"]: row for row in rank_rows(compared)} for compared in by_metric.values()]
+    order = next((list(of_run) for of_run in rows if of_run), [])
+    return [{"run": name, "cells": [of_run.get(name, UNRANKED) for of_run in rows]} for name in order]

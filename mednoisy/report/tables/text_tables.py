@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
 from mednoisy.evaluation.undefined_values import defined
-from mednoisy.report import sentences as wording
+from mednoisy.report.metric_names import heading
+from mednoisy.report.number_format import UNDEFINED, number
 
 Columns = Sequence[str] | Mapping[str, str]
 
 NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")  # with its standard deviation, or without
-UNDEFINED = "–"
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -96,13 +96,19 @@ def score_rows(figures_by_run: Mapping[str, Mapping], unit: str) -> tuple[list[d
         known = {metric: figures["all"][metric] for metric in MAIN_METRICS if metric in figures["all"]}
         row: dict = {"run": name} | {metric: _mean_and_sd(of_metric, metric) for metric, of_metric in known.items()}
         rows.append(row | {"cases": figures["cases"], "undefined": sum(known[metric]["undefined"] for metric in known)})
-    metrics = {metric: wording.heading(metric, unit) for metric in MAIN_METRICS}
+    metrics = {metric: heading(metric, unit) for metric in MAIN_METRICS}
     return rows, {"run": "Run", **metrics, "cases": "Cases", "undefined": "Undefined"}
 
 
-def mean_and_deviation(values: Sequence[float | None], decimals: int) -> str | None:
-    """Mean ± standard deviation (divisor n - 1) of the defined values, the mean alone of one, None of none."""
-    known = defined(values).tolist()
+def mean_and_deviation(values: Sequence[float | None], decimals: int, scale: float = 1) -> str | None:
+    """Mean ± standard deviation (divisor n - 1) of the defined values, the mean alone of one, None of none.
+
+    Args:
+        values: None and NaN are undefined.
+        decimals: of both figures.
+        scale: what values are multiplied by: 100 for shares in per cent.
+    """
+    known = (scale * defined(values)).tolist()
     if not known:
         return None
     mean = f"{statistics.fmean(known):.{decimals}f}"
@@ -112,8 +118,8 @@ def mean_and_deviation(values: Sequence[float | None], decimals: int) -> str | N
 def _mean_and_sd(figures: Mapping, metric: str) -> str | None:
     if figures["mean"] is None:
         return None
-    mean = wording.number(figures["mean"], metric)
-    return mean if figures["sd"] is None else f"{mean} ± {wording.number(figures['sd'], metric)}"
+    mean = number(figures["mean"], metric)
+    return mean if figures["sd"] is None else f"{mean} ± {number(figures['sd'], metric)}"
 
 
 def _cells(rows: Sequence[Mapping], columns: Columns) -> tuple[list[str], list[bool], list[list[str]]]:

@@ -156,7 +156,7 @@
       this.root.querySelector("output").textContent = where;
       const shown = Object.keys(this.layers).filter((layer) => this.layers[layer]);
       this.canvas.ariaLabel = `${where}, shown: ${shown.join(", ") || "nothing"}`;
-      if (!flat) [this.canvas.parentElement.dataset.left, this.canvas.parentElement.dataset.top] = EDGES[this.plane];
+      if (this.data.oriented) [this.canvas.parentElement.dataset.left, this.canvas.parentElement.dataset.top] = EDGES[this.plane];
       this.fit();
     }
 

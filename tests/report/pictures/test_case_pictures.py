@@ -9,13 +9,12 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mednoisy.data.images import write_nifti
+from mednoisy.report.pictures.case_arrays import CaseArrays, read_case
 from mednoisy.report.pictures.case_pictures import (
     PREDICTION_COLOUR,
     REFERENCE_COLOUR,
-    Volume,
-    load,
     outline_colours,
-    pictures,
+    plane_pictures,
 )
 
 RIGHT_FRONT_UP = np.eye(4)
@@ -39,9 +38,9 @@ def test_right_is_left_front_is_up_whatever_the_storage(tmp_path, affine):
         turned = np.transpose(array, np.abs(steps).argmax(axis=1))
         files[name] = tmp_path / f"{name}.nii.gz"
         write_nifti(files[name], np.flip(turned, np.flatnonzero(steps.sum(axis=1) < 0)), affine)
-    volume = load(files, "c")
-    assert np.array_equal(volume.image, body)
-    for picture in pictures(volume, "c", 200, [1]):
+    case = read_case(files, "c")
+    assert np.array_equal(case.image, body)
+    for picture in plane_pictures(case, "c", 200, [1]):
         shown = pixels(picture)
         assert shown[:80, :80].mean() > 4 * shown[-80:, -80:].mean(), picture.plane
 
@@ -49,7 +48,7 @@ def test_right_is_left_front_is_up_whatever_the_storage(tmp_path, affine):
 def test_flat_and_imageless_volumes_have_square_pictures():
     mask = np.zeros((30, 50), bool)
     mask[10:20, 5:40] = True
-    (picture,) = pictures(Volume(None, mask, mask, (1.0, 2.0)), "c", 160, [1])
+    (picture,) = plane_pictures(CaseArrays(None, mask, mask, (1.0, 2.0)), "c", 160, [1])
     assert pixels(picture).shape == (160, 160)
     assert picture.plane == "picture"
 
@@ -57,8 +56,8 @@ def test_flat_and_imageless_volumes_have_square_pictures():
 def test_empty_reference_shows_the_prediction_and_both_empty_the_middle():
     empty, full = np.zeros((9, 10, 11), np.uint8), np.zeros((9, 10, 11), np.uint8)
     full[4:6, 4:6, 8:10] = 3
-    assert len(pictures(Volume(None, empty, full, (1.0, 1.0, 3.0)), "c", 100, [3])) == 3
-    assert len(pictures(Volume(None, empty, empty, (1.0, 1.0, 3.0)), "c", 100, [3], ("axial",))) == 1
+    assert len(plane_pictures(CaseArrays(None, empty, full, (1.0, 1.0, 3.0)), "c", 100, [3])) == 3
+    assert len(plane_pictures(CaseArrays(None, empty, empty, (1.0, 1.0, 3.0)), "c", 100, [3], ("axial",))) == 1
 
 
 def painted(picture, colour):
@@ -71,7 +70,7 @@ def painted(picture, colour):
 def test_both_outlines_are_seen_where_they_coincide():
     mask = np.zeros((40, 40), np.uint8)
     mask[10:30, 10:30] = 1
-    (picture,) = pictures(Volume(None, mask, mask, (1.0, 1.0)), "c", 380, [1])
+    (picture,) = plane_pictures(CaseArrays(None, mask, mask, (1.0, 1.0)), "c", 380, [1])
     for colour in (REFERENCE_COLOUR, PREDICTION_COLOUR):
         assert painted(picture, colour) > 300, colour
 
@@ -81,7 +80,7 @@ def test_each_of_several_classes_has_colours_of_its_own(shown):
     """A picture that shows one class has its two colours and none of the others'."""
     mask = np.zeros((40, 40), np.uint8)
     mask[10:30, 10:30] = shown
-    (picture,) = pictures(Volume(None, mask, mask, (1.0, 1.0)), "c", 380, [1, 2, 3])
+    (picture,) = plane_pictures(CaseArrays(None, mask, mask, (1.0, 1.0)), "c", 380, [1, 2, 3])
     for code, colours in outline_colours([1, 2, 3]).items():
         for colour in colours:
             assert (painted(picture, colour) > 300) == (code == shown), (code, colour)

@@ -63,3 +63,9 @@ def test_cases_of_a_round_sort_and_filter(page_path, opened):
     page.get_by_role("searchbox").fill("dropped")
     assert rows.all_inner_texts() == ["lost"]
     assert page.locator("output").inner_text() == "1 of 5 rows"
+
+
+def test_a_lone_case_is_no_larger_than_others(page_path, opened):
+    """One case was dropped; its pictures do not fill the page."""
+    page = opened(page_path, viewport={"width": 1400, "height": 800})
+    assert page.locator(".strip").last.bounding_box()["width"] <= 500

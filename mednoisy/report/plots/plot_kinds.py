@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +14,18 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
+from mednoisy.report.data_addresses import data_address
+from mednoisy.report.number_format import signed_number
 from mednoisy.report.plots.plot_style import (
     DARK,
     LIGHT,
     LONGEST_NAME,
     PlotColours,
-    box,
-    limit_bar,
-    limit_lines,
+    draw_box,
+    draw_limit_bar,
+    draw_limit_lines,
     limits_of_agreement,
-    short,
-    signed,
+    shortened,
     wrapped,
 )
 
@@ -36,12 +35,11 @@ NAMED_CASES = 40  # above this many a plot leaves out their names
 LEGEND_FONT = FontProperties(size=8)
 LEGEND_MARK = 4  # times the font size, what the mark before a name and the gap after it take
 
-
 Limits = tuple[float | None, float | None]  # least and greatest value that there can be
 
 
 @dataclass(frozen=True)
-class Plot:
+class EmbeddedPlot:
     """One plot as two data addresses, and what it shows in words."""
 
     light: str
@@ -56,7 +54,7 @@ def dots_per_case(
     *,
     higher_is_better: bool,
     limits: Limits = (None, None),
-) -> Plot:
+) -> EmbeddedPlot:
     """A line for each case with a dot for each series, in the order of the first series, best at the top.
 
     Args:
@@ -69,13 +67,13 @@ def dots_per_case(
     first = next(iter(values.values()))
     sign = 1 if higher_is_better else -1
     cases = sorted(first, key=lambda case: (not math.isnan(first[case]), sign * first[case]))
-    names = [short(name, 2 * LONGEST_NAME) for name in values]
+    names = [shortened(name, 2 * LONGEST_NAME) for name in values]
 
     def draw(axes: Axes, colours: PlotColours) -> None:
         for number, of_case in enumerate(values.values()):
-            found = [of_case.get(case, math.nan) for case in cases]
+            values_by_case = [of_case.get(case, math.nan) for case in cases]
             axes.plot(
-                found, range(len(cases)), "o", color=colours.colour(number), label=names[number],
+                values_by_case, range(len(cases)), "o", color=colours.colour(number), label=names[number],
                 markersize=6 if number else 5, alpha=0.9, markeredgewidth=0,
             )  # fmt: skip
         spans = [[of_case[case] for of_case in values.values() if case in of_case] for case in cases]
@@ -84,7 +82,7 @@ def dots_per_case(
             range(len(cases)), [min(s) for s in spans], [max(s) for s in spans], color=colours.grid, zorder=0, lw=2
         )
         named = len(cases) <= NAMED_CASES
-        axes.set_yticks(range(len(cases)) if named else [], [short(case) for case in cases] if named else [])
+        axes.set_yticks(range(len(cases)) if named else [], [shortened(case) for case in cases] if named else [])
         axes.set_ylim(-0.7, len(cases) - 0.3)
         axes.set_xlim(_within(axes.get_xlim(), limits))
         axes.set_xlabel(label)
@@ -95,7 +93,7 @@ def dots_per_case(
 
 def distributions(
     values: Mapping[str, Mapping[str, float]], label: str, words: str, *, limits: Limits = (None, None)
-) -> Plot:
+) -> EmbeddedPlot:
     """A box over a dot for each case, one line for each series, the first at the top.
 
     Boxes span the quartiles around the median; whiskers reach the last case within 1.5 times that span (Tukey 1977).
@@ -113,9 +111,9 @@ def distributions(
     tallest = max(name.count("\n") + 1 for name in names)
 
     def draw(axes: Axes, colours: PlotColours) -> None:
-        for place, found in enumerate(lines):
-            if found.size:
-                box(axes, found, place, colours, colours.colour(place, len(lines)))
+        for place, sorted_values in enumerate(lines):
+            if sorted_values.size:
+                draw_box(axes, sorted_values, place, colours, colours.colour(place, len(lines)))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.45, -0.55)
         axes.set_xlim(_within(axes.get_xlim(), limits))
@@ -125,7 +123,7 @@ def distributions(
     return _both(draw, 0.6 + len(names) * max(0.46, 0.14 * tallest + 0.14), [], words)
 
 
-def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, words: str) -> Plot:
+def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, words: str) -> EmbeddedPlot:
     """Difference of two volumes against their mean, with bias and limits of agreement (Bland and Altman 1986).
 
     Bias is the mean difference, the limits are bias ± 1.96 standard deviations. Of one series they are lines across
@@ -139,10 +137,10 @@ def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], 
     """
     points = [_means_and_differences(*volumes) for volumes in series.values()]
     limits = [limits_of_agreement(differences) for _, differences in points]
-    names = [short(name) for name in series]
+    names = [shortened(name) for name in series]
     for number, ends in enumerate(limits):
         if ends is not None:
-            lower, bias, upper = (signed(end) for end in ends)
+            lower, bias, upper = (signed_number(end) for end in ends)
             names[number] += f": bias {bias}, limits {lower} to {upper} {unit}"
 
     def draw(axes: Axes, colours: PlotColours) -> None:
@@ -153,9 +151,9 @@ def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], 
                 means, differences, "o", color=colour, label=names[number], markersize=4.5, alpha=0.8, markeredgewidth=0
             )
             if ends is not None and len(points) > 1:
-                limit_bar(axes, ends, 1.02 + 0.025 * number, colour)
+                draw_limit_bar(axes, ends, 1.02 + 0.025 * number, colour)
             elif ends is not None:
-                limit_lines(axes, ends, colours, colour, unit)
+                draw_limit_lines(axes, ends, colours, colour, unit)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 2.5, 5, 10)))
         axes.set_xlabel(f"mean of prediction and reference, {unit}")
         axes.set_ylabel(f"prediction − reference, {unit}")
@@ -177,7 +175,7 @@ def curves(
     *,
     logarithmic: bool = False,
     limits: Limits = (None, None),
-) -> Plot:
+) -> EmbeddedPlot:
     """Values against training steps, a line for each series.
 
     Args:
@@ -185,7 +183,7 @@ def curves(
         label, words, limits: as for `dots_per_case`.
         logarithmic: whether the value axis is.
     """
-    names = [short(name, 2 * LONGEST_NAME) for name in lines]
+    names = [shortened(name, 2 * LONGEST_NAME) for name in lines]
 
     def draw(axes: Axes, colours: PlotColours) -> None:
         for number, (steps, values) in enumerate(lines.values()):
@@ -210,11 +208,11 @@ def _within(ends: tuple[float, float], limits: Limits) -> tuple[float, float]:
     return low if least is None else max(low, least), high if greatest is None else min(high, greatest)
 
 
-def _both(draw: Callable[[Axes, PlotColours], None], height: float, names: Sequence[str], words: str) -> Plot:
+def _both(draw: Callable[[Axes, PlotColours], None], height: float, names: Sequence[str], words: str) -> EmbeddedPlot:
     """A plot of a height in inches, and above it a legend where there are several names."""
     columns = _legend_columns(names) if len(names) > 1 else 0
     height += 0.2 * math.ceil(len(names) / columns) if columns else 0
-    return Plot(_png(draw, height, columns, LIGHT), _png(draw, height, columns, DARK), words)
+    return EmbeddedPlot(_png(draw, height, columns, LIGHT), _png(draw, height, columns, DARK), words)
 
 
 def _legend_columns(names: Sequence[str]) -> int:
@@ -242,11 +240,4 @@ def _png(draw: Callable[[Axes, PlotColours], None], height: float, legend_column
             loc="outside upper left", ncols=legend_columns, frameon=False, prop=LEGEND_FONT, labelcolor=colours.text,
             handlelength=1.2,
         )  # fmt: skip
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, transparent=True, metadata={"Software": None})
-    return data_address(stream.getvalue(), "image/png")
-
-
-def data_address(content: bytes, kind: str) -> str:
-    """A `data:` address that carries the content itself."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return data_address(figure, "png", dpi=DOTS_PER_INCH, transparent=True, metadata={"Software": None})

@@ -224,3 +224,41 @@ def test_a_large_volume_is_thinned_out_and_the_page_says_so(evaluation, page_of,
     assert "one voxel of 2 × 1 × 1 is shown" in page.locator(".viewer").inner_text()
     page.locator(".slice input").fill("49")
     assert words(canvas).startswith("axial slice 100 of 100")
+
+
+@pytest.fixture(scope="module")
+def bright_at_the_right():
+    """A case whose image is bright at the patient's right, where x is large."""
+    image = np.zeros(SHAPE, np.float32)
+    image[7:] = 1
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[3:9, 3:7, 1:5] = 1
+    return {"image": image, "reference": mask, "prediction": mask}
+
+
+def test_marks_stand_at_the_sides_that_they_name(bright_at_the_right, evaluation, page_of, opened):
+    page = opened(page_of(evaluation("run", {"c": bright_at_the_right})))
+    frames = page.locator(".framed").all()
+    assert [frame.locator(".side").all_inner_texts() for frame in frames] == [["R", "L"], ["R", "L"], ["A", "P"]]
+    for frame in frames:
+        box = frame.locator("img").bounding_box()
+        left, right = (mark.bounding_box()["x"] for mark in frame.locator(".side").all())
+        assert box["x"] < left < box["x"] + box["width"] / 4
+        assert box["x"] + box["width"] * 3 / 4 < right < box["x"] + box["width"]
+    canvas = look(page)
+    only(page, "image")
+    shown = pixels(canvas, SHAPE[1::-1]).mean(axis=-1)
+    assert shown[:, :3].mean() > 200 > 50 > shown[:, -3:].mean()
+    stage = page.locator(".stage")
+    assert (stage.get_attribute("data-left"), stage.get_attribute("data-top")) == ("R", "A")
+
+
+def test_no_side_is_named_where_files_state_none(bright_at_the_right, evaluation, page_of, opened):
+    page = opened(page_of(evaluation("run", {"c": bright_at_the_right}, oriented=False)))
+    assert page.locator(".framed").count() == 3
+    assert page.locator(".side").count() == 0
+    look(page)
+    page.get_by_role("button", name="coronal").click()
+    stage = page.locator(".stage")
+    assert (stage.get_attribute("data-left"), stage.get_attribute("data-top")) == (None, None)
+    assert "counted from" not in page.locator("details.viewer").inner_text()

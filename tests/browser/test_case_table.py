@@ -79,3 +79,14 @@ def test_thousands_of_rows_sort_at_once(table):
         "body => Array.from(body.rows, row => row.cells[2].dataset.value)"
     )
     assert [float(value) for value in dice] == [number / 5000 for number in range(5000)]
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1920])
+def test_the_last_column_is_whole_at_usual_widths(scored, page_of, opened, width):
+    """Without scrolling to the side: all metrics of 24 cases with long names, so that there is a bar at the right."""
+    rows = [row(f"patient{number:03d}_frame01_long_axis", number / 24, 100.25) for number in range(24)]
+    page = opened(page_of(scored("run", rows)), viewport={"width": width, "height": 800})
+    region = page.locator(".cases-table .scroll")
+    assert len(page.locator(".cases-table thead th").all()) == 2 + len(TABLE_METRICS)
+    assert region.evaluate("part => part.scrollHeight > part.clientHeight")
+    assert region.evaluate("part => part.scrollWidth <= part.clientWidth")

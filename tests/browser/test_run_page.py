@@ -132,10 +132,24 @@ def test_cases_that_failed_are_named_at_once(evaluation, page_of, opened):
 def test_a_lone_run_fits_a_phone_and_its_tables_scroll(evaluation, page_of, opened):
     page = opened(page_of(evaluation("run", {"c1": case(1), "c2": case(2)})), viewport={"width": 400, "height": 800})
     assert page.locator(".scroll[aria-label^='Figures, checkpoint']").count() == 0
-    page.get_by_text("Further metrics").click()
     further = page.get_by_role("region", name="Further metrics")
     further.evaluate("region => region.scrollTo(10000, 0)")
     assert further.evaluate("region => region.scrollLeft") > 0
     last = further.locator("td").last.bounding_box()
     assert last["x"] + last["width"] <= 400
     assert page.evaluate("document.documentElement.scrollWidth") == 400
+
+
+def test_further_metrics_are_unfolded_where_no_other_figures_stand(evaluation, page_of, opened):
+    """One class of one predictor: all else of the section is in the cards. With a second class there is a table."""
+    alone = opened(page_of(evaluation("run", {"c1": case(1), "c2": case(2)})))
+    section = alone.locator("section", has=alone.get_by_role("heading", name="Figures", exact=True))
+    assert section.locator("details").count() == 0
+    assert section.get_by_role("region", name="Further metrics").is_visible()
+    parts = case(1)
+    parts["reference"][8:10, 6:8, 4:6] = 2
+    beside = opened(page_of(evaluation("run", {"c1": parts}, labels={"1": "organ", "2": "lesion"})))
+    assert beside.get_by_role("region", name="Figures by class").is_visible()
+    assert not beside.get_by_role("region", name="Further metrics").is_visible()
+    beside.get_by_text("Further metrics").click()
+    assert beside.get_by_role("region", name="Further metrics").is_visible()

@@ -21,7 +21,7 @@ COLOURS = {
 }
 
 
-def rendered(template: str, scripts: Sequence[str], content: Mapping[str, Any]) -> str:
+def rendered_page(template: str, scripts: Sequence[str], content: Mapping[str, Any]) -> str:
     """The text of a page.
 
     Args:

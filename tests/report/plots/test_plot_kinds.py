@@ -8,10 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from mednoisy.report.plots import drawing as figures
-from mednoisy.report.plots.drawing import DOTS_PER_INCH, WIDTH, bland_altman, curves, distributions, dots_per_case
+from mednoisy.report.plots.plot_kinds import DOTS_PER_INCH, WIDTH, bland_altman, curves, distributions, dots_per_case
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,14 @@ def no_warnings():
 def axes_drawn(monkeypatch):
     """The axes of each picture made, light then dark, as they were when it was saved."""
     found = []
-    save = figures.Figure.savefig
+    save = Figure.savefig
 
     def saved(figure, *arguments, **options):
         found.append(figure)
         save(figure, *arguments, **options)
         figure.canvas.draw()  # at the figure's own resolution again, so that extents fit together
 
-    monkeypatch.setattr(figures.Figure, "savefig", saved)
+    monkeypatch.setattr(Figure, "savefig", saved)
     return found
 
 

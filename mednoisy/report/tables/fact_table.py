@@ -1,0 +1,46 @@
+"""How runs came about, as plain values for a page: their facts, what keeps them from being compared, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mednoisy.report.number_format import duration, fact
+from mednoisy.report.reading.runs import Run, class_names
+
+NOT_IN_THE_LIST = ("title",)
+USUAL_TOLERANCE = 1.0  # of NSD, in runs that state none
+
+
+def fact_table(runs: Sequence[Run]) -> list[dict]:
+    """What is known about how the runs came about, a line for each fact."""
+    names = dict.fromkeys(name for run in runs for name in run.facts if name not in NOT_IN_THE_LIST)
+    lines = [{"name": name.replace("_", " "), "values": [_fact(run, name) for run in runs]} for name in names]
+    if any("method" in run.facts for run in runs):
+        lines.append({"name": "deployed predictor", "values": [run.deployed for run in runs]})
+    return [*lines, {"name": "folder", "values": [run.folder.name for run in runs]}]
+
+
+def _fact(run: Run, name: str) -> str:
+    value = run.facts.get(name)
+    return duration(value) if name == "seconds" else fact(value)
+
+
+def doubts(runs: Sequence[Run]) -> list[str]:
+    """What keeps figures of these runs from meaning the same: tolerances of NSD, names of classes."""
+    sentences = []
+    tolerances = {run.name: float(run.facts.get("tolerance", USUAL_TOLERANCE)) for run in runs}
+    if len(set(tolerances.values())) > 1:
+        listed = ", ".join(f"{value:g} {runs[0].unit} in {name}" for name, value in tolerances.items())
+        sentences.append(f"NSD cannot be compared: its tolerance is {listed}.")
+    for code, name in class_names(runs).items():
+        called = {run.name: run.class_name(code) for run in runs if code in run.classes}
+        if len(set(called.values())) > 1:
+            listed = ", ".join(f"{other} in {run}" for run, other in called.items())
+            sentences.append(f"Class {code} is {listed}; here it is called {name}.")
+    return sentences
+
+
+def versions(runs: Sequence[Run]) -> str:
+    """Packages with the versions that made the figures."""
+    texts = {f"{name} {version}" for run in runs for name, version in run.summary.versions.items()}
+    return ", ".join(sorted(texts))
