@@ -1,4 +1,4 @@
-"""A run that goes on, from what its folder holds alone."""
+"""A run that goes on or is scored again, from what its folder holds alone."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ALONE = {"distributed": None, "device": "$torch.device('cuda' if torch.cuda.is_a
 def resumed(
     folder: Path | str, data: Path | str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Composition:
-    """The run that a folder holds, to be trained to its end; one that is finished is scored again.
+    """The run that a folder holds, to be trained to its end or scored again.
 
     Args:
         folder: of the run; it may have been moved.
         data: the prepared dataset, where it has been moved.
         overrides: values of single entries; those that make a run what it is must be what they were (E313).
 
-    Under torchrun `multi_gpu.yaml` is added. Elsewhere it is taken back, so that a run of several
-    processes is refused as such (E316).
+    Under torchrun `multi_gpu.yaml` is added. Elsewhere it is taken back: one process may score a run of
+    several, and is refused as such (E316) where it would train on.
 
     Raises:
         UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged.

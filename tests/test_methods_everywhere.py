@@ -118,15 +118,15 @@ def stages_of(overlay: str, setting: str) -> list[Stage]:
 
 def overlays_stages() -> dict[str, tuple[str, int]]:
     """OVERLAY/STAGE to overlay and place of the stage, for every overlay; stages of equal methods once."""
-    found: dict[str, tuple[str, int]] = {}
+    stages: dict[str, tuple[str, int]] = {}
     for overlay in known("method"):
         seen = set()
         for place, stage in enumerate(stages_of(overlay, "3d_three_classes")):
             kind = type(stage.method())
             if kind not in seen:
-                found[f"{overlay}/{stage.name}"] = overlay, place
+                stages[f"{overlay}/{stage.name}"] = overlay, place
             seen.add(kind)
-    return found
+    return stages
 
 
 OVERLAYS = overlays_stages()

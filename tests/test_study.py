@@ -123,12 +123,12 @@ def test_rows_with_settings_of_their_own(dataset, tmp_path, started):
     assert len(started) == 3
 
     known = len(started)
-    for changes, told in (
+    for changes, message in (
         ({"methods": [Row("supervised", settings={"width": 5}, name="wide")]}, "E351 .* has row 'wide' .*4', this one"),
         ({"methods": [Row("copy_paste", name="supervised")]}, "E351 .* has row 'supervised' 'supervised:default'"),
         ({"methods": ["supervised width=3", Row("copy_paste", name="supervised-width=3")]}, "E352 2 rows would be"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             small_study(dataset, tmp_path, **changes).run()
     assert len(started) == known
 

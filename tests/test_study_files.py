@@ -87,6 +87,17 @@ def test_what_a_file_says(tmp_path):
     }
 
 
+def test_the_file_that_the_docs_show(tmp_path):
+    """It can be read, and is a study of the package's bundles and methods."""
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    shown = text.partition("```yaml\n")[2].partition("```")[0]
+    study = Study(data=Path("data"), output=Path("output"), **read_study(written(tmp_path, shown)))
+    for row in study.table_rows:
+        files = compose(study.bundle, row.method, row.recipe).config_files
+        assert {*study.settings, *row.settings} <= {key for file in files for key in read_overlay(file)}
+    assert next(cell.name for cell in study.cells if cell.seed) == "sdcl_with_a_slow_teacher-3-labeled-seed1"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

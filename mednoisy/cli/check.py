@@ -21,8 +21,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "bundles", nargs="*", metavar="BUNDLE", help=f"{or_path(bundles, 'folders of others')} (default: all)"
     )
     for option, names in (("--method", methods), ("--recipe", recipes)):
-        told = f"{or_path(names, 'files of overlays')} (default: all)"
-        command.add_argument(option, nargs="+", default=[], help=told)
+        choices = f"{or_path(names, 'files of overlays')} (default: all)"
+        command.add_argument(option, nargs="+", default=[], help=choices)
 
 
 def run(options: argparse.Namespace) -> int:

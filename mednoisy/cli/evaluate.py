@@ -53,10 +53,10 @@ def _run(options: argparse.Namespace) -> int:
     given = [f"--{name.replace('_', '-')}" for name in FOLDER_OPTIONS if getattr(options, name)]
     if given:
         raise UserError("E113", f"{given[0]} does not go with a run", "Give a run alone, or folders alone")
-    from mednoisy.composition import of_run
     from mednoisy.early_checks import check_composition
+    from mednoisy.resumed_run import resumed
 
-    composition = of_run(options.run, device_entry(options.device))
+    composition = resumed(options.run, overrides=device_entry(options.device))
     check_composition(composition)
     composition.run("evaluate")
     print_result(options.run)

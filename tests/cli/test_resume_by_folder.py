@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from mednoisy.cli import main
+from mednoisy.composition.workflow import bundles_folder
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.sdcl import SDCL
 from tests.engines.small import assert_same, kept
@@ -97,6 +98,18 @@ def test_a_finished_run_is_scored_again(uninterrupted, tmp_path):
     (finished / "metrics.csv").unlink()
     assert main(["train", "--resume", str(finished)]) == 0
     assert_equal_runs(finished, uninterrupted)
+
+
+def test_one_process_scores_a_run_of_several(uninterrupted, tmp_path):
+    """What such a run keeps of `multi_gpu.yaml` asks for torchrun."""
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    config |= yaml.safe_load((bundles_folder() / "phantom" / "configs" / "multi_gpu.yaml").read_text(encoding="utf-8"))
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    (run / "metrics.csv").unlink()
+    assert main(["evaluate", str(run), "--device", "cpu"]) == 0
+    assert_equal_runs(run, uninterrupted)
 
 
 @pytest.mark.parametrize(
