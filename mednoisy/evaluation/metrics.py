@@ -65,7 +65,7 @@ def case_metrics(
     Source: medpy 0.5.2 gives the same values where it gives any, MONAI 1.6.1 the same `hd95_maximum`; Maier-Hein
     et al. 2024 for `masd` and `nsd`. `docs/metrics.md` has the formulas and the packages side by side.
 
-    Example:
+    Examples:
         Two of two pixels, half a millimetre apart, one of them shared:
 
         >>> prediction, reference = np.array([[0, 1, 1, 0]]), np.array([[1, 1, 0, 0]])
@@ -126,7 +126,7 @@ def write_metrics(path: Path | str, rows: Iterable[Mapping], columns: Sequence[s
         rows: each with a value for every column; further entries are left out.
         columns: names, in order.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     write_metrics(f"{folder}/m.csv", [{"case": "A1", "dice": 0.5, "hd95": math.nan}], ["case", "hd95"])
@@ -148,7 +148,7 @@ def read_metrics(path: Path | str) -> list[Row]:
     Raises:
         UserError: E401 if the file cannot be read, is no such table, or holds a value that is no number.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     write_metrics(f"{folder}/m.csv", [{"case": "A1", "class": 1, "dice": 0.5}], ["case", "class", "dice"])

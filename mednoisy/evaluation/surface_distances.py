@@ -50,7 +50,7 @@ def surface(mask: np.ndarray) -> np.ndarray:
     Returns:
         bool, same shape.
 
-    Example:
+    Examples:
         >>> surface(np.ones((3, 3), bool)).astype(int)
         array([[1, 1, 1],
                [1, 0, 1],
@@ -76,7 +76,7 @@ def directed_distances(
     Raises:
         ValueError: shapes or the number of spacings differ.
 
-    Example:
+    Examples:
         >>> prediction, reference = np.array([[0, 0, 1, 1]], bool), np.array([[0, 1, 1, 0]], bool)
         >>> forth, back = directed_distances(prediction, reference, spacing=(1.0, 0.5))
         >>> forth.shared, forth.apart, [block.tolist() for block in forth.blocks]
@@ -103,7 +103,7 @@ def surface_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`directed_distances` as arrays: float64, in mm, an entry for each voxel, in no particular order.
 
-    Example:
+    Examples:
         >>> forth, back = surface_distances(np.array([[0, 0, 1]], bool), np.array([[1, 1, 0]], bool), (1.0, 0.5))
         >>> sorted(forth.tolist()), sorted(back.tolist())
         ([0.5], [0.5, 1.0])
@@ -125,7 +125,7 @@ def nearest_distances(start: np.ndarray, goal: np.ndarray, spacing: Sequence[flo
     Raises:
         ValueError: shapes or the number of spacings differ, or `goal` is empty.
 
-    Example:
+    Examples:
         >>> nearest_distances(np.array([[1, 0, 0, 1]], bool), np.array([[1, 1, 0, 0]], bool), (1.0, 0.5)).tolist()
         [0.0, 1.0]
     """

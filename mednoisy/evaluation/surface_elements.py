@@ -40,7 +40,7 @@ def surface_element_nsd(
     Source: Nikolov et al. 2021 (doi:10.2196/26151), "surface DSC"; equal to `compute_surface_dice_at_tolerance` of
     surface-distance 0.1, which sets no margin on the tolerance.
 
-    Example:
+    Examples:
         A pixel has a surface of four elements, around its corners; of two neighbours' eight elements four coincide:
 
         >>> one, other = np.array([[True, False]]), np.array([[False, True]])
@@ -82,7 +82,7 @@ def element_measures(spacing: tuple[float, ...]) -> np.ndarray:
     Returns:
         float64, (16,) or (256,).
 
-    Example:
+    Examples:
         Nothing inside, one corner, two along an edge, everything:
 
         >>> element_measures((1.0, 1.0))[[0, 1, 3, 15]].round(4).tolist()

@@ -13,7 +13,7 @@ _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
 def disagreement(logits_a: Tensor, logits_b: Tensor) -> Tensor:
     """Where the most probable classes of two predictions differ: (B, *S), bool, without gradient.
 
-    Example:
+    Examples:
         >>> import torch
         >>> disagreement(torch.tensor([[[3.0, 0.0], [0.0, 3.0]]]), torch.tensor([[[0.0, 1.0], [1.0, 2.0]]]))
         tensor([[ True, False]])
@@ -37,7 +37,7 @@ def squared_gap_to_label(logits: Tensor, labels: Tensor, where: Tensor, weight: 
 
     Source: Song and Wang 2024 (SDCL), minimising the discrepancy.
 
-    Example:
+    Examples:
         >>> import torch
         >>> where, trust = torch.tensor([[True, False]]), torch.tensor([0.5, 1.0])
         >>> squared_gap_to_label(torch.zeros(1, 2, 2), torch.tensor([[1, 1]]), where, trust).item()  # 0.5 * 0.5^2
@@ -66,7 +66,7 @@ def doubt_where_wrong(logits: Tensor, labels: Tensor, where: Tensor, weight: Ten
 
     Source: Song and Wang 2024 (SDCL), maximising the entropy of errors.
 
-    Example:
+    Examples:
         Of equal logits the first class is the most probable, so one voxel is wrong; its doubt is ln 2, the least.
 
         >>> import torch

@@ -15,7 +15,7 @@ _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
 def full_precision(logits: Tensor) -> Tensor:
     """`logits` in float32 at least, since under autocast they arrive in bfloat16.
 
-    Example:
+    Examples:
         >>> full_precision(torch.zeros(2, dtype=torch.bfloat16)).dtype
         torch.float32
     """
@@ -25,7 +25,7 @@ def full_precision(logits: Tensor) -> Tensor:
 def most_probable(logits: Tensor) -> Tensor:
     """The class of the largest logit, the first of equals: (B, K, *S) to (B, *S), int64, without gradient.
 
-    Example:
+    Examples:
         >>> most_probable(torch.tensor([[[0.0, 1.0], [2.0, 1.0]]]))  # two classes, two voxels
         tensor([[1, 0]])
     """
@@ -35,7 +35,7 @@ def most_probable(logits: Tensor) -> Tensor:
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     """(B, *S) class codes as (B, K, *S) zeros and ones, in the shape and dtype of `like`.
 
-    Example:
+    Examples:
         >>> one_hot(torch.tensor([[1, 0, 0]]), like=torch.empty(1, 2, 3))
         tensor([[[0., 1., 1.],
                  [1., 0., 0.]]])
@@ -73,7 +73,7 @@ def dice_loss(
     Returns:
         A scalar; 0 for an empty region.
 
-    Example:
+    Examples:
         One of four voxels is predicted as background by mistake: Dice 2/3 of the background, 4/5 of the foreground.
 
         >>> labels = torch.tensor([[0, 1, 1, 1]])
@@ -100,7 +100,7 @@ def soft_dice_loss(logits: Tensor, target_probabilities: Tensor, dice: DiceKind 
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> undecided, certain = torch.zeros(1, 2, 2), torch.eye(2)[None]
         >>> round(soft_dice_loss(undecided, certain).item(), 4)  # 1 - 2 * 0.5 / (1 + 1), for both classes
         0.5
@@ -118,7 +118,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, where: Tensor | None = None) -
         labels: (B, *S), int64.
         where: (*S) or (B, *S), the region that counts; all voxels by default.
 
-    Example:
+    Examples:
         >>> round(cross_entropy(torch.zeros(1, 2, 3), torch.tensor([[0, 1, 1]])).item(), 4)  # undecided: ln 2
         0.6931
     """
@@ -152,7 +152,7 @@ def mixed_loss(
 
     Source: Bai et al. 2023 (BCP), eq. 5 to 7; the released code's constants.
 
-    Example:
+    Examples:
         Undecided in both halves, and the labels of the inner half count half: 1.5 times 2/3 and 1.5 times ln 2.
 
         >>> outside = torch.tensor([True, True, False, False])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mednoisy.methods.cps import CrossPseudoSupervision
     from mednoisy.methods.fixmatch import FixMatch
     from mednoisy.methods.mean_teacher import MeanTeacher
-    from mednoisy.methods.method import Method, Step, Terms, forward_each, mixes_samples, together
+    from mednoisy.methods.method import Method, Step, Terms, forward_each, mixes_samples
     from mednoisy.methods.online_labels import OnlineLabels, TeacherTraining
     from mednoisy.methods.ramp_up import Ramp, StepRamp, weight_at
     from mednoisy.methods.sdcl import SDCL
@@ -26,7 +26,7 @@ else:
             "mednoisy.methods.cps": ("CrossPseudoSupervision",),
             "mednoisy.methods.fixmatch": ("FixMatch",),
             "mednoisy.methods.mean_teacher": ("MeanTeacher",),
-            "mednoisy.methods.method": ("Method", "Step", "Terms", "forward_each", "mixes_samples", "together"),
+            "mednoisy.methods.method": ("Method", "Step", "Terms", "forward_each", "mixes_samples"),
             "mednoisy.methods.online_labels": ("OnlineLabels", "TeacherTraining"),
             "mednoisy.methods.ramp_up": ("Ramp", "StepRamp", "weight_at"),
             "mednoisy.methods.sdcl": ("SDCL",),
@@ -56,6 +56,5 @@ __all__ = [
     "forward_each",
     "mixes_samples",
     "supervised_terms",
-    "together",
     "weight_at",
 ]

@@ -28,7 +28,7 @@ class BoxRule:
 
     Source: Bai et al. 2023 (BCP), section 3.2; the paper calls the mask zero-centred, the code draws its place.
 
-    Example:
+    Examples:
         >>> box = BoxRule(ratio=0.5)((8, 6), np.random.default_rng(0))
         >>> [side.stop - side.start for side in box]
         [4, 3]
@@ -64,7 +64,7 @@ def paste(background: Tensor, patch: Tensor, box: Box) -> Tensor:
         patch: the same shape and dtype.
         box: one slice per spatial axis, the same for the whole batch.
 
-    Example:
+    Examples:
         >>> paste(torch.zeros(1, 4), torch.ones(1, 4), (slice(1, 3),))
         tensor([[0., 1., 1., 0.]])
     """
@@ -79,7 +79,7 @@ def paste(background: Tensor, patch: Tensor, box: Box) -> Tensor:
 def outside(shape: Sequence[int], box: Box, device: torch.device | str = "cpu") -> Tensor:
     """The mask M of a box: (*S), bool, true outside it.
 
-    Example:
+    Examples:
         >>> outside((4,), (slice(1, 3),))
         tensor([ True, False, False,  True])
     """

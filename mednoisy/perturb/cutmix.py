@@ -32,7 +32,7 @@ class CutMixRule:
 
     Source: UniMatch (Yang et al. 2023) and, before it, French et al. 2020; for square slices, which 3D continues.
 
-    Example:
+    Examples:
         A quarter of a square is a square of half the side, when no other ratio may be drawn:
 
         >>> rule = CutMixRule(probability=1, shares=(0.25, 0.25), ratios=(1, 1))
@@ -73,7 +73,7 @@ class CutMixRule:
 def inside(boxes: Sequence[Box], shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
     """Where each image's box is: (B, *S), bool.
 
-    Example:
+    Examples:
         >>> inside([(slice(1, 3),), (slice(0, 0),)], (4,))
         tensor([[False,  True,  True, False],
                 [False, False, False, False]])
@@ -91,7 +91,7 @@ def cut_mix(values: Tensor, where: Tensor) -> Tensor:
     Raises:
         UserError: E122, there is only one sample.
 
-    Example:
+    Examples:
         >>> where = torch.tensor([[False, True, True], [True, False, False]])
         >>> cut_mix(torch.tensor([[1, 1, 1], [2, 2, 2]]), where)
         tensor([[1, 2, 2],

@@ -25,7 +25,7 @@ def radially_distorted(image: Tensor, strength: float, mode: str = "bilinear") -
 
     Source: Brown's radial model with equal coefficients, as albumentations' OpticalDistortion (by cv2) has it.
 
-    Example:
+    Examples:
         A row of pixels that hold their own place shows which places are seen: 0.375 (1 - 0.2 r^2 - 0.2 r^4) at the end.
 
         >>> row = torch.tensor([[[-0.375, -0.125, 0.125, 0.375]]])
@@ -50,7 +50,7 @@ def motion_blurred(image: Tensor, length: int, angle: float) -> Tensor:
         length: pixels of the line, odd; 1 changes nothing.
         angle: radians from the last axis.
 
-    Example:
+    Examples:
         >>> motion_blurred(torch.tensor([[[0.0, 0.0, 3.0, 0.0, 0.0]]]), length=3, angle=0)
         tensor([[[0., 1., 1., 1., 0.]]])
     """
@@ -67,7 +67,7 @@ def median_of_neighbours(image: Tensor) -> Tensor:
     Args:
         image: (C, H, W) of floats.
 
-    Example:
+    Examples:
         >>> median_of_neighbours(torch.tensor([[[1.0, 1.0, 1.0], [1.0, 9.0, 1.0], [1.0, 1.0, 1.0]]]))
         tensor([[[1., 1., 1.],
                  [1., 1., 1.],
@@ -98,7 +98,7 @@ def equalised_locally(image: Tensor, clip: float, tiles: int = 8) -> Tensor:
     Source: Zuiderveld, Contrast limited adaptive histogram equalization, Graphics Gems IV, 1994. Tiles may differ by a
     pixel in size, where others pad the image.
 
-    Example:
+    Examples:
         In one tile without a limit the four values of a row become the shares of values up to them; black stays black:
 
         >>> equalised_locally(torch.tensor([[[0.0, 1.0, 2.0, 10.0]]]), clip=256, tiles=1)

@@ -17,7 +17,7 @@ def clipped_noise(image: Tensor, generator: torch.Generator, sigma: float = 0.1,
 
     Source: the mean teachers of UA-MT and SSL4MIS, with these defaults.
 
-    Example:
+    Examples:
         >>> noise = clipped_noise(torch.zeros(1000), torch.Generator().manual_seed(0))
         >>> round(noise.min().item(), 4), round(noise.max().item(), 4)
         (-0.2, 0.2)

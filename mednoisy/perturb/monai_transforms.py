@@ -24,7 +24,7 @@ from mednoisy.perturb.strong_views import StrongView
 def chosen(name: str, options: Mapping[str, Callable | None]) -> Callable:
     """The transform of that name; one that does nothing where it is None.
 
-    Example:
+    Examples:
         >>> options = {"none": None, "doubled": lambda item: 2 * item}
         >>> chosen("none", options)(3), chosen("doubled", options)(3)
         (3, 6)
@@ -41,7 +41,7 @@ class RandViewd(RandomizableTransform, MapTransform):
         keys: of the images; all get the same look.
         view: how likely and how far looks differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> RandViewd("image", StrongView(jitter=0, blur=0))({"image": torch.arange(3.0)[None], "id": "A1"})
         {'image': tensor([[0., 1., 2.]]), 'id': 'A1'}
@@ -94,7 +94,7 @@ class RandRadialDistortiond(_RandDistortiond):
         strength: lowest and highest; below -0.36 corners fold over.
         mode: of interpolation, one for all keys or one for each.
 
-    Example:
+    Examples:
         >>> import torch
         >>> lens = RandRadialDistortiond("image", prob=1, strength=(-0.2, -0.2))
         >>> row = torch.tensor([[[-0.375, -0.125, 0.125, 0.375]]])
@@ -127,7 +127,7 @@ class RandMotionBlurd(_RandDistortiond):
     Args:
         lengths: odd numbers of pixels, of which one is drawn.
 
-    Example:
+    Examples:
         >>> import torch
         >>> RandMotionBlurd("image", lengths=[1])({"image": torch.tensor([[[0.0, 3.0, 0.0]]])})  # it did not move
         {'image': tensor([[[0., 3., 0.]]])}
@@ -147,7 +147,7 @@ class RandMotionBlurd(_RandDistortiond):
 class RandLocalEqualisationd(_RandDistortiond):
     """Local contrast equalised up to a limit U(`clip`), `mednoisy.perturb.distortions.equalised_locally` (CLAHE).
 
-    Example:
+    Examples:
         A row of four pixels has four tiles; the pixel of each is the brightest there.
 
         >>> import torch
@@ -169,7 +169,7 @@ class RandLocalEqualisationd(_RandDistortiond):
 class MedianOfNeighboursd(MapTransform):
     """Pictures of medians over 3x3 pixels, `mednoisy.perturb.distortions.median_of_neighbours`; gives plain tensors.
 
-    Example:
+    Examples:
         >>> import torch
         >>> MedianOfNeighboursd("image")({"image": torch.tensor([[[1.0, 9.0, 1.0, 1.0]]])})
         {'image': tensor([[[1., 1., 1., 1.]]])}

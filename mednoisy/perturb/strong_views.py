@@ -24,7 +24,7 @@ class AppearanceChange:
         hue: turn of the colour circle, in turns, 0 changes nothing.
         sigma: standard deviation of the blur in voxels, 0 for none.
 
-    Example:
+    Examples:
         >>> one, zero = np.ones(1), np.zeros(1)
         >>> darker = AppearanceChange(brightness=one / 2, contrast=one, saturation=one, hue=zero, sigma=zero)
         >>> appearance_changed(torch.tensor([[[0.0, 2.0, 4.0]]]), darker)
@@ -54,7 +54,7 @@ class StrongView:
     Source: UniMatch's medical code (Yang et al. 2023). There the four changes come in random order on 8-bit images;
     here in the order named, without rounding.
 
-    Example:
+    Examples:
         >>> looks = StrongView(jitter=1, brightness=0.5).draw(1000, np.random.default_rng(0))
         >>> round(looks.brightness.min(), 1), round(looks.brightness.max(), 1)
         (np.float64(0.5), np.float64(1.5))
@@ -104,7 +104,7 @@ def appearance_changed(images: Tensor, look: AppearanceChange) -> Tensor:
         images: (B, C, *S), any number of channels and spatial axes.
         look: B looks.
 
-    Example:
+    Examples:
         Less contrast brings values nearer to their mean:
 
         >>> one, zero = np.ones(1), np.zeros(1)
@@ -128,7 +128,7 @@ def blurred(images: Tensor, sigmas: Sequence[float] | np.ndarray) -> Tensor:
         images: (B, C, *S).
         sigmas: B standard deviations in voxels; the Gaussian is cut after three of the largest.
 
-    Example:
+    Examples:
         >>> point = torch.tensor([[[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]])
         >>> [round(value, 2) for value in blurred(point, [1.0]).flatten().tolist()]  # exp(-x^2 / 2) / 2.506
         [0.0, 0.05, 0.24, 0.4, 0.24, 0.05, 0.0]
@@ -153,7 +153,7 @@ def drop_channels(features: Tensor, generator: torch.Generator, probability: flo
         generator: on their device.
         probability: in [0, 1).
 
-    Example:
+    Examples:
         >>> drop_channels(torch.ones(1, 100, 1), torch.Generator().manual_seed(0)).unique()
         tensor([0., 2.])
     """

@@ -22,7 +22,7 @@ def labels_with_confidence(logits: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (B, *S), int64, and (B, *S), in 1/K..1; without gradient.
 
-    Example:
+    Examples:
         >>> import torch
         >>> labels_with_confidence(torch.tensor([[[3.0, 1.0], [1.0, 1.0]]]).log())  # odds of 3 to 1, and even
         (tensor([[0, 0]]), tensor([[0.7500, 0.5000]]))
@@ -42,7 +42,7 @@ def predictive_entropy(probabilities: Tensor) -> Tensor:
 
     Source: Yu et al. 2019 (UA-MT), equation 2.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(predictive_entropy(torch.tensor([[[0.5], [0.5]]])).item(), 3)  # ln 2
         0.693
@@ -54,7 +54,7 @@ def predictive_entropy(probabilities: Tensor) -> Tensor:
 def dropout_on(network: nn.Module) -> Iterator[None]:
     """Dropout layers are active within, whatever mode the network is in; batch norm stays as it is.
 
-    Example:
+    Examples:
         >>> import torch
         >>> network = nn.Dropout(p=1.0).eval()
         >>> with dropout_on(network):

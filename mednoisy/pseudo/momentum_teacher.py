@@ -28,7 +28,7 @@ class MomentumTeacher(nn.Module):
         into: takes the copy's weights and is the copy, so that a later stage can start from it; by default the
             network is copied.
 
-    Example:
+    Examples:
         >>> student = nn.Linear(1, 1, bias=False)
         >>> _ = nn.init.zeros_(student.weight)
         >>> teacher = MomentumTeacher(student, decay=0.9)

@@ -28,7 +28,7 @@ class SelectionRules:
 
     Source: Dzieniszewska et al. 2024, whose released code drops masks that sum to less than 100 over three channels.
 
-    Example:
+    Examples:
         >>> rules = SelectionRules(minimum_area=0.01, minimum_confidence=0.8, largest_component=True)
         >>> rules.dropped_by(area=0.001, confidence=0.9), rules.dropped_by(area=0.2, confidence=0.7)
         ('area', 'confidence')
