@@ -2,15 +2,16 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --constraint constraints.txt
 TORCH = $(shell grep '^torch==' constraints.txt)
+COVERAGE =  # `make test COVERAGE=--cov` measures it, half as slow again, and fails below the bound in pyproject.toml
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1  # a process; two test processes share the cores
 
-.PHONY: demo test slow lint docs clean
+.PHONY: demo test slow lint bundles docs hooks clean
 
 demo: .venv/installed
 	.venv/bin/python -m mednoisy demo --output demo
 
 test: .venv/ready-for-tests
-	$(ONE_THREAD) .venv/bin/python -m pytest -n 2 -m "not slow"
+	$(ONE_THREAD) .venv/bin/python -m pytest -n 2 -m "not slow" $(COVERAGE)
 
 slow: .venv/ready-for-tests
 	$(ONE_THREAD) .venv/bin/python -m pytest -n 2 -m slow
@@ -21,11 +22,18 @@ lint: .venv/ready-for-tests
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+bundles: .venv/installed  # after a change of bundles' parts
+	.venv/bin/mednoisy render $(dir $(wildcard bundles/*/dataset.yaml))
+
 docs: .venv/ready-for-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict  # into site/
 
+hooks: .venv/ready-for-tests
+	$(PIP) --editable '.[dev]'
+	.venv/bin/pre-commit install
+
 clean:
-	rm -rf .venv build demo site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build demo site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'

@@ -16,10 +16,10 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import torch
 from monai.bundle import ConfigWorkflow
@@ -28,6 +28,7 @@ from mednoisy.composition import compose
 from mednoisy.data.batch import Batch
 from mednoisy.data.training_stream import TrainingStream
 
+Arguments = ParamSpec("Arguments")  # of a function that is timed
 CROPS_ONLY = "crops alone"
 RECIPES = (CROPS_ONLY, "default", "strong", "noisy")
 IMAGES = {"acdc": "slices", "dermoscopy": "pictures", "left_atrium": "volumes"}
@@ -100,16 +101,21 @@ def waiting(bundle: str, data: Path, recipe: str, steps: int, cases: int) -> str
 
 def _watch(stream: TrainingStream) -> list[tuple[float, float]]:
     """A list that grows with each batch: processor time at its start, and what it took, in seconds."""
-    make, drawing = stream.batch, []
+    drawing: list[tuple[float, float]] = []
+    stream.batch = _timed(stream.batch, drawing)  # type: ignore[method-assign]
+    return drawing
 
-    def batch(**arguments: Any) -> Batch:
+
+def _timed(make: Callable[Arguments, Batch], times: list[tuple[float, float]]) -> Callable[Arguments, Batch]:
+    """`make`, whose calls leave their start and length in `times`."""
+
+    def batch(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Batch:
         start = time.process_time()
-        made = make(**arguments)
-        drawing.append((start, time.process_time() - start))
+        made = make(*args, **kwargs)
+        times.append((start, time.process_time() - start))
         return made
 
-    stream.batch = batch  # type: ignore[method-assign]
-    return drawing
+    return batch
 
 
 def arguments() -> argparse.Namespace:

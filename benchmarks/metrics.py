@@ -22,6 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypedDict
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy is imported
 
@@ -48,6 +49,14 @@ from mednoisy.report.tables.text_tables import markdown_table
 TOLERANCE = 1.0
 OTHERS = {"medpy": 1e-9, "monai": 1e-4, "tree": 1e-9}  # how far values may differ: MONAI interpolates in float32
 
+
+class Grid(TypedDict):
+    """What MONAI's surface metrics want to know beside the masks."""
+
+    include_background: bool
+    spacing: tuple[float, ...]
+
+
 Pair = tuple[str, np.ndarray, np.ndarray, tuple[float, ...]]  # group, prediction, reference, spacing
 
 
@@ -63,16 +72,16 @@ def by_medpy(prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float
 
 
 def by_monai(prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float, ...]) -> dict[str, float]:
-    pair = [torch.from_numpy(mask)[None, None] for mask in (prediction, reference)]
-    grid = {"include_background": True, "spacing": spacing}
+    a, b = (torch.from_numpy(mask)[None, None] for mask in (prediction, reference))
+    grid: Grid = {"include_background": True, "spacing": spacing}
     values = {
-        "hd95_maximum": compute_hausdorff_distance(*pair, percentile=95, **grid),
-        "hd": compute_hausdorff_distance(*pair, **grid),
-        "asd": compute_average_surface_distance(*pair, **grid),
-        "assd": compute_average_surface_distance(*pair, symmetric=True, **grid),
-        "nsd": compute_surface_dice(*pair, class_thresholds=[TOLERANCE], **grid),
-        "dice": compute_dice(*pair),
-        "jaccard": compute_iou(*pair),
+        "hd95_maximum": compute_hausdorff_distance(a, b, percentile=95, **grid),
+        "hd": compute_hausdorff_distance(a, b, **grid),
+        "asd": compute_average_surface_distance(a, b, **grid),
+        "assd": compute_average_surface_distance(a, b, symmetric=True, **grid),
+        "nsd": compute_surface_dice(a, b, class_thresholds=[TOLERANCE], **grid),
+        "dice": compute_dice(a, b),
+        "jaccard": compute_iou(a, b),
     }
     return {name: value.item() for name, value in values.items()}
 

@@ -6,7 +6,7 @@ Codes: E1xx command line and configuration, E2xx data, E3xx runs and checkpoints
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 DONE, DONE_IN_PART, REFUSED = 0, 1, 2  # the exit codes of every command
 
@@ -27,7 +27,9 @@ class UserError(Exception):
         of_case = f" case {case!r}:" if case is not None else ""
         super().__init__(f"{code}{of_case} {' '.join(cause.split())}. {' '.join(cure.split())}.")
 
-    def __reduce__(self):  # so that it survives the way back from a worker process
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., UserError], tuple[object, ...]]:  # so that it survives the way back from a worker process
         return _rebuild, (self.code, self.cause, self.cure, self.case, self.exit_code)
 
 

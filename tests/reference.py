@@ -17,6 +17,12 @@ from mednoisy.networks.authors_checkpoints import used_keys
 NETWORKS = Path(__file__).parent / "golden" / "reference_networks.json"
 
 
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, by name; the file is closed."""
+    with np.load(path) as file:
+        return dict(file)
+
+
 def reference(name: str) -> dict:
     """The entry of one reference network, such as `sdcl_la_vnet`, in reference_networks.json."""
     return json.loads(NETWORKS.read_text())[name]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mednoisy import __version__
 from mednoisy.argument_parser import Parser
-from mednoisy.cli import check, compare, demo, evaluate, predict, prepare, report, study, train
+from mednoisy.cli import check, compare, demo, evaluate, predict, prepare, render, report, study, train
 from mednoisy.cli.arguments import Command, CommandParser
 from mednoisy.errors import DONE_IN_PART, UserError
 
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Command] = {
     "study": study,
     "prepare": prepare,
     "check": check,
+    "render": render,
 }
 EXAMPLES = """examples:
   mednoisy demo --output demo

@@ -93,4 +93,4 @@ def _surroundings(shape: tuple[int, int], tissue: float, blood: float, turn: flo
 def _grid(shape: tuple[int, int], centre: Array) -> tuple[Array, Array]:
     """Rows and columns in pixels from `centre`, which is itself counted from the middle."""
     rows, columns = (np.arange(size) - (size - 1) / 2 - shift for size, shift in zip(shape, centre, strict=True))
-    return np.meshgrid(rows, columns, indexing="ij")  # type: ignore[return-value]
+    return np.meshgrid(rows, columns, indexing="ij")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,16 @@ from mednoisy.data.batch import Batch
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.draws import Draw
 from mednoisy.errors import UserError, check_whole
+
+Arrays = dict[str, Tensor]  # by key: image, label
+
+
+class RandomTransform(Protocol):
+    """A transform of arrays by key whose randomness can be seeded, as MONAI's random transforms are."""
+
+    def set_random_state(self, seed: int | None = None) -> object: ...
+
+    def __call__(self, data: Arrays) -> Arrays: ...
 
 
 def shuffled(draw: Draw, cases: int, per_step: int) -> int:
@@ -101,8 +112,8 @@ class TrainingStream:
         labeled: CachedCases,
         unlabeled: CachedCases | None,
         patch_size: Sequence[int],
-        spatial: Callable | None = None,
-        intensity: Callable | None = None,
+        spatial: RandomTransform | None = None,
+        intensity: RandomTransform | None = None,
         order: Callable[[Draw, int, int], int] = shuffled,
         published_margin: int | None = None,
         seed: int = 0,
@@ -164,7 +175,7 @@ class TrainingStream:
             unlabeled_ids=[sample["id"] for sample in without],
         )
 
-    def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict:
+    def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict[str, Any]:
         assert cases is not None  # `check` ran before any draw
         case = cases[self.order(draw, len(cases), per_step)]
         arrays = {"image": case["image"]}
@@ -190,7 +201,7 @@ def _numbers(step: int, per_rank: int, rank: int, ranks: int) -> range:
     return range(first + rank, first + per_rank * ranks, ranks)
 
 
-def _stack(crops: list[Tensor], like: list[dict]) -> Tensor:
+def _stack(crops: list[Tensor], like: list[dict[str, Any]]) -> Tensor:
     return torch.stack(crops) if crops else like[0]["image"].new_zeros((0, *like[0]["image"].shape))
 
 
@@ -216,16 +227,16 @@ def _without_metadata() -> Iterator[None]:
         set_track_meta(before)
 
 
-def _applied(transform: Callable | None, arrays: dict, draw: Draw, purpose: str) -> dict:
+def _applied(transform: RandomTransform | None, arrays: Arrays, draw: Draw, purpose: str) -> Arrays:
     if transform is None:
         return arrays
-    transform.set_random_state(seed=draw.key(purpose, bits=32))  # type: ignore[attr-defined]
+    transform.set_random_state(seed=draw.key(purpose, bits=32))
     changed = transform(arrays)
     return {key: getattr(array, "as_tensor", lambda array=array: array)() for key, array in changed.items()}
 
 
 class _Steps(Dataset):
-    def __init__(self, stream: TrainingStream, arguments: dict):
+    def __init__(self, stream: TrainingStream, arguments: dict[str, Any]):
         self.stream, self.arguments = stream, arguments
 
     def __getitem__(self, step: int) -> Batch:

@@ -66,6 +66,16 @@ def case_metrics(
 
     Source: medpy 0.5.2 gives the same values where it gives any, MONAI 1.6.1 the same `hd95_maximum`; Maier-Hein
     et al. 2024 for `masd` and `nsd`. `docs/reference/metrics.md` has the formulas and the packages side by side.
+
+    Examples:
+        Two of two pixels, half a millimetre apart, one of them shared:
+
+        >>> prediction, reference = np.array([[0, 1, 1, 0]]), np.array([[1, 1, 0, 0]])
+        >>> of_class_1 = case_metrics(prediction, reference, spacing=(1.0, 0.5))[1]
+        >>> of_class_1["dice"], of_class_1["hd95"], of_class_1["asd"], of_class_1["volume_reference"]
+        (0.5, 0.5, 0.25, 1.0)
+        >>> case_metrics(0 * prediction, reference, spacing=(1.0, 0.5))[1]["hd95"]  # nothing predicted: undefined
+        nan
     """
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     _check(prediction, reference, spacing)
@@ -116,6 +126,14 @@ def write_metrics(path: Path | str, rows: Iterable[Mapping], columns: Sequence[s
             and predictor before them.
         rows: each with a value for every column; further entries are left out.
         columns: names, in order.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_metrics(f"{folder}/m.csv", [{"case": "A1", "dice": 0.5, "hd95": math.nan}], ["case", "hd95"])
+        ...     print(Path(folder, "m.csv").read_text(), end="")
+        case,hd95
+        A1,
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -130,6 +148,13 @@ def read_metrics(path: Path | str) -> list[Row]:
 
     Raises:
         UserError: E401 if the file cannot be read, is no such table, or holds a value that is no number.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_metrics(f"{folder}/m.csv", [{"case": "A1", "class": 1, "dice": 0.5}], ["case", "class", "dice"])
+        ...     read_metrics(f"{folder}/m.csv")
+        [{'case': 'A1', 'class': 1, 'dice': 0.5}]
     """
     try:
         with open(path, newline="", encoding="utf-8") as stream:

@@ -49,6 +49,12 @@ def surface(mask: np.ndarray) -> np.ndarray:
 
     Returns:
         bool, same shape.
+
+    Examples:
+        >>> surface(np.ones((3, 3), bool)).astype(int)
+        array([[1, 1, 1],
+               [1, 0, 1],
+               [1, 1, 1]])
     """
     margin = (1,) * mask.ndim
     framed = _framed_surface(mask, margin).reshape(_longer(mask.shape, margin))
@@ -69,6 +75,12 @@ def directed_distances(
 
     Raises:
         ValueError: shapes or the number of spacings differ.
+
+    Examples:
+        >>> prediction, reference = np.array([[0, 0, 1, 1]], bool), np.array([[0, 1, 1, 0]], bool)
+        >>> forth, back = directed_distances(prediction, reference, spacing=(1.0, 0.5))
+        >>> forth.shared, forth.apart, [block.tolist() for block in forth.blocks]
+        (1, 1, [[0.5]])
     """
     _check(prediction, reference, spacing)
     box = bounding_box(prediction | reference)
@@ -89,7 +101,13 @@ def directed_distances(
 def surface_distances(
     prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`directed_distances` as arrays: float64, in mm, an entry for each voxel, in no particular order."""
+    """`directed_distances` as arrays: float64, in mm, an entry for each voxel, in no particular order.
+
+    Examples:
+        >>> forth, back = surface_distances(np.array([[0, 0, 1]], bool), np.array([[1, 1, 0]], bool), (1.0, 0.5))
+        >>> sorted(forth.tolist()), sorted(back.tolist())
+        ([0.5], [0.5, 1.0])
+    """
     forth, back = directed_distances(prediction, reference, spacing)
     return _all(forth), _all(back)
 
@@ -106,6 +124,10 @@ def nearest_distances(start: np.ndarray, goal: np.ndarray, spacing: Sequence[flo
 
     Raises:
         ValueError: shapes or the number of spacings differ, or `goal` is empty.
+
+    Examples:
+        >>> nearest_distances(np.array([[1, 0, 0, 1]], bool), np.array([[1, 1, 0, 0]], bool), (1.0, 0.5)).tolist()
+        [0.0, 1.0]
     """
     _check(start, goal, spacing)
     if not goal.any():

@@ -39,6 +39,15 @@ def surface_element_nsd(
 
     Source: Nikolov et al. 2021 (doi:10.2196/26151), "surface DSC"; equal to `compute_surface_dice_at_tolerance` of
     surface-distance 0.1, which sets no margin on the tolerance.
+
+    Examples:
+        A pixel has a surface of four elements, around its corners; of two neighbours' eight elements four coincide:
+
+        >>> one, other = np.array([[True, False]]), np.array([[False, True]])
+        >>> surface_element_nsd(one, other, (1.0, 1.0), tolerance=0.0)
+        0.5
+        >>> surface_element_nsd(one, other, (1.0, 1.0), tolerance=1.0)
+        1.0
     """
     if prediction.shape != reference.shape or prediction.ndim not in (2, 3) or len(spacing) != prediction.ndim:
         raise ValueError(
@@ -72,6 +81,12 @@ def element_measures(spacing: tuple[float, ...]) -> np.ndarray:
 
     Returns:
         float64, (16,) or (256,).
+
+    Examples:
+        Nothing inside, one corner, two along an edge, everything:
+
+        >>> element_measures((1.0, 1.0))[[0, 1, 3, 15]].round(4).tolist()
+        [0.0, 0.7071, 1.0, 0.0]
     """
     steps = np.array(spacing)
     scale = steps / 2 if steps.size == 2 else math.prod(spacing) / steps / 8  # half the product of two half steps

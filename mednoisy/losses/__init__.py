@@ -1,1 +1,32 @@
 """Loss functions of logits and labels; a loss knows no method."""
+
+from typing import TYPE_CHECKING
+
+from mednoisy.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from mednoisy.losses.consistency import confident_loss, squared_gap
+    from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
+    from mednoisy.losses.segmentation import DiceKind, cross_entropy, dice_loss, mixed_loss, soft_dice_loss
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "mednoisy.losses.consistency": ("confident_loss", "squared_gap"),
+            "mednoisy.losses.discrepancy": ("disagreement", "doubt_where_wrong", "squared_gap_to_label"),
+            "mednoisy.losses.segmentation": ("DiceKind", "cross_entropy", "dice_loss", "mixed_loss", "soft_dice_loss"),
+        },
+    )
+
+__all__ = [
+    "DiceKind",
+    "confident_loss",
+    "cross_entropy",
+    "dice_loss",
+    "disagreement",
+    "doubt_where_wrong",
+    "mixed_loss",
+    "soft_dice_loss",
+    "squared_gap",
+    "squared_gap_to_label",
+]

@@ -26,6 +26,11 @@ def squared_gap(logits: Tensor, target_probabilities: Tensor, where: Tensor | No
 
     Source: Tarvainen and Valpola 2017, the consistency cost, on softmax outputs as in SSL4MIS; with `where` that of
     Yu et al. 2019 (UA-MT), `sum(where * sum_c gap) / (K * sum(where))`.
+
+    Examples:
+        >>> import torch
+        >>> squared_gap(torch.zeros(1, 2, 1), torch.tensor([[[1.0], [0.0]]])).item()  # (0.5 - 1)^2 and (0.5 - 0)^2
+        0.25
     """
     gap = (F.softmax(full_precision(logits), dim=1) - target_probabilities.detach()).square()
     if where is None:
@@ -49,6 +54,13 @@ def confident_loss(logits: Tensor, labels: Tensor, confident: Tensor, kind: Conf
         A scalar; 0 with zero gradient where nothing is confident.
 
     Source: Yang et al. 2023 (UniMatch): squared Dice in the medical code, cross-entropy on natural images.
+
+    Examples:
+        >>> import torch
+        >>> logits, labels = torch.zeros(1, 2, 4), torch.tensor([[0, 1, 1, 0]])
+        >>> confident = torch.tensor([[True, False, False, False]])
+        >>> round(confident_loss(logits, labels, confident, "ce").item(), 4)  # ln 2 of one voxel in four
+        0.1733
     """
     if kind != "ce":
         return dice_loss(logits, labels, kind, confident, smooth=1e-5)

@@ -11,7 +11,13 @@ _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
 
 
 def disagreement(logits_a: Tensor, logits_b: Tensor) -> Tensor:
-    """Where the most probable classes of two predictions differ: (B, *S), bool, without gradient."""
+    """Where the most probable classes of two predictions differ: (B, *S), bool, without gradient.
+
+    Examples:
+        >>> import torch
+        >>> disagreement(torch.tensor([[[3.0, 0.0], [0.0, 3.0]]]), torch.tensor([[[0.0, 1.0], [1.0, 2.0]]]))
+        tensor([[ True, False]])
+    """
     return most_probable(logits_a) != most_probable(logits_b)
 
 
@@ -30,6 +36,12 @@ def squared_gap_to_label(logits: Tensor, labels: Tensor, where: Tensor, weight: 
         A scalar; 0 with zero gradient if nothing is selected.
 
     Source: Song and Wang 2024 (SDCL), minimising the discrepancy.
+
+    Examples:
+        >>> import torch
+        >>> where, trust = torch.tensor([[True, False]]), torch.tensor([0.5, 1.0])
+        >>> squared_gap_to_label(torch.zeros(1, 2, 2), torch.tensor([[1, 1]]), where, trust).item()  # 0.5 * 0.5^2
+        0.125
     """
     probabilities = F.softmax(full_precision(logits), dim=1)
     gap = (probabilities - one_hot(labels, probabilities)).square().mean(dim=1)
@@ -53,6 +65,14 @@ def doubt_where_wrong(logits: Tensor, labels: Tensor, where: Tensor, weight: Ten
         A scalar in nats; 0 with zero gradient if no selected voxel is wrong.
 
     Source: Song and Wang 2024 (SDCL), maximising the entropy of errors.
+
+    Examples:
+        Of equal logits the first class is the most probable, so one voxel is wrong; its doubt is ln 2, the least.
+
+        >>> import torch
+        >>> where = torch.tensor([[True, True]])
+        >>> round(doubt_where_wrong(torch.zeros(1, 2, 2), torch.tensor([[1, 0]]), where, torch.ones(2)).item(), 4)
+        0.6931
     """
     logits = full_precision(logits)
     doubtful = where & (most_probable(logits) != labels)

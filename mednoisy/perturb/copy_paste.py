@@ -27,6 +27,11 @@ class BoxRule:
             to nothing.
 
     Source: Bai et al. 2023 (BCP), section 3.2; the paper calls the mask zero-centred, the code draws its place.
+
+    Examples:
+        >>> box = BoxRule(ratio=0.5)((8, 6), np.random.default_rng(0))
+        >>> [side.stop - side.start for side in box]
+        [4, 3]
     """
 
     ratio: float = 2 / 3
@@ -58,6 +63,10 @@ def paste(background: Tensor, patch: Tensor, box: Box) -> Tensor:
         background: (..., *S), images or labels.
         patch: the same shape and dtype.
         box: one slice per spatial axis, the same for the whole batch.
+
+    Examples:
+        >>> paste(torch.zeros(1, 4), torch.ones(1, 4), (slice(1, 3),))
+        tensor([[0., 1., 1., 0.]])
     """
     if background.shape != patch.shape:
         raise ValueError(f"background is {tuple(background.shape)}, patch is {tuple(patch.shape)}; they must agree")
@@ -68,7 +77,12 @@ def paste(background: Tensor, patch: Tensor, box: Box) -> Tensor:
 
 
 def outside(shape: Sequence[int], box: Box, device: torch.device | str = "cpu") -> Tensor:
-    """The mask M of a box: (*S), bool, true outside it."""
+    """The mask M of a box: (*S), bool, true outside it.
+
+    Examples:
+        >>> outside((4,), (slice(1, 3),))
+        tensor([ True, False, False,  True])
+    """
     mask = torch.ones(tuple(shape), dtype=torch.bool, device=device)
     mask[box] = False
     return mask

@@ -31,6 +31,14 @@ class CutMixRule:
         ratios: smallest and largest ratio of two sides, on either side of 1.
 
     Source: UniMatch (Yang et al. 2023) and, before it, French et al. 2020; for square slices, which 3D continues.
+
+    Examples:
+        A quarter of a square is a square of half the side, when no other ratio may be drawn:
+
+        >>> rule = CutMixRule(probability=1, shares=(0.25, 0.25), ratios=(1, 1))
+        >>> [box] = rule(1, (8, 8), np.random.default_rng(0))
+        >>> [side.stop - side.start for side in box]
+        [4, 4]
     """
 
     probability: float = 0.5
@@ -63,7 +71,13 @@ class CutMixRule:
 
 
 def inside(boxes: Sequence[Box], shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Where each image's box is: (B, *S), bool."""
+    """Where each image's box is: (B, *S), bool.
+
+    Examples:
+        >>> inside([(slice(1, 3),), (slice(0, 0),)], (4,))
+        tensor([[False,  True,  True, False],
+                [False, False, False, False]])
+    """
     return torch.stack([~outside(shape, box, device) for box in boxes])
 
 
@@ -76,6 +90,12 @@ def cut_mix(values: Tensor, where: Tensor) -> Tensor:
 
     Raises:
         UserError: E122, there is only one sample.
+
+    Examples:
+        >>> where = torch.tensor([[False, True, True], [True, False, False]])
+        >>> cut_mix(torch.tensor([[1, 1, 1], [2, 2, 2]]), where)
+        tensor([[1, 2, 2],
+                [1, 2, 2]])
     """
     if len(values) < 2:
         raise UserError(

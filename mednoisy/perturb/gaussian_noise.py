@@ -16,6 +16,11 @@ def clipped_noise(image: Tensor, generator: torch.Generator, sigma: float = 0.1,
         limit: largest absolute value.
 
     Source: the mean teachers of UA-MT and SSL4MIS, with these defaults.
+
+    Examples:
+        >>> noise = clipped_noise(torch.zeros(1000), torch.Generator().manual_seed(0))
+        >>> round(noise.min().item(), 4), round(noise.max().item(), 4)
+        (-0.2, 0.2)
     """
     noise = torch.randn(image.shape, generator=generator, device=image.device, dtype=image.dtype)
     return noise.mul_(sigma).clamp_(-limit, limit)

@@ -22,7 +22,13 @@ from mednoisy.perturb.strong_views import StrongView
 
 
 def chosen(name: str, options: Mapping[str, Callable | None]) -> Callable:
-    """The transform of that name; one that does nothing where it is None."""
+    """The transform of that name; one that does nothing where it is None.
+
+    Examples:
+        >>> options = {"none": None, "doubled": lambda item: 2 * item}
+        >>> chosen("none", options)(3), chosen("doubled", options)(3)
+        (3, 6)
+    """
     if name not in options:
         raise ValueError(f"there is no {name!r} here; choose from {', '.join(options)}")
     return options[name] or Compose([])
@@ -34,6 +40,11 @@ class RandViewd(RandomizableTransform, MapTransform):
     Args:
         keys: of the images; all get the same look.
         view: how likely and how far looks differ.
+
+    Examples:
+        >>> import torch
+        >>> RandViewd("image", StrongView(jitter=0, blur=0))({"image": torch.arange(3.0)[None], "id": "A1"})
+        {'image': tensor([[0., 1., 2.]]), 'id': 'A1'}
     """
 
     def __init__(self, keys: str | Sequence[str], view: StrongView):
@@ -82,6 +93,13 @@ class RandRadialDistortiond(_RandDistortiond):
     Args:
         strength: lowest and highest; below -0.36 corners fold over.
         mode: of interpolation, one for all keys or one for each.
+
+    Examples:
+        >>> import torch
+        >>> lens = RandRadialDistortiond("image", prob=1, strength=(-0.2, -0.2))
+        >>> row = torch.tensor([[[-0.375, -0.125, 0.125, 0.375]]])
+        >>> [round(place, 3) for place in lens({"image": row})["image"].flatten().tolist()]
+        [-0.363, -0.125, 0.125, 0.363]
     """
 
     def __init__(
@@ -108,6 +126,11 @@ class RandMotionBlurd(_RandDistortiond):
 
     Args:
         lengths: odd numbers of pixels, of which one is drawn.
+
+    Examples:
+        >>> import torch
+        >>> RandMotionBlurd("image", lengths=[1])({"image": torch.tensor([[[0.0, 3.0, 0.0]]])})  # it did not move
+        {'image': tensor([[[0., 3., 0.]]])}
     """
 
     def __init__(self, keys: str | Sequence[str], prob: float = 1.0, lengths: Sequence[int] = (3, 5)):
@@ -122,7 +145,15 @@ class RandMotionBlurd(_RandDistortiond):
 
 
 class RandLocalEqualisationd(_RandDistortiond):
-    """Local contrast equalised up to a limit U(`clip`), `mednoisy.perturb.distortions.equalised_locally` (CLAHE)."""
+    """Local contrast equalised up to a limit U(`clip`), `mednoisy.perturb.distortions.equalised_locally` (CLAHE).
+
+    Examples:
+        A row of four pixels has four tiles; the pixel of each is the brightest there.
+
+        >>> import torch
+        >>> RandLocalEqualisationd("image", prob=1, clip=(256, 256))({"image": torch.tensor([[[0.0, 1.0, 2.0, 10.0]]])})
+        {'image': tensor([[[ 0., 10., 10., 10.]]])}
+    """
 
     def __init__(self, keys: str | Sequence[str], prob: float = 0.7, clip: tuple[float, float] = (1.0, 4.0)):
         super().__init__(keys, prob)
@@ -136,7 +167,13 @@ class RandLocalEqualisationd(_RandDistortiond):
 
 
 class MedianOfNeighboursd(MapTransform):
-    """Pictures of medians over 3x3 pixels, `mednoisy.perturb.distortions.median_of_neighbours`; gives plain tensors."""
+    """Pictures of medians over 3x3 pixels, `mednoisy.perturb.distortions.median_of_neighbours`; gives plain tensors.
+
+    Examples:
+        >>> import torch
+        >>> MedianOfNeighboursd("image")({"image": torch.tensor([[[1.0, 9.0, 1.0, 1.0]]])})
+        {'image': tensor([[[1., 1., 1., 1.]]])}
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with changed images."""

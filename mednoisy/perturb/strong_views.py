@@ -23,6 +23,12 @@ class AppearanceChange:
         brightness, contrast, saturation: factors, 1 changes nothing.
         hue: turn of the colour circle, in turns, 0 changes nothing.
         sigma: standard deviation of the blur in voxels, 0 for none.
+
+    Examples:
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> darker = AppearanceChange(brightness=one / 2, contrast=one, saturation=one, hue=zero, sigma=zero)
+        >>> appearance_changed(torch.tensor([[[0.0, 2.0, 4.0]]]), darker)
+        tensor([[[0., 1., 2.]]])
     """
 
     brightness: np.ndarray
@@ -47,6 +53,11 @@ class StrongView:
 
     Source: UniMatch's medical code (Yang et al. 2023). There the four changes come in random order on 8-bit images;
     here in the order named, without rounding.
+
+    Examples:
+        >>> looks = StrongView(jitter=1, brightness=0.5).draw(1000, np.random.default_rng(0))
+        >>> round(looks.brightness.min(), 1), round(looks.brightness.max(), 1)
+        (np.float64(0.5), np.float64(1.5))
     """
 
     jitter: float = 0.8
@@ -92,6 +103,14 @@ def appearance_changed(images: Tensor, look: AppearanceChange) -> Tensor:
     Args:
         images: (B, C, *S), any number of channels and spatial axes.
         look: B looks.
+
+    Examples:
+        Less contrast brings values nearer to their mean:
+
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> flatter = AppearanceChange(brightness=one, contrast=one / 2, saturation=one, hue=zero, sigma=zero)
+        >>> appearance_changed(torch.tensor([[[0.0, 2.0, 4.0]]]), flatter)
+        tensor([[[1., 2., 3.]]])
     """
     differs = np.stack([look.brightness != 1, look.contrast != 1, look.saturation != 1, look.hue != 0])
     changed = images.detach().clone()
@@ -108,6 +127,11 @@ def blurred(images: Tensor, sigmas: Sequence[float] | np.ndarray) -> Tensor:
     Args:
         images: (B, C, *S).
         sigmas: B standard deviations in voxels; the Gaussian is cut after three of the largest.
+
+    Examples:
+        >>> point = torch.tensor([[[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]])
+        >>> [round(value, 2) for value in blurred(point, [1.0]).flatten().tolist()]  # exp(-x^2 / 2) / 2.506
+        [0.0, 0.05, 0.24, 0.4, 0.24, 0.05, 0.0]
     """
     reach = max(math.ceil(_REACH * max(sigmas)), 1)
     widths = torch.as_tensor(np.maximum(sigmas, _SHARPEST), dtype=images.dtype, device=images.device)
@@ -128,6 +152,10 @@ def drop_channels(features: Tensor, generator: torch.Generator, probability: flo
         features: (B, C, *S); gradients flow through.
         generator: on their device.
         probability: in [0, 1).
+
+    Examples:
+        >>> drop_channels(torch.ones(1, 100, 1), torch.Generator().manual_seed(0)).unique()
+        tensor([0., 2.])
     """
     shape = (*features.shape[:2], *(1 for _ in features.shape[2:]))
     drawn = torch.rand(shape, generator=generator, device=features.device)

@@ -27,6 +27,10 @@ def harden(logits: Tensor) -> Tensor:
 
     Returns:
         (B, *S), int64, without gradient.
+
+    Examples:
+        >>> harden(torch.tensor([[[2.0, 1.0, 0.0], [0.0, 1.0, 1.0]]]))
+        tensor([[0, 1, 1]])
     """
     if logits.shape[1] > 2:
         return most_probable(logits)
@@ -42,6 +46,10 @@ def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> T
     Args:
         labels: (B, *S), whole numbers 0..255, two or three spatial axes.
         connectivity: neighbours of a voxel: 4 or 8 in 2D, 6, 18 or 26 in 3D; "full" means 8 or 26.
+
+    Examples:
+        >>> largest_components(torch.tensor([[[1, 0, 2, 2, 0, 1, 1]]]))
+        tensor([[[0, 0, 2, 2, 0, 1, 1]]])
     """
     axes = labels.ndim - 1
     if axes not in _KNOWN:
@@ -67,6 +75,12 @@ def pseudo_labels(logits: Tensor, connectivity: Connectivity | None = "full") ->
 
     Source: BCP (Bai et al. 2023) and SDCL (Song and Wang 2024): 26 neighbours on the left atrium, 18 on the
     pancreas, 8 per class and slice on ACDC.
+
+    Examples:
+        >>> logits = torch.zeros(1, 2, 1, 5)
+        >>> logits[0, 1, 0] = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])
+        >>> pseudo_labels(logits), pseudo_labels(logits, connectivity=None)
+        (tensor([[[0, 0, 1, 1, 0]]]), tensor([[[1, 0, 1, 1, 0]]]))
     """
     labels = harden(logits)
     return labels if connectivity is None else largest_components(labels, connectivity)

@@ -21,6 +21,11 @@ def labels_with_confidence(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         (B, *S), int64, and (B, *S), in 1/K..1; without gradient.
+
+    Examples:
+        >>> import torch
+        >>> labels_with_confidence(torch.tensor([[[3.0, 1.0], [1.0, 1.0]]]).log())  # odds of 3 to 1, and even
+        (tensor([[0, 0]]), tensor([[0.7500, 0.5000]]))
     """
     confidence, labels = full_precision(logits.detach()).softmax(dim=1).max(dim=1)
     return labels, confidence
@@ -36,13 +41,28 @@ def predictive_entropy(probabilities: Tensor) -> Tensor:
         (B, *S).
 
     Source: Yu et al. 2019 (UA-MT), equation 2.
+
+    Examples:
+        >>> import torch
+        >>> round(predictive_entropy(torch.tensor([[[0.5], [0.5]]])).item(), 3)  # ln 2
+        0.693
     """
     return -(probabilities * (probabilities + _NO_LOGARITHM).log()).sum(dim=1)
 
 
 @contextmanager
 def dropout_on(network: nn.Module) -> Iterator[None]:
-    """Dropout layers are active within, whatever mode the network is in; batch norm stays as it is."""
+    """Dropout layers are active within, whatever mode the network is in; batch norm stays as it is.
+
+    Examples:
+        >>> import torch
+        >>> network = nn.Dropout(p=1.0).eval()
+        >>> with dropout_on(network):
+        ...     network(torch.ones(2))
+        tensor([0., 0.])
+        >>> network(torch.ones(2))
+        tensor([1., 1.])
+    """
     resting = [layer for layer in network.modules() if isinstance(layer, _DropoutNd) and not layer.training]
     for layer in resting:
         layer.train()

@@ -27,6 +27,15 @@ class MomentumTeacher(nn.Module):
             teacher is too.
         into: takes the copy's weights and is the copy, so that a later stage can start from it; by default the
             network is copied.
+
+    Examples:
+        >>> student = nn.Linear(1, 1, bias=False)
+        >>> _ = nn.init.zeros_(student.weight)
+        >>> teacher = MomentumTeacher(student, decay=0.9)
+        >>> _ = nn.init.ones_(student.weight)
+        >>> teacher.follow(student, number=0)
+        >>> round(teacher(torch.ones(1)).item(), 4)  # 0.9 * 0 + 0.1 * 1
+        0.1
     """
 
     def __init__(

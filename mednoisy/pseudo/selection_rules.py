@@ -27,6 +27,13 @@ class SelectionRules:
         ValueError: a share outside 0..1.
 
     Source: Dzieniszewska et al. 2024, whose released code drops masks that sum to less than 100 over three channels.
+
+    Examples:
+        >>> rules = SelectionRules(minimum_area=0.01, minimum_confidence=0.8, largest_component=True)
+        >>> rules.dropped_by(area=0.001, confidence=0.9), rules.dropped_by(area=0.2, confidence=0.7)
+        ('area', 'confidence')
+        >>> rules.cleaned(np.array([[1, 0, 1, 1]], np.uint8))
+        array([[0, 0, 1, 1]], dtype=uint8)
     """
 
     minimum_area: float = PUBLISHED_AREA

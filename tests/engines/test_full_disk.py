@@ -93,7 +93,7 @@ def test_a_log_that_cannot_be_written_stops_the_run(tmp_path, capsys):
         def close(self) -> None:
             pass
 
-    folder._log.setStream(Full())
+    folder._log.setStream(Full()).close()
     with pytest.raises(UserError, match=r"E320 cannot write .*log\.txt: No space left"):
         logging.getLogger("mednoisy").info("more")
     folder.close()

@@ -80,5 +80,6 @@ def test_a_signal_ends_in_one_line_and_the_run_goes_on(tmp_path, whole, number):
     assert line.endswith("which is saved. Go on with --resume.")
     assert "Traceback" not in stderr
     process = started(data, run, "--resume")
-    assert process.wait() == 0
+    stderr = process.communicate()[1]
+    assert process.returncode == 0, stderr[-2000:]
     assert_same(kept(run), wanted)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mednoisy.inference.sliding_window import SlidingWindow, decide, overlap_for
 from mednoisy.networks.ensemble import MeanEnsemble
+from tests.reference import arrays_of
 
 LEFT_ATRIUM = ((112, 112, 80), (18, 18, 4))
 PANCREAS = ((96, 96, 96), (16, 16, 4))
@@ -47,7 +48,7 @@ class Corner(nn.Module):
 
 @pytest.fixture(scope="module")
 def reference(golden):
-    return np.load(golden("sliding_window_la.npz"))
+    return arrays_of(golden("sliding_window_la.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_scores_and_labels_equal_the_reference(reference, networks, volume, sett
     crop = tuple(slice(start, stop) for start, stop in reference[f"{volume}__crop_of_full"])
     image = torch.from_numpy(reference["image_full"][crop].astype(np.float32) * reference["scale"])[None, None]
     scores = SlidingWindow(*setting).scores_of_all(image, networks)
-    groups = {key.rpartition("__")[0] for key in reference.files if key.endswith("label_packed_shape")}
+    groups = {key.rpartition("__")[0] for key in reference if key.endswith("label_packed_shape")}
     compared = 0
     for group in sorted(groups):
         of_volume, network, variant = group.split("__")

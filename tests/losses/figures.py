@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tests.reference import arrays_of
+
 TOLERANCE = 1e-10
 
 
@@ -16,7 +18,7 @@ class Figures:
     """Inputs of one file of reference losses, and the comparison with its values and gradients."""
 
     def __init__(self, path: Path):
-        self.arrays = dict(np.load(path))
+        self.arrays = arrays_of(path)
         self.mask = torch.from_numpy(self.arrays["mask"]).bool()
         self.image, self.patch = self.labels("label_image"), self.labels("label_patch")
         self.mixed = torch.where(self.mask, self.image, self.patch)

@@ -23,7 +23,7 @@ from mednoisy.methods.sdcl import SDCL
 from mednoisy.networks.unet import ResUNet, UNet
 from mednoisy.networks.vnet import ResVNet, VNet
 from mednoisy.perturb.copy_paste import Box
-from tests.reference import checksums, fill_by_rule, used_rows
+from tests.reference import arrays_of, checksums, fill_by_rule, used_rows
 
 LOSSES, CHECKSUMS = {"rtol": 1e-8, "atol": 0}, {"rtol": 1e-6, "atol": 1e-12}
 
@@ -150,7 +150,7 @@ def check_sdcl(figures, run: Run, steps: int) -> None:
 )
 def test_sdcl_in_3d(golden, recorded, name, steps):
     """Students, teacher and pseudo-labels follow the reference on left atrium and pancreas."""
-    figures = np.load(golden(f"trajectory_{name}.npz"))
+    figures = arrays_of(golden(f"trajectory_{name}.npz"))
     constants = {"sdcl_la": {}, "sdcl_pancreas": {"gap_weight": 0.3, "doubt_weight": 0.1, "connectivity": 18}}[name]
     method = SDCL(
         filled(VNet(), figures["self_net1_keys"]),
@@ -174,7 +174,7 @@ def test_sdcl_in_3d(golden, recorded, name, steps):
 
 def test_sdcl_in_2d(golden, recorded):
     """Five steps with four classes, batch norm and averaged buffers."""
-    figures = np.load(golden("trajectory_sdcl_acdc.npz"))
+    figures = arrays_of(golden("trajectory_sdcl_acdc.npz"))
     method = SDCL(
         filled(UNet(), figures["self_net1_keys"]),
         filled(ResUNet(), figures["self_net2_keys"]),
@@ -194,7 +194,7 @@ def test_sdcl_in_2d(golden, recorded):
 @pytest.mark.parametrize("steps", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_bcp_in_3d(golden, recorded, steps):
     """Batch norm, whose buffers the teacher keeps for itself."""
-    figures = np.load(golden("trajectory_bcp_la.npz"))
+    figures = arrays_of(golden("trajectory_bcp_la.npz"))
     network = filled(VNet(norm="batch"), figures["self_net_keys"])
     method = BCP(network, teacher_mode="train", teacher_buffers=False, box=GivenBoxes(figures["boxes"]))
     run = run_of(method, "sgd")
@@ -225,7 +225,7 @@ def two_students(figures, first: nn.Module, second: nn.Module) -> dict[str, nn.M
 
 def test_pretraining_of_sdcl_in_3d(golden):
     """One step on the mixed label: losses, gradients, weights and the logits after it."""
-    figures = np.load(golden("trajectory_sdcl_la.npz"))
+    figures = arrays_of(golden("trajectory_sdcl_la.npz"))
     networks = two_students(figures, VNet(), ResVNet())
     run = pretrained(figures, networks)
     for name in networks:
@@ -240,7 +240,7 @@ def test_pretraining_of_sdcl_in_3d(golden):
 
 def test_pretraining_of_sdcl_in_2d(golden):
     """One step per region, both with weight 1."""
-    figures = np.load(golden("trajectory_sdcl_acdc.npz"))
+    figures = arrays_of(golden("trajectory_sdcl_acdc.npz"))
     networks = two_students(figures, UNet(), ResUNet())
     run = pretrained(figures, networks, loss="per_region", dice="batch_squared")
     for name in networks:
@@ -251,7 +251,7 @@ def test_pretraining_of_sdcl_in_2d(golden):
 
 def test_pretraining_of_bcp(golden):
     """One step of one student with batch norm."""
-    figures = np.load(golden("trajectory_bcp_la.npz"))
+    figures = arrays_of(golden("trajectory_bcp_la.npz"))
     network = filled(VNet(norm="batch"), figures["pretrain_net_keys"])
     run = pretrained(figures, {"student": network}, optimiser="sgd")
     ours = [run.values("student", "ce")[0], run.values("student", "dice")[0], run.totals("student")[0]]

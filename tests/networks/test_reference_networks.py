@@ -10,7 +10,7 @@ from torch import nn
 from mednoisy.networks.authors_checkpoints import used_keys
 from mednoisy.networks.unet import ResUNet, UNet
 from mednoisy.networks.vnet import ResVNet, VNet
-from tests.reference import checksums, fill_by_rule, reference, reference_keys
+from tests.reference import arrays_of, checksums, fill_by_rule, reference, reference_keys
 
 BUILDERS = {
     "sdcl_la_vnet": lambda: VNet(),
@@ -86,7 +86,7 @@ def _assert_float64(network: nn.Module, image: torch.Tensor, expected: dict) -> 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_float32_outputs_equal_the_reference(name, golden):
-    arrays, network, image = np.load(golden("reference_networks.npz")), filled(name), reference_input(name)
+    arrays, network, image = arrays_of(golden("reference_networks.npz")), filled(name), reference_input(name)
     with torch.no_grad():
         _assert_float32(network.eval()(image), reference(name)["outputs"][0], arrays)
         if "outputs_train_p0" in reference(name):

@@ -11,6 +11,7 @@ import torch
 from mednoisy.data.draws import Draw
 from mednoisy.losses.segmentation import mixed_loss
 from mednoisy.perturb.copy_paste import BoxRule, outside, paste
+from tests.reference import arrays_of
 
 PUBLISHED = BoxRule(last_included=False)
 
@@ -44,7 +45,7 @@ def corners(box) -> list[int]:
 )
 def test_published_boxes(golden, name, shape, rule):
     """The same draws give the same boxes, and the mask is false in as many voxels."""
-    for row in np.load(golden("copy_paste_boxes.npz"))[name].tolist():
+    for row in arrays_of(golden("copy_paste_boxes.npz"))[name].tolist():
         seed, index, *expected, voxels = row
         generator = legacy(seed)
         box = [rule(shape, generator) for _ in range(index + 1)][-1]
@@ -55,7 +56,7 @@ def test_published_boxes(golden, name, shape, rule):
 def test_limits_of_another_shape(golden):
     """The left atrium code draws for 112x112x80 whatever the patch; boxes are cut and may be empty."""
     rule, generator = BoxRule(last_included=False, drawn_for=(112, 112, 80)), legacy(0)
-    for row in np.load(golden("copy_paste_boxes.npz"))["quirk_left_atrium_rule_on_32cube_seed0_20draws"].tolist():
+    for row in arrays_of(golden("copy_paste_boxes.npz"))["quirk_left_atrium_rule_on_32cube_seed0_20draws"].tolist():
         *expected, voxels = row
         box = rule((32, 32, 32), generator)
         assert int((~outside((32, 32, 32), box)).sum()) == voxels
@@ -121,7 +122,7 @@ def label_keys(*streams: str) -> list[str]:
 @pytest.mark.parametrize(("file", "method", "short", "background", "patch"), MIXTURES_3D)
 def test_published_mixtures_in_3d(golden, file, method, short, background, patch):
     """Mixed images, and value and gradient of the loss on them, at the published sizes."""
-    figures = np.load(golden(file))
+    figures = arrays_of(golden(file))
     images = [enlarged(figures[f"blocks_image_{stream}"], torch.float32) for stream, _ in (background, patch)]
     keys = label_keys(background[0], patch[0])
     labels = [enlarged(figures[f"blocks_{key}"], torch.int64) for key in keys]
@@ -146,7 +147,7 @@ def test_published_mixtures_in_3d(golden, file, method, short, background, patch
 )
 def test_published_mixtures_in_2d(golden, short, background, patch):
     """The same with four classes."""
-    figures = np.load(golden("copy_paste_acdc.npz"))
+    figures = arrays_of(golden("copy_paste_acdc.npz"))
     images = [torch.from_numpy(figures[f"image_{stream}"]) for stream, _ in (background, patch)]
     keys = label_keys(background[0], patch[0])
     labels = [torch.from_numpy(figures[key]).long() for key in keys]

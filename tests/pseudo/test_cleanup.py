@@ -8,6 +8,7 @@ import torch
 
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.pseudo.cleanup import harden, largest_components, pseudo_labels
+from tests.reference import arrays_of
 
 CONNECTIVITIES = [
     ("left_atrium_largest_26_neighbours", "full"),
@@ -21,7 +22,7 @@ CONNECTIVITIES = [
 
 @pytest.fixture(scope="module")
 def volumes(golden):
-    return np.load(golden("pseudo_label_3d.npz"))
+    return arrays_of(golden("pseudo_label_3d.npz"))
 
 
 def unpacked(figures, name: str) -> np.ndarray:
@@ -61,7 +62,7 @@ def test_mean_of_two_networks(volumes, name, connectivity):
 
 def test_published_slices(golden):
     """Four classes, per class and slice."""
-    figures = np.load(golden("pseudo_label_2d_four_class.npz"))
+    figures = arrays_of(golden("pseudo_label_2d_four_class.npz"))
     logits = torch.from_numpy(figures["logits"])
     np.testing.assert_array_equal(harden(logits).numpy(), figures["argmax_only"])
     np.testing.assert_array_equal(pseudo_labels(logits).numpy(), figures["largest_per_class_8_neighbours"])
