@@ -21,8 +21,8 @@ from pathlib import Path
 from mednoisy.evaluation.metrics import Row
 from mednoisy.evaluation.statistics import case_values, paired_difference
 from mednoisy.files import write_text, written_aside
-from mednoisy.report import sentences as wording
-from mednoisy.report.plots.drawing import Plot, curves, dots_per_case
+from mednoisy.report.number_format import probability
+from mednoisy.report.plots.plot_kinds import EmbeddedPlot, curves, dots_per_case
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.text_tables import markdown_table
 from mednoisy.study import Study
@@ -66,13 +66,13 @@ def differences(study: Study) -> str:
                     "against": baseline,
                     "Dice points": f"{100 * gap['difference']:+.1f}",
                     "95 % interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
-                    "p (Wilcoxon)": wording.probability(gap["p"]),
+                    "p (Wilcoxon)": probability(gap["p"]),
                 }
             )
     return markdown_table(lines, list(lines[0])) if lines else ""
 
 
-def picture(plot: Plot, path: Path) -> None:
+def picture(plot: EmbeddedPlot, path: Path) -> None:
     """Write a plot as PNG."""
     with written_aside(path) as aside:
         aside.write_bytes(base64.b64decode(plot.light.partition(",")[2]))
