@@ -9,7 +9,7 @@ import pytest
 
 from mednoisy.cli import main
 from mednoisy.composition import compose
-from mednoisy.composition.config_files import read_overlay
+from mednoisy.composition.config_files import read_config
 from mednoisy.errors import UserError
 from mednoisy.study import Study
 from mednoisy.study_files import read_rows, read_study
@@ -45,7 +45,7 @@ def test_the_studies_of_the_results_can_be_composed(path):
     assert len({cell.name for cell in study.cells}) == len(study.cells)
     for row in study.table_rows:
         files = compose(study.bundle, row.method, row.recipe).config_files
-        entries = {key for file in files for key in read_overlay(file)}
+        entries = {key for file in files for key in read_config(file)}
         assert {*study.settings, *row.settings} <= entries, row
     page = path.stem.removesuffix("_long").removesuffix("_rounds")
     text = (ROOT / "docs" / "results" / f"{page}.md").read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def test_the_file_that_the_docs_show(tmp_path):
     study = Study(data=Path("data"), output=Path("output"), **read_study(written(tmp_path, shown)))
     for row in study.table_rows:
         files = compose(study.bundle, row.method, row.recipe).config_files
-        assert {*study.settings, *row.settings} <= {key for file in files for key in read_overlay(file)}
+        assert {*study.settings, *row.settings} <= {key for file in files for key in read_config(file)}
     assert next(cell.name for cell in study.cells if cell.seed) == "sdcl_with_a_slow_teacher-3-labeled-seed1"
 
 
