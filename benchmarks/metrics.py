@@ -39,7 +39,7 @@ from monai.metrics import (
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.images import read_image
 from mednoisy.evaluation.bounding_boxes import bounding_box
 from mednoisy.evaluation.metrics import case_metrics

@@ -17,8 +17,8 @@ from scipy.ndimage import affine_transform
 from tqdm import tqdm
 
 from mednoisy.argument_parser import Parser
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.draws import Draw
 from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti, write_picture
 from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import DONE, UserError

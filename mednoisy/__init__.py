@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from mednoisy.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from mednoisy.composition.workflow import compose
+    from mednoisy.composition.monai_workflow import compose
     from mednoisy.data.batch import Batch
+    from mednoisy.data.counter_based_random import Draw
     from mednoisy.data.datalist import Datalist
-    from mednoisy.data.draws import Draw
     from mednoisy.data.phantoms import make_dataset
     from mednoisy.errors import UserError
     from mednoisy.evaluation.folder_scoring import ScoringRules, evaluate_folders
@@ -27,10 +27,10 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "mednoisy.composition.workflow": ("compose",),
+            "mednoisy.composition.monai_workflow": ("compose",),
             "mednoisy.data.batch": ("Batch",),
             "mednoisy.data.datalist": ("Datalist",),
-            "mednoisy.data.draws": ("Draw",),
+            "mednoisy.data.counter_based_random": ("Draw",),
             "mednoisy.data.phantoms": ("make_dataset",),
             "mednoisy.errors": ("UserError",),
             "mednoisy.evaluation.folder_scoring": ("ScoringRules", "evaluate_folders"),

@@ -14,7 +14,7 @@ from mednoisy.composition import Composition, of_run
 from mednoisy.data.datalist import Datalist
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
-from mednoisy.evaluation.finished_run import read_finished_run
+from mednoisy.evaluation.read_finished_run import read_finished_run
 
 DATALIST = "$Datalist.load(Path(@dataset_dir) / 'datalist.json', @labeled, @validation, codes=len(@label_names))"
 

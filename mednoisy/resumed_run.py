@@ -38,7 +38,7 @@ def resumed(
         values["dataset_dir"] = checked_path(data, "--data")
     files = [file]
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # set by torchrun
-        files.append(bundles_folder() / "extras" / "multi_gpu.yaml")
+        files.append(bundles_folder() / "run_modes" / "multi_gpu.yaml")
     elif config.get("distributed"):
         values |= ALONE
     return replace(composition, config_files=files, overrides=values | dict(overrides or {}))

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     overrides = device_entry(options.device)
     check_prediction(options.run, options.images)
-    from mednoisy.trained_run import predict_with_run
+    from mednoisy.predict_with_run import predict_with_run
 
     print(*predict_with_run(options.run, options.images, options.output, overrides), sep="\n")
     return DONE

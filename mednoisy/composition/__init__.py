@@ -1,8 +1,8 @@
 """Configurations put together: frame, kind of data, dataset, method and recipe to one `monai.bundle run`."""
 
 from mednoisy.composition.catalogue import bundles_folder, find, known, prepared_datasets
-from mednoisy.composition.settings import checked_device, checked_path, parse_setting
-from mednoisy.composition.workflow import Composition, compose, of_run
+from mednoisy.composition.command_line_values import checked_device, checked_path, parse_setting
+from mednoisy.composition.monai_workflow import Composition, compose, of_run
 
 __all__ = [
     "Composition",

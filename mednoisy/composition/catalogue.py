@@ -17,7 +17,7 @@ def bundles_folder() -> Path:
 
 
 def known(kind: str) -> list[str]:
-    """Names of the `bundle`s, `method`s, `recipe`s, `kind`s or `extra`s that come with the package."""
+    """Names of the `bundle`s, `method`s, `recipe`s, `kind`s or `run_mode`s that come with the package."""
     folder = bundles_folder()
     if kind == "bundle":
         return sorted(path.parent.name for path in folder.glob(f"*/{PAGE}"))
@@ -26,7 +26,7 @@ def known(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> Path | None:
-    """The folder of a bundle, or the overlay of a method, recipe, kind or extra; `name` may also be a path.
+    """The folder of a bundle, or the overlay of a method, recipe, kind or run mode; `name` may also be a path.
 
     Returns:
         None for the recipe `default`, which is the configuration without one.

@@ -41,12 +41,12 @@ def rendered(bundle: Path) -> dict[str, str]:
     header = HEADER.format(
         page=PAGE, method=facts["method"], command="make bundles" if _ships(bundle) else "mednoisy render"
     )
-    extras = {f"configs/{name}.yaml": _text(bundles_folder() / "extras" / f"{name}.yaml") for name in known("extra")}
+    modes = bundles_folder() / "run_modes"
     return {
         "configs/train.yaml": header + _yaml(training(stack)),
         "configs/inference.yaml": header + _yaml(inference(stack)),
         "configs/metadata.json": json.dumps(metadata(stack, facts, bundle), indent=1, ensure_ascii=False) + "\n",
-        **extras,
+        **{f"configs/{name}.yaml": _text(modes / f"{name}.yaml") for name in known("run_mode")},
         "LICENSE": _text(bundles_folder() / "LICENSE"),
     }
 
@@ -122,7 +122,8 @@ def metadata(stack: Stack, facts: Mapping[str, Any], bundle: Path) -> dict[str, 
             "network_data_format": _data_format(facts, classes, axes=len(stack.config["patch_size"])),
         }
     except KeyError as missing:
-        cause = f"{bundle / PAGE} is no page of a dataset: `about` lacks {missing}"
+        page = bundle / PAGE
+        cause = f"{page} is no page of a dataset: `about` lacks {missing}"
         raise UserError("E108", cause, "Name it there") from missing
 
 

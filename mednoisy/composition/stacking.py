@@ -20,7 +20,7 @@ PLACES = ("bundle_root", "dataset_dir", "output_dir", "model_file", "device", "i
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a configuration: `frame`, `kind`, `dataset`, `method`, `recipe` or `extra`."""
+    """One file of a configuration: `frame`, `kind`, `dataset`, `method`, `recipe` or `run_mode`."""
 
     role: str
     path: Path
@@ -47,7 +47,7 @@ class Stack:
 
     def check(self) -> None:
         """Refuse parts that say what is not theirs, or what changes nothing."""
-        allowed = read_config(bundles_folder() / "parts.yaml")
+        allowed = read_config(bundles_folder() / "allowed_entries.yaml")
         declared = {name for names in allowed.values() for name in names}
         reached = reachable(self.config, [*ENTRY_POINTS, *declared])  # what they refer to has a use under some recipe
         below: Config = {}
@@ -122,7 +122,7 @@ def stacked(
     bundle: Path,
     method: str | None = None,
     recipe: str = "default",
-    extras: Sequence[str] = (),
+    run_modes: Sequence[str] = (),
     dataset: Path | None = None,
 ) -> Stack:
     """The parts of a configuration; arguments as of `workflow.compose`, the bundle's folder found already."""
@@ -137,7 +137,7 @@ def stacked(
     parts += _with_bases(_found("method", method or str(facts["method"])))
     if (overlay := find("recipe", recipe)) is not None:
         parts.append(Part("recipe", overlay))
-    return Stack([*parts, *(Part("extra", _found("extra", name)) for name in extras)])
+    return Stack([*parts, *(Part("run_mode", _found("run_mode", name)) for name in run_modes)])
 
 
 def _with_bases(path: Path) -> list[Part]:

@@ -6,8 +6,8 @@ from mednoisy.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from mednoisy.data.batch import Batch
+    from mednoisy.data.counter_based_random import Draw
     from mednoisy.data.datalist import Datalist
-    from mednoisy.data.draws import Draw
     from mednoisy.data.images import Image, read_image
     from mednoisy.data.label_maps import LabelMap, read_label_map
     from mednoisy.data.phantoms import make_dataset
@@ -17,7 +17,7 @@ else:
         {
             "mednoisy.data.batch": ("Batch",),
             "mednoisy.data.datalist": ("Datalist",),
-            "mednoisy.data.draws": ("Draw",),
+            "mednoisy.data.counter_based_random": ("Draw",),
             "mednoisy.data.images": ("Image", "read_image"),
             "mednoisy.data.label_maps": ("LabelMap", "read_label_map"),
             "mednoisy.data.phantoms": ("make_dataset",),

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.draws import Draw
 from mednoisy.data.heart_phantom import SHORT_AXIS_LABELS, SHORT_AXIS_SPACING_MM, short_axis
 from mednoisy.data.images import write_nifti, write_picture
 from mednoisy.data.smooth_noise import smooth_noise

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mednoisy.data.batch import Batch
 from mednoisy.data.cached_cases import CachedCases
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.errors import UserError, check_whole
 
 Arrays = dict[str, Tensor]  # by key: image, label

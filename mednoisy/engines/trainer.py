@@ -13,8 +13,8 @@ from monai.engines.utils import IterationEvents
 from torch import Tensor
 
 from mednoisy.data.batch import Batch
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.draws import Draw
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks

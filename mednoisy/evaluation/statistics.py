@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, TEXT_COLUMNS
 from mednoisy.evaluation.undefined_values import defined, mean_of_defined
 

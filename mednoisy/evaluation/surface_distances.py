@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mednoisy.evaluation.bounding_boxes import bounding_box
-from mednoisy.evaluation.far_voxels import FarVoxelSearch, search_times_ns
+from mednoisy.evaluation.distance_search import FarVoxelSearch, search_times_ns
 from mednoisy.evaluation.neighbour_offsets import NeighbourOffsets, nearest_offsets
 
 SAMPLE = 64  # open voxels that are searched first, to find out how far the search pays for all

@@ -8,7 +8,7 @@ from torch import nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.bidirectional_mixture import Pairing, bidirectional, label_halves
+from mednoisy.methods.labeled_unlabeled_copy_paste import Pairing, bidirectional, label_halves
 from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.perturb.copy_paste import BoxRule, DrawBox

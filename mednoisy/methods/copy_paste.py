@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind, mixed_loss
-from mednoisy.methods.bidirectional_mixture import halves
+from mednoisy.methods.labeled_unlabeled_copy_paste import halves
 from mednoisy.methods.method import Method, Step, Terms
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.networks.ensemble import MeanEnsemble

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.losses.consistency import ConfidentLoss, confident_loss
 from mednoisy.losses.segmentation import DiceKind
 from mednoisy.methods.method import Method, Step, Terms, forward_each

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 
 
 @dataclass(frozen=True)

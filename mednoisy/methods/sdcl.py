@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.bidirectional_mixture import Mixture, Pairing, bidirectional, label_halves
+from mednoisy.methods.labeled_unlabeled_copy_paste import Mixture, Pairing, bidirectional, label_halves
 from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.networks.ensemble import MeanEnsemble

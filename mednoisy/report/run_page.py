@@ -17,8 +17,8 @@ from mednoisy.report.sentences import opening, standing
 from mednoisy.report.tables.case_table import case_table, undefined_values
 from mednoisy.report.tables.centre_tables import centre_table
 from mednoisy.report.tables.comparison_tables import comparison
-from mednoisy.report.tables.fact_table import doubts, fact_table, versions
 from mednoisy.report.tables.round_tables import rounds_of_run
+from mednoisy.report.tables.run_facts_table import doubts, fact_table, versions
 from mednoisy.report.tables.score_tables import class_table, further_table, score_cards, score_tables, shown_checkpoints
 
 SCRIPTS = ("table.js", "viewer.js")

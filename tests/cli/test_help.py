@@ -102,7 +102,7 @@ def test_a_new_method_is_in_the_help(tmp_path, monkeypatch, capsys):
     """One more overlay among those of the package, and nothing else."""
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "entropy.yaml").write_text("method_name: entropy\n")
-    monkeypatch.setattr("mednoisy.composition.workflow.bundles_folder", lambda: tmp_path)
+    monkeypatch.setattr("mednoisy.composition.monai_workflow.bundles_folder", lambda: tmp_path)
     assert "--method METHOD entropy, or an overlay's file" in shown(capsys, "train")
 
 

@@ -33,7 +33,7 @@ def test_parts_lie_in_order():
         ("method", "sdcl.yaml"),  # what the next is a variant of
         ("method", "sdcl_plain.yaml"),
         ("recipe", "strong.yaml"),
-        ("extra", "multi_gpu.yaml"),
+        ("run_mode", "multi_gpu.yaml"),
     ]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, label
 
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.draws import Draw
 from mednoisy.data.images import check_pair, read_image
 from mednoisy.data.phantoms import KINDS, make_dataset
 from mednoisy.errors import UserError

@@ -12,7 +12,7 @@ from monai.data import get_track_meta
 from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd, RandGaussianNoised
 
 from mednoisy.data.batch import Batch
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.training_stream import ListedPairs, StreamLoader, TrainingStream, crop_starts, padded, shuffled
 from mednoisy.errors import UserError
 

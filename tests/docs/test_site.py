@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from docs.generate import architecture, command_line
-from docs.generate.offline import loads
+from docs.generate.offline_site import loads
 from mednoisy.cli import parser
 
 ROOT = command_line.ROOT

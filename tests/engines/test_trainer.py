@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.learning_rates import Polynomial

@@ -11,7 +11,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.engines import checkpoint
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder

@@ -12,8 +12,8 @@ import pytest
 from mednoisy.cli import main
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import MetricFigures, PredictorFigures
-from mednoisy.evaluation.finished_run import read_finished_run
 from mednoisy.evaluation.metrics import TABLE_METRICS, write_metrics
+from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.summary_file import CheckpointFigures, RunSummary, write_summary
 from mednoisy.report.reading.runs import read_runs
 from mednoisy.report.tables.terminal_tables import result_lines

@@ -5,10 +5,10 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from mednoisy.evaluation import far_voxels as far_searches
+from mednoisy.evaluation import distance_search
 from mednoisy.evaluation import surface_distances as surfaces
 from mednoisy.evaluation.bounding_boxes import bounding_box, union_box
-from mednoisy.evaluation.far_voxels import FarVoxelSearch
+from mednoisy.evaluation.distance_search import FarVoxelSearch
 from mednoisy.evaluation.surface_distances import directed_distances, nearest_distances, surface, surface_distances
 
 
@@ -77,7 +77,7 @@ def test_every_choice_of_search_gives_the_same_distances(spacing, monkeypatch):
     ):
         with monkeypatch.context() as patch:
             for name, value in changed.items():
-                patch.setattr(far_searches if hasattr(far_searches, name) else surfaces, name, value)
+                patch.setattr(distance_search if hasattr(distance_search, name) else surfaces, name, value)
             for found, wanted in zip(surface_distances(prediction, reference, spacing), expected, strict=True):
                 assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12), changed
 
@@ -107,8 +107,8 @@ def test_far_apart_is_as_exact_as_near():
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.6, 0.8, 3.0), (2.0, 3.0)])
 def test_what_is_seen_from_a_side_is_all_that_points_beyond_it_need(spacing, monkeypatch):
-    monkeypatch.setattr(far_searches, "SIDE_START", 0.0)
-    monkeypatch.setattr(far_searches, "PAIRS", 0)
+    monkeypatch.setattr(distance_search, "SIDE_START", 0.0)
+    monkeypatch.setattr(distance_search, "PAIRS", 0)
     draw = np.random.Generator(np.random.PCG64(9))
     for axis in range(len(spacing)):
         shape = [12] * len(spacing)

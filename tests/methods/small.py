@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mednoisy.data.batch import Batch
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.methods.method import Method, Step
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import mednoisy.methods.bcp
 import mednoisy.methods.sdcl
 from mednoisy.data.batch import Batch
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.methods.bcp import BCP
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.method import Method, Step, Terms

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.losses.segmentation import mixed_loss
 from mednoisy.perturb.copy_paste import BoxRule, outside, paste
 from tests.reference import arrays_of

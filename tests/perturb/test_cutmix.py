@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.errors import UserError
 from mednoisy.perturb.cutmix import CutMixRule, cut_mix, inside
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.perturb.gaussian_noise import clipped_noise
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 from mednoisy.perturb.strong_views import AppearanceChange, StrongView, appearance_changed, blurred, drop_channels
 
 SHAPES = [(3, 1, 12, 10), (2, 3, 12, 10), (2, 5, 9, 8), (2, 1, 8, 7, 6), (2, 3, 8, 7, 6)]

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from mednoisy.report.data_addresses import data_address
+from mednoisy.report.data_uris import data_address
 from mednoisy.report.pictures.case_arrays import PLANES, SIDES, CaseArrays, largest_slice, slice_of
 
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#3fd0ff", "#ff9a3c"  # apart from each other and from grey in any sight

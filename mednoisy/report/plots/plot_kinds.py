@@ -14,7 +14,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
-from mednoisy.report.data_addresses import data_address
+from mednoisy.report.data_uris import data_address
 from mednoisy.report.number_format import signed_number
 from mednoisy.report.plots.plot_style import (
     DARK,

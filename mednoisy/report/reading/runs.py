@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.errors import UserError
-from mednoisy.evaluation.finished_run import read_finished_run
 from mednoisy.evaluation.metrics import Row
+from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.summary_file import FailedCase, RunSummary
 
 FACTS_IN_NAMES = ("recipe", "labeled", "seed", "steps")  # that a run's name gets where they tell runs apart

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import torch
 
-from mednoisy.data.draws import Draw
+from mednoisy.data.counter_based_random import Draw
 
 
 def test_a_key_is_the_hash_of_its_fields():
@@ -31,7 +31,7 @@ def test_generators_are_fresh_and_equal_in_any_process():
     values = torch.rand(3, generator=noise).tolist()
     assert draw.generator("box").integers(0, 1000, 5).tolist() == numbers
     code = (
-        "import torch; from mednoisy.data.draws import Draw; draw = Draw(5, 'stream', 11)\n"
+        "import torch; from mednoisy.data.counter_based_random import Draw; draw = Draw(5, 'stream', 11)\n"
         "print(draw.generator('box').integers(0, 1000, 5).tolist())\n"
         "print(torch.rand(3, generator=draw.torch_generator('noise')).tolist())"
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.composition.catalogue import PAGE, bundles_folder, find, known
+from mednoisy.composition.command_line_values import checked_path, is_literal
 from mednoisy.composition.config_errors import at_fault
 from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, siblings
-from mednoisy.composition.settings import checked_path, is_literal
 from mednoisy.composition.stacking import about, reachable, stacked
 from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
 

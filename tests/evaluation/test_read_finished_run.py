@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mednoisy.errors import UserError
-from mednoisy.evaluation.finished_run import read_finished_run
 from mednoisy.evaluation.metrics import Row, write_metrics
+from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.summary_file import RunSummary, write_summary
 
 ROWS: list[Row] = [{"case": "c1", "class": 1, "dice": 0.5}, {"case": "c2", "class": 1, "dice": 0.75}]

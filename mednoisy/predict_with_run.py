@@ -14,7 +14,7 @@ from mednoisy.data.images import case_name
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
-from mednoisy.evaluation.finished_run import read_finished_run
+from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.prediction import predict_files
 
 

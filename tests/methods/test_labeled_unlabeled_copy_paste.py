@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mednoisy.errors import UserError
-from mednoisy.methods.bidirectional_mixture import bidirectional
+from mednoisy.methods.labeled_unlabeled_copy_paste import bidirectional
 from mednoisy.methods.method import forward_each
 from tests.methods.small import small_batch, small_network
 
