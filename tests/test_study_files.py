@@ -89,7 +89,7 @@ def test_what_a_file_says(tmp_path):
 
 def test_the_file_that_the_docs_show(tmp_path):
     """It can be read, and is a study of the package's bundles and methods."""
-    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how_to" / "run_a_study.md").read_text(encoding="utf-8")
     shown = text.partition("```yaml\n")[2].partition("```")[0]
     study = Study(data=Path("data"), output=Path("output"), **read_study(written(tmp_path, shown)))
     for row in study.table_rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_con
 from mednoisy.errors import UserError, did_you_mean
 
 ENTRY_POINTS = ("train", "validate", "evaluation", "run_folder", "initialize", "run", "evaluate", "finalize")
+BUILDS_A_NETWORK = re.compile(r"\$@\w+_def")
 DATA = ("kind", "dataset")  # roles of the parts that say what the data are
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "model_file", "device", "imports")  # that MONAI's tools set
 
@@ -96,7 +98,7 @@ def reachable(config: Mapping[str, Any], roots: Iterable[str] = ENTRY_POINTS) ->
         reached.add(name)
         value = config[name]
         if name == "initialize":
-            value = [step for step in value if not (isinstance(step, str) and step.removeprefix("$@").isidentifier())]
+            value = [step for step in value if not BUILDS_A_NETWORK.fullmatch(str(step))]
         tops = {reference.partition("#")[0] for reference in references(value)}
         waiting += sorted((tops & config.keys()) - reached)
     return reached & config.keys()

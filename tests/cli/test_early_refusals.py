@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mednoisy.cli import main
-from mednoisy.composition import compose, known
+from mednoisy.composition import bundles_folder, compose, known
 from mednoisy.errors import UserError
 from tests.small_runs import small_dataset, train_arguments
 
@@ -64,8 +64,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     run = folder / "run"
     run.mkdir()
     (run / "run.json").write_text("{}")
-    config = compose("phantom").config_files[0].read_text(encoding="utf-8")
-    (run / "config.yaml").write_text(config.replace("$@bundle_root + '/data'", str(folder / "gone")), encoding="utf-8")
+    config = (bundles_folder() / "phantom" / "configs" / "train.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(
+        config.replace("$@bundle_root + '/data'", str(folder / "gone"), 1), encoding="utf-8"
+    )
     return {"data": str(data), "damaged": str(damaged), "file": str(folder / "file.nii.gz"), "run": str(run)}
 
 

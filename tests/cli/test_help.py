@@ -76,7 +76,7 @@ def test_examples_of_help_and_pages_can_be_called(call):
         del names["bundle"]  # it is a run's folder
     for kind, given in names.items():
         for name in given:
-            if name is not None and not name.endswith(".yaml"):
+            if name is not None and not name.endswith(".yaml") and "/" not in name:
                 find(kind, name)
     if options["command"] == "prepare":
         assert options["dataset"] in prepared_datasets()
@@ -102,7 +102,7 @@ def test_a_new_method_is_in_the_help(tmp_path, monkeypatch, capsys):
     """One more overlay among those of the package, and nothing else."""
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "entropy.yaml").write_text("method_name: entropy\n")
-    monkeypatch.setattr("mednoisy.composition.monai_workflow.bundles_folder", lambda: tmp_path)
+    monkeypatch.setattr("mednoisy.composition.catalogue.bundles_folder", lambda: tmp_path)
     assert "--method METHOD entropy, or an overlay's file" in shown(capsys, "train")
 
 

@@ -143,6 +143,8 @@ def test_a_page_tells_its_kind_and_method(tmp_path):
 
 
 def test_what_is_reachable():
-    config = {"run": ["@a#x"], "a": {"x": "$@b + 1"}, "b": 1, "c": "@b", "d": 2, "initialize": ["$@d", "$@c"]}
-    assert reachable(config) == {"run", "a", "b", "initialize"}
+    """A network that is built and not used is not."""
+    config = {"run": ["@a#x"], "a": {"x": "$@b + 1"}, "b": 1, "c": "@b", "n_def": 2, "initialize": ["$@n_def", "$@d"]}
+    config["d"] = None
+    assert reachable(config) == {"run", "a", "b", "d", "initialize"}
     assert reachable(config, ["c"]) == {"c", "b"}

@@ -76,8 +76,8 @@ def test_a_study_has_a_row_for_each_checkpoint_and_predictor(study, finished):
 def test_a_terminal_has_a_line_for_each_checkpoint(finished):
     """Of the deployed predictor; the step of `given` is none, and so is not told."""
     honest, final = result_lines(finished)
-    assert honest.endswith("(step 40), mean, 2 cases: Dice 0.750, HD95 2.00 mm (1 undefined), ASD 2.00 mm")
-    assert final.endswith("(step 50), mean, 2 cases: Dice 0.625, HD95 2.00 mm (1 undefined), ASD 2.00 mm")
+    assert honest.endswith("step 40), mean, 2 cases: Dice 0.750, HD95 2.00 mm (1 undefined), ASD 2.00 mm")
+    assert final.endswith("step 50), mean, 2 cases: Dice 0.625, HD95 2.00 mm (1 undefined), ASD 2.00 mm")
     empty = MetricFigures(None, None, None, None, None, 0, 2)
     nothing = PredictorFigures({}, dict.fromkeys(("dice", "hd95", "asd"), empty), 0)
     given = {"given": CheckpointFigures(None, {"mean": nothing})}
