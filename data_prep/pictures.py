@@ -122,5 +122,5 @@ def _of_centres(sections: Mapping[str, Sequence[Case]]) -> str:
     """Which centres the test cases come from, and which of those nothing was learned from; empty if unknown."""
     trained = {case.get("centre") for section in ("labeled", "unlabeled") for case in sections[section]}
     counts = Counter(case["centre"] for case in sections["test"] if "centre" in case)
-    told = [f"{count} of {name}{'' if name in trained else ' (not in training)'}" for name, count in counts.items()]
-    return f"Test cases by centre: {', '.join(told)}." if told else ""
+    counted = [f"{count} of {name}{'' if name in trained else ' (not in training)'}" for name, count in counts.items()]
+    return f"Test cases by centre: {', '.join(counted)}." if counted else ""

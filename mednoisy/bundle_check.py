@@ -87,13 +87,13 @@ def table(checked: Sequence[Checked]) -> list[str]:
     """Lines of a Markdown table: a row for each bundle and method, a column for each recipe; `-` is not checked."""
     recipes = list(dict.fromkeys(each.recipe for each in checked if each.recipe))
     rows = list(dict.fromkeys((each.bundle, each.method) for each in checked if each.method))
-    found = {(each.bundle, each.method, each.recipe): each for each in checked}
+    by_pair = {(each.bundle, each.method, each.recipe): each for each in checked}
     alone = {each.bundle: each for each in checked if not each.method}
     cells = [["bundle", "method", *recipes], ["---"] * (2 + len(recipes))]
     for bundle in dict.fromkeys(each.bundle for each in checked):
         cells.append([bundle, "metadata, inference", _word(alone[bundle]), *["-"] * (len(recipes) - 1)])
         for _, method in (row for row in rows if row[0] == bundle):
-            cells.append([bundle, method, *(_word(found[bundle, method, recipe]) for recipe in recipes)])
+            cells.append([bundle, method, *(_word(by_pair[bundle, method, recipe]) for recipe in recipes)])
     return [f"| {' | '.join(row)} |" for row in cells]
 
 

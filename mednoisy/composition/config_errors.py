@@ -27,14 +27,14 @@ def at_fault(fault: BaseException) -> UserError | None:
         return _refused(str(first))
     if component and isinstance(first, TypeError):
         return _refused(f"{component[1]}: {first}")  # Python's own words name no entry
-    steps = [told for told in map(_whose, traceback.extract_tb(first.__traceback__)) if told]
+    steps = [origin for frame in traceback.extract_tb(first.__traceback__) if (origin := _origin(frame))]
     if not steps or steps[-1] == "own":
         return None
     if steps[-1] == "expression":
         written = re.search("ConfigExpression:\\s*(.*)", str(chain[-2]), re.S) if "own" not in steps else None
         return _refused(f"{_as_written(written[1])}: {first}" if written else str(first))
-    told = next((each for each in chain if not str(each).startswith("Failed to")), first)
-    return _refused(str(told.args[0] if told.args else told).rstrip("."))
+    readable = next((each for each in chain if not str(each).startswith("Failed to")), first)
+    return _refused(str(readable.args[0] if readable.args else readable).rstrip("."))
 
 
 def _refused(why: str) -> UserError:
@@ -48,7 +48,7 @@ def _chain(fault: BaseException | None) -> Iterator[BaseException]:
         fault = fault.__cause__
 
 
-def _whose(frame: traceback.FrameSummary) -> str | None:
+def _origin(frame: traceback.FrameSummary) -> str | None:
     """Whose a step towards an error was; None of other libraries."""
     if frame.filename == "<string>":
         return "expression"

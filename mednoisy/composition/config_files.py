@@ -104,7 +104,7 @@ def siblings(config: Config, key: str) -> list[str] | None:
 
 def references(value: Any) -> set[str]:
     """Ids that texts within a value refer to by `@` or `%`, with `#` between their parts."""
-    return {found.replace("::", "#") for text in _texts(value) for found in REFERENCE.findall(text)}
+    return {reference.replace("::", "#") for text in _texts(value) for reference in REFERENCE.findall(text)}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -53,19 +53,19 @@ def files_by_id(folder: Path, strip: Sequence[str] = ()) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise UserError("E420", f"{folder} is no folder", "Correct the path")
-    found: dict[str, Path] = {}
+    by_id: dict[str, Path] = {}
     twice: list[str] = []
     for path in _walked(folder):
         below = path.relative_to(folder).parent / _stripped(case_name(path), strip)
         name = unicodedata.normalize("NFC", below.as_posix())
-        if name in found:
-            twice.append(f"{name} ({found[name].name}, {path.name})")
-        found.setdefault(name, path)
+        if name in by_id:
+            twice.append(f"{name} ({by_id[name].name}, {path.name})")
+        by_id.setdefault(name, path)
     if twice:
         raise UserError("E421", f"{folder} holds more than one file for {listed(twice)}", "Keep one of each")
-    if not found:
+    if not by_id:
         raise UserError("E420", f"{folder} holds no file of a known format", f"Known: {', '.join(SUFFIXES)}")
-    return found
+    return by_id
 
 
 def _walked(folder: Path) -> Iterator[Path]:

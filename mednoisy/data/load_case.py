@@ -80,15 +80,15 @@ class LoadCased(MapTransform):
             wanted = "Give pictures" if self.axes == 2 else "Give volumes"
             cause = f"{path} has {axes} axes ({'x'.join(map(str, image.shape))}), wanted {self.axes}"
             raise UserError("E227", cause, f"{wanted}, or take a bundle for images of {axes} axes", case=case)
-        found = array.shape[-1] if array.ndim > axes else 1
-        if self.channels == 3 and found in (1, 3):
+        channels = array.shape[-1] if array.ndim > axes else 1
+        if self.channels == 3 and channels in (1, 3):
             array = _on_8_bits(array, path, case)
-            return replace(image, array=array if found == 3 else np.repeat(array[..., np.newaxis], 3, axis=-1))
-        if self.channels in (None, found):
+            return replace(image, array=array if channels == 3 else np.repeat(array[..., np.newaxis], 3, axis=-1))
+        if self.channels in (None, channels):
             return image
-        if (self.channels, found) == (1, 3) and (array == array[..., :1]).all():
+        if (self.channels, channels) == (1, 3) and (array == array[..., :1]).all():
             return replace(image, array=array[..., 0])
-        cause = f"{path} has {found} channels, wanted {self.channels}"
+        cause = f"{path} has {channels} channels, wanted {self.channels}"
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 

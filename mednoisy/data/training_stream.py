@@ -126,9 +126,9 @@ class TrainingStream:
     @property
     def summary(self) -> str:
         """How many cases there are and what RAM they take, for the log."""
-        held = [cases for cases in (self.labeled, self.unlabeled) if cases is not None]
+        sections = [cases for cases in (self.labeled, self.unlabeled) if cases is not None]
         counts = f"{len(self.labeled)} labeled and {len(self.unlabeled or ())} unlabeled cases"
-        return f"{counts} in {sum(cases.nbytes for cases in held) / 1e9:.2f} GB of RAM"
+        return f"{counts} in {sum(cases.nbytes for cases in sections) / 1e9:.2f} GB of RAM"
 
     def check(self, labeled: int, unlabeled: int) -> None:
         """Refuse a stage that draws more cases than there are (`labeled`, `unlabeled`: draws a step, all ranks).

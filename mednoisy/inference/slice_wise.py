@@ -24,10 +24,12 @@ class SliceWise(SlidingWindow):
             raise ValueError(f"images are {tuple(inputs.shape)}; slice by slice, they must be (B, C, X, Y, Z)")
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         cases, slices = plain.shape[0], plain.shape[-1]
-        found = super()._over_windows(plain.movedim(-1, 1).flatten(0, 1), predictor)
+        scores = super()._over_windows(plain.movedim(-1, 1).flatten(0, 1), predictor)
 
-        def volumes(scores: Tensor) -> Tensor:
-            stacked = scores.unflatten(0, (cases, slices)).movedim(1, -1)
+        def volumes(of_slices: Tensor) -> Tensor:
+            stacked = of_slices.unflatten(0, (cases, slices)).movedim(1, -1)
             return convert_to_dst_type(stacked, inputs)[0]
 
-        return {name: volumes(scores) for name, scores in found.items()} if isinstance(found, dict) else volumes(found)
+        if isinstance(scores, dict):
+            return {name: volumes(of_slices) for name, of_slices in scores.items()}
+        return volumes(scores)

@@ -119,11 +119,11 @@ class OnlineLabels(Method):
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` of the labeled and `pseudo_dice` of the unlabeled images."""
         seen = batch.unlabeled_weak if self.teacher_view == "weak" else batch.unlabeled
-        told = self.teacher(seen)
+        teacher_logits = self.teacher(seen)
         student = self.students["student"]
         labeled, unlabeled = forward_each(student, batch.labeled, batch.unlabeled, jointly=self.joint_pass)
         terms = Terms(dice=(1.0, dice_loss(labeled, batch.labels, self.dice)))
-        terms["pseudo_dice"] = (weight_at(self.weight, step), self._gap(unlabeled, told))
+        terms["pseudo_dice"] = (weight_at(self.weight, step), self._gap(unlabeled, teacher_logits))
         return {"student": terms}
 
     def after_update(self, step: Step) -> None:
@@ -139,7 +139,7 @@ class OnlineLabels(Method):
         student = self.students["student"]
         return {"momentum": self.momentum.network, "student": student, "teacher": self.teacher}
 
-    def _gap(self, logits: Tensor, told: Tensor) -> Tensor:
+    def _gap(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
         if self.labels == "hard":
-            return dice_loss(logits, harden(told), self.dice)
-        return soft_dice_loss(logits, full_precision(told).softmax(dim=1), self.dice)
+            return dice_loss(logits, harden(teacher_logits), self.dice)
+        return soft_dice_loss(logits, full_precision(teacher_logits).softmax(dim=1), self.dice)

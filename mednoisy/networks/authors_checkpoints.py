@@ -32,8 +32,8 @@ def load_published(network: nn.Module, file: Path | str) -> None:
     own = network.state_dict()
     for position, ((name, value), (target, wanted)) in enumerate(zip(kept.items(), own.items(), strict=False), start=1):
         if value.shape != wanted.shape:
-            found, expected = list(value.shape), list(wanted.shape)
-            raise _mismatch(file, network, f"entry {position} {name!r} is {found}, {target!r} needs {expected}")
+            given, expected = list(value.shape), list(wanted.shape)
+            raise _mismatch(file, network, f"entry {position} {name!r} is {given}, {target!r} needs {expected}")
     if len(kept) != len(own):
         raise _mismatch(file, network, f"it has {len(kept)} entries in use, the network {len(own)}")
     network.load_state_dict(dict(zip(own, kept.values(), strict=True)))

@@ -62,8 +62,8 @@ def load_pretrained(network: nn.Module, file: Path | str) -> Pretrained:
             has no place for ImageNet weights, E344 the file does not match.
     """
     encoder = _encoder_for_imagenet(network)
-    found = read_state_dict(Path(file), "Give the weights of a classifier as torchvision or timm release them")
-    entries = {key.removeprefix("module."): value for key, value in found.items()}
+    released = read_state_dict(Path(file), "Give the weights of a classifier as torchvision or timm release them")
+    entries = {key.removeprefix("module."): value for key, value in released.items()}
     kept = {_monai_name(key): value for key, value in entries.items() if not _CLASSIFIER.match(key)}
     own = {_OWN_LEVEL.sub("", key): value for key, value in encoder.state_dict().items()}
     summed = False
@@ -110,20 +110,20 @@ def _monai_name(key: str) -> str:
     return _DENSE_LAYER.sub(r"\1.layers.\2\3.", key.removeprefix("features."))
 
 
-def _faults(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
-    """What keeps `found` from filling `wanted`: entries that are missing, foreign or of another shape."""
-    missing = [key for key in wanted if key not in found and not key.endswith(_COUNTER)]
-    foreign = [key for key in found if key not in wanted]
+def _faults(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    """What keeps `given` from filling `wanted`: entries that are missing, foreign or of another shape."""
+    missing = [key for key in wanted if key not in given and not key.endswith(_COUNTER)]
+    foreign = [key for key in given if key not in wanted]
     misshapen = [
-        f"{key} {list(found[key].shape)} for {list(value.shape)}"
+        f"{key} {list(given[key].shape)} for {list(value.shape)}"
         for key, value in wanted.items()
-        if key in found and found[key].shape != value.shape
+        if key in given and given[key].shape != value.shape
     ]
     return [
         f"{len(keys)} of {total} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
         for keys, total, what in (
             (missing, len(wanted), "needed entries are missing"),
-            (foreign, len(found), "entries of the file have no place"),
+            (foreign, len(given), "entries of the file have no place"),
             (misshapen, len(wanted), "entries have another shape"),
         )
         if keys
