@@ -81,8 +81,8 @@ class Study:
         """Train what is missing, one run after the other; the names of runs that failed.
 
         Raises:
-            UserError: before the first run: E101 an unknown bundle, method or recipe, E351 the folder holds a study
-                with other settings, E352 two rows of one name; E350 stopped by a signal, after the run has saved.
+            UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
+                use for, E351 the folder holds a study with other settings, E352 two rows of one name; E350 stopped by a signal, after the run has saved.
         """
         self._check()
         failed = []
@@ -99,7 +99,8 @@ class Study:
 
     def _check(self) -> None:
         for row in self.table_rows:
-            compose(self.bundle, row.method, row.recipe, dataset=self.dataset)
+            settings = {**self.settings, **row.settings}
+            compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides=settings).check_overrides()
             row.check_name()
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:

@@ -180,6 +180,8 @@ def test_a_failed_run_is_told_and_the_others_are_run(dataset, tmp_path, started,
         ({"steps": 3}, "E351 .* has steps 2, this one 3"),
         ({"settings": SMALL | {"width": 4}}, "E351 .* has settings"),
         ({"methods": ["supervised", "own/supervised.yaml"]}, "E101 unknown method 'own/supervised.yaml'"),
+        ({"methods": ["supervised", "sdcl teechers=each"]}, "E103 the configuration has no entry 'teechers'"),
+        ({"methods": ["sdcl", "supervised teacher_decay=0.9"]}, "E103 the configuration has no entry 'teacher_decay'"),
         ({"methods": ["supervised:stronk"]}, "E101 unknown recipe 'stronk'. Did you mean 'strong'"),
     ],
 )
