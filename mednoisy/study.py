@@ -82,7 +82,8 @@ class Study:
 
         Raises:
             UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
-                use for, E351 the folder holds a study with other settings, E352 two rows of one name; E350 stopped by a signal, after the run has saved.
+                use for, E351 the folder holds a study with other settings, E352 two rows of one name; E350 stopped by
+                a signal, after the run has saved.
         """
         self._check()
         failed = []
