@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.composition import Composition, of_run
+from mednoisy.composition.stacking import frame
 from mednoisy.data.datalist import Datalist
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
-
-DATALIST = "$Datalist.load(Path(@dataset_dir) / 'datalist.json', @labeled, @validation, codes=len(@label_names))"
 
 
 def check_composition(composition: Composition, main: bool = True) -> None:
@@ -30,7 +29,7 @@ def check_composition(composition: Composition, main: bool = True) -> None:
     """
     composition.check_overrides()
     config = composition.config | dict(composition.overrides)
-    if config.get("datalist") == DATALIST:
+    if config.get("datalist") == frame()["datalist"]:
         _check_datalist(config)
     output: Any = config.get("output_dir")
     if not _is_plain(output) or not isinstance(config.get("run_folder"), Mapping):

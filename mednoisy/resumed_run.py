@@ -10,8 +10,7 @@ from typing import Any
 
 from mednoisy.composition import Composition, bundles_folder, checked_path, of_run
 from mednoisy.composition.config_files import read_config
-
-ALONE = {"distributed": None, "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"}
+from mednoisy.composition.stacking import frame
 
 
 def resumed(
@@ -40,5 +39,5 @@ def resumed(
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # set by torchrun
         files.append(bundles_folder() / "run_modes" / "multi_gpu.yaml")
     elif config.get("distributed"):
-        values |= ALONE
+        values |= {name: frame()[name] for name in ("distributed", "device")}
     return replace(composition, config_files=files, overrides=values | dict(overrides or {}))

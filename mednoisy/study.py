@@ -24,6 +24,7 @@ from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.study_table import study_table
 from mednoisy.study_rows import Cell, Row, grid
 
+OF_THE_STUDY = {"labeled", "seed", "dataset_dir", "output_dir", "model_file", "resume", "method_name", "recipe_name"}
 ROW_COLUMNS = (
     "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
     *MAIN_METRICS, "undefined",
@@ -81,9 +82,9 @@ class Study:
         """Train what is missing, one run after the other; the names of runs that failed.
 
         Raises:
-            UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
-                use for, E351 the folder holds a study with other settings, E352 two rows of one name; E350 stopped by
-                a signal, after the run has saved.
+            UserError: before the first run: E101 an unknown bundle, method or recipe, E102 a setting that is the
+                study's own, E103 one that a row has no use for, E351 the folder holds a study with other settings,
+                E352 two rows of one name; E350 stopped by a signal, after the run has saved.
         """
         self._check()
         failed = []
@@ -101,6 +102,9 @@ class Study:
     def _check(self) -> None:
         for row in self.table_rows:
             settings = {**self.settings, **row.settings}
+            if taken := sorted(settings.keys() & OF_THE_STUDY):
+                cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
+                raise UserError("E102", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
             compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides=settings).check_overrides()
             row.check_name()
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]

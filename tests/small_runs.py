@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ def small(bundle: str) -> dict[str, Any]:
     return SMALL_OF.get(bundle, SMALL)
 
 
-def as_arguments(settings: dict[str, Any]) -> list[str]:
-    """Settings as `--set ID=VALUE`; the device has an option of its own."""
-    return [word for key, value in settings.items() if key != "device" for word in ("--set", f"{key}={value}")]
+def as_arguments(settings: dict[str, Any], without: Collection[str] = ()) -> list[str]:
+    """Settings as `--set ID=VALUE`, but for some; the device has an option of its own."""
+    left_out = {"device", *without}
+    return [word for key, value in settings.items() if key not in left_out for word in ("--set", f"{key}={value}")]
 
 
 SMALL_ARGUMENTS = as_arguments(SMALL)
@@ -42,7 +44,9 @@ def small_dataset(folder: Path, bundle: str = "phantom") -> Path:
     return folder
 
 
-def train_arguments(data: Path, output: Path, *more: str, bundle: str = "phantom") -> list[str]:
-    """Arguments of `mednoisy` for a run of two steps on a CPU."""
+def train_arguments(
+    data: Path, output: Path, *more: str, bundle: str = "phantom", without: Collection[str] = ()
+) -> list[str]:
+    """Arguments of `mednoisy` for a run of two steps on a CPU; `without` names settings that a network has no use for."""
     where = ["train", bundle, "--data", str(data), "--output", str(output), "--device", "cpu"]
-    return [*where, "--steps", "2", "--labeled", "2", "--validation", "0", *as_arguments(small(bundle)), *more]
+    return [*where, "--steps", "2", "--labeled", "2", "--validation", "0", *as_arguments(small(bundle), without), *more]

@@ -182,6 +182,8 @@ def test_a_failed_run_is_told_and_the_others_are_run(dataset, tmp_path, started,
         ({"methods": ["supervised", "own/supervised.yaml"]}, "E101 unknown method 'own/supervised.yaml'"),
         ({"methods": ["supervised", "sdcl teechers=each"]}, "E103 the configuration has no entry 'teechers'"),
         ({"methods": ["sdcl", "supervised teacher_decay=0.9"]}, "E103 the configuration has no entry 'teacher_decay'"),
+        ({"methods": ["sdcl labeled=3"]}, "E102 the setting 'labeled' is what a study gives to each of its runs"),
+        ({"methods": ["supervised"], "settings": {"seed": 3}}, "E102 the setting 'seed' is what a study gives"),
         ({"methods": ["supervised:stronk"]}, "E101 unknown recipe 'stronk'. Did you mean 'strong'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections import Counter
@@ -57,9 +58,11 @@ def _run(options: argparse.Namespace) -> int:
     from mednoisy.resumed_run import resumed
 
     composition = resumed(options.run, overrides=device_entry(options.device))
-    check_composition(composition)
+    first = os.environ.get("RANK", "0") == "0"  # set by torchrun
+    check_composition(composition, main=first)
     composition.run("evaluate")
-    print_result(options.run)
+    if first:
+        print_result(options.run)
     return DONE
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from mednoisy.composition.catalogue import PAGE, bundles_folder, find, known
 from mednoisy.composition.command_line_values import checked_path, is_literal
 from mednoisy.composition.config_errors import at_fault
-from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, siblings
+from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, references, siblings
 from mednoisy.composition.stacking import about, reachable, stacked
 from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
 
@@ -40,15 +40,17 @@ class Composition:
         """Refuse values for entries that are not there, or to which nothing refers (E103)."""
         config = deepcopy(self.config)
         for key, value in self.overrides.items():
-            if siblings(config, key) is not None:
-                raise _unknown(key, list(config))
+            if (ids := siblings(config, key)) is not None:
+                raise _unknown(key, config, ids)
             merge(config, {key: value}, "an override")
+        if any(siblings(config, reference) for reference in references(list(self.overrides.values()))):
+            return  # one that leads nowhere, which is told when MONAI reads it
         reached = reachable(config)
         for key in self.overrides:
             if SEPARATOR.split(key)[0] not in reached:
-                method = config.get("method_name", "this method")
-                cause = f"nothing in this configuration, of method {method!r}, refers to {key!r}"
-                raise UserError("E103", cause, "Drop it, or choose a method that has a use for it")
+                of_run = f"method {config.get('method_name')!r} and recipe {config.get('recipe_name')!r}"
+                cause = f"nothing in this configuration, of {of_run}, refers to {key!r}"
+                raise UserError("E103", cause, "Drop it, or choose a method, recipe or network that has a use for it")
 
     @property
     def meta_file(self) -> Path | None:
@@ -121,19 +123,20 @@ class Composition:
         return workflow
 
 
-def _unknown(key: str, entries: Sequence[str]) -> UserError:
-    """The refusal of an override that names no entry, with the parts of other configurations that have it."""
-    folder = bundles_folder()
-    kinds: dict[str, str] = {name: str(about(folder / name)["kind"]) for name in known("bundle")}
-    top = SEPARATOR.split(key)[0]
-    owners = [
-        name
-        for name, kind in kinds.items()
-        if top in read_config(folder / name / PAGE) or top in read_config(folder / "kinds" / f"{kind}.yaml")
-    ]
-    owners += [name for name in known("method") if top in read_config(folder / "methods" / f"{name}.yaml")]
-    cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, entries)
+def _unknown(key: str, config: Config, ids: Sequence[str]) -> UserError:
+    """The refusal of an override that names no entry, with the bundles and methods that have it, or ids nearby."""
+    owners = _with_entry(key) if key not in config and SEPARATOR.split(key)[0] not in config else []
+    cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, ids)
     return UserError("E103", f"the configuration has no entry {key!r}", cure)
+
+
+def _with_entry(key: str) -> list[str]:
+    """Names of the bundles and methods whose parts have an entry."""
+    folder, top = bundles_folder(), SEPARATOR.split(key)[0]
+    kinds = {name: str(about(folder / name)["kind"]) for name in known("bundle")}
+    files = {name: [folder / name / PAGE, folder / "kinds" / f"{kind}.yaml"] for name, kind in kinds.items()}
+    files |= {name: [folder / "methods" / f"{name}.yaml"] for name in known("method")}
+    return [name for name, paths in files.items() if any(top in read_config(path) for path in paths)]
 
 
 @contextmanager
@@ -189,6 +192,9 @@ def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Co
         UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged.
     """
     config = Path(folder) / "config.yaml"
+    if not config.is_file() and (Path(folder) / "run.json").is_file():
+        cause = f"{folder} holds a run without its config.yaml, as `monai.bundle run` leaves it"
+        raise UserError("E312", cause, "Give its bundle, --data and --output, with --resume")
     if not config.is_file():
         raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
     read_config(config)

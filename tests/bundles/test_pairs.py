@@ -121,5 +121,7 @@ def test_acdc_trains_on_slices_of_all_volumes(datasets, tmp_path):
 def test_the_bundles_own_network_trains(bundle, recipe, datasets, tmp_path):
     """DeepLabV3 and FPN, where other tests take the small U-Net."""
     own = "%deeplab_def" if bundle == "dermoscopy" else "%fpn_def"
-    arguments = train_arguments(datasets[bundle], tmp_path / "run", "--recipe", recipe, bundle=bundle)
+    arguments = train_arguments(
+        datasets[bundle], tmp_path / "run", "--recipe", recipe, bundle=bundle, without=["width"]
+    )
     assert main([*arguments, "--set", f"network_def={own}", "--set", "patch_size=[64,64]"]) == 0

@@ -34,7 +34,9 @@ def data(tmp_path_factory):
 
 
 def train(data, run, file, *more, network=DEEPLAB):
-    return main(train_arguments(data, run, *network, "--pretrained", str(file), *more, bundle="dermoscopy"))
+    without = ("width",) if network[1] == "network_def=%deeplab_def" else ()
+    weights = ("--pretrained", str(file))
+    return main(train_arguments(data, run, *network, *weights, *more, bundle="dermoscopy", without=without))
 
 
 def test_a_run_starts_from_the_file(released, data, tmp_path, capfd):
@@ -68,3 +70,14 @@ def test_files_that_do_not_fit_are_refused(released, data, tmp_path, capfd):
         (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("mednoisy: ")]
         assert message in line
         assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_scored_again_without_the_file(released, data, tmp_path):
+    """What it started from is no part of what it has become."""
+    gone = tmp_path / "gone.pth"
+    gone.write_bytes(released.read_bytes())
+    assert train(data, tmp_path / "run", gone) == 0
+    before = (tmp_path / "run" / "scores.csv").read_bytes()
+    gone.unlink()
+    assert main(["evaluate", str(tmp_path / "run"), "--device", "cpu"]) == 0
+    assert (tmp_path / "run" / "scores.csv").read_bytes() == before

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
 from mednoisy.composition import bundles_folder, compose, known
@@ -117,11 +119,88 @@ def test_entries_that_something_refers_to_are_taken(content, tmp_path):
         ("supervised", "default", "pretraining_schedule#warmup"),
         ("sdcl", "published", "learning_rate"),  # the paper has its own
         ("sdcl", "default", "paper#margin"),
+        ("supervised", "default", "image_files"),  # for inference.yaml
     ],
 )
 def test_a_setting_without_effect_is_refused(method, recipe, key):
     with pytest.raises(UserError, match=rf"E103 .*{key}"):
         compose("acdc", method, recipe, overrides={key: 1}).workflow()
+
+
+@pytest.mark.parametrize("recipe", known("recipe"))
+@pytest.mark.parametrize(
+    ("bundle", "content"),
+    [
+        (
+            "left_atrium",
+            "jitter: 0.2\ntrain#intensity: {_target_: monai.transforms.RandGaussianNoised, std: '@jitter'}\n",
+        ),
+        ("acdc", "warm: 9\nschedule: {_target_: mednoisy.engines.learning_rates.Polynomial, warmup: '@warm'}\n"),
+        ("acdc", "decay: 0.1\noptimiser: {_target_: torch.optim.AdamW, _mode_: callable, weight_decay: '@decay'}\n"),
+        ("left_atrium", "network_def: {_target_: torch.nn.Identity}\n"),  # which leaves head_dropout without a use
+    ],
+)
+def test_a_dataset_is_taken_whatever_the_recipe_puts_in_the_place_of_its_entries(bundle, content, recipe, tmp_path):
+    (tmp_path / "data.yaml").write_text(content)
+    compose(bundle, "supervised", recipe, dataset=tmp_path / "data.yaml")
+
+
+def test_a_variant_may_have_stages_of_its_own(tmp_path):
+    """Which leaves what it is a variant of with entries that nothing refers to."""
+    (tmp_path / "mine.yaml").write_text("base: sdcl\nmethod_name: mine\nstages: []\n")
+    compose("acdc", str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        ("teachers: each\nwidth: '@teachers'\n", "part.yaml brings an entry 'teachers', which"),
+        ("about: {kind: volumes, method: bcp}\n", "part.yaml sets 'about', which only a page may"),
+    ],
+)
+def test_a_dataset_keeps_out_of_the_methods_and_the_pages_business(content, refused, tmp_path):
+    (tmp_path / "part.yaml").write_text(content)
+    with pytest.raises(UserError, match="E109") as told:
+        compose("acdc", "sdcl", dataset=tmp_path / "part.yaml")
+    assert refused in str(told.value)
+
+
+@pytest.mark.parametrize("variant", ["sdcl_plain", "offline_labels"])
+@pytest.mark.parametrize("bundle", known("bundle"))
+def test_a_variant_without_what_it_varies_fails_in_monai(bundle, variant):
+    """Else `monai.bundle run` on a rendered train.yaml and the variant alone would train something else by its name."""
+    base = {"sdcl_plain": "sdcl", "offline_labels": "online_labels"}[variant]
+    if about(bundles_folder() / bundle)["method"] == base:
+        return
+    paths = [bundles_folder() / bundle / "configs" / "train.yaml", bundles_folder() / "methods" / f"{variant}.yaml"]
+
+    def methods() -> list[Any]:
+        parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in paths]))
+        return [stage.method() for stage in parser.get_parsed_content("stages")]
+
+    with pytest.raises((KeyError, IndexError, RuntimeError, TypeError)), torch.device("meta"):
+        methods()
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("network_def#widht", "Did you mean 'network_def#widths'?"),
+        ("train#trainer#max_epoch", "Did you mean 'train#trainer#max_epochs'?"),
+        ("rounds", "It is an entry of noisy_student"),
+        ("pretrained", "It is an entry of dermoscopy, polyp"),
+        ("widht", "Did you mean 'width'?"),
+    ],
+)
+def test_a_setting_that_names_no_entry_is_told_the_nearest_or_whose_it_is(key, told):
+    with pytest.raises(UserError) as refused:
+        compose("acdc", "supervised", overrides={key: 1}).check_overrides()
+    assert f"E103 the configuration has no entry {key!r}. {told}" in str(refused.value)
+
+
+def test_a_setting_without_effect_is_told_method_and_recipe():
+    with pytest.raises(UserError, match="of method 'supervised' and recipe 'published', refers to 'learning_rate'"):
+        compose("dermoscopy", "supervised", "published", overrides={"learning_rate": 0.1}).check_overrides()
 
 
 def test_a_setting_with_effect_is_taken():
