@@ -47,6 +47,6 @@ def small_dataset(folder: Path, bundle: str = "phantom") -> Path:
 def train_arguments(
     data: Path, output: Path, *more: str, bundle: str = "phantom", without: Collection[str] = ()
 ) -> list[str]:
-    """Arguments of `mednoisy` for a run of two steps on a CPU; `without` names settings that a network has no use for."""
+    """Arguments of `mednoisy` for a run of two steps on a CPU; `without`: settings that have no use there."""
     where = ["train", bundle, "--data", str(data), "--output", str(output), "--device", "cpu"]
     return [*where, "--steps", "2", "--labeled", "2", "--validation", "0", *as_arguments(small(bundle), without), *more]
