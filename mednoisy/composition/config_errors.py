@@ -1,13 +1,16 @@
-"""Errors that a value of the configuration caused, told as such."""
+"""Errors that an entry of the configuration caused, or a name that is none, told as such."""
 
 from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mednoisy.errors import UserError
+from mednoisy.composition.catalogue import PAGE, bundles_folder, known
+from mednoisy.composition.config_files import SEPARATOR, Config, read_config
+from mednoisy.composition.stacking import about
+from mednoisy.errors import UserError, did_you_mean
 
 CURE = "Correct it (--set ID=VALUE)"
 OWN = str(Path(__file__).parents[1])
@@ -35,6 +38,29 @@ def at_fault(fault: BaseException) -> UserError | None:
         return _refused(f"{_as_written(written[1])}: {first}" if written else str(first))
     readable = next((each for each in chain if not str(each).startswith("Failed to")), first)
     return _refused(str(readable.args[0] if readable.args else readable).rstrip("."))
+
+
+def unknown_entry(key: str, config: Config, ids: Sequence[str]) -> UserError:
+    """The refusal of an override that names no entry, with the bundles and methods that have it, or ids nearby."""
+    owners = _with_entry(key) if key not in config and SEPARATOR.split(key)[0] not in config else []
+    cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, ids)
+    return UserError("E103", f"the configuration has no entry {key!r}", cure)
+
+
+def without_effect(key: str, config: Config) -> UserError:
+    """The refusal of an override of an entry to which nothing refers."""
+    of_run = f"method {config.get('method_name')!r} and recipe {config.get('recipe_name')!r}"
+    cause = f"nothing in this configuration, of {of_run}, refers to {key!r}"
+    return UserError("E103", cause, "Drop it, or choose a method, recipe or network that has a use for it")
+
+
+def _with_entry(key: str) -> list[str]:
+    """Names of the bundles and methods whose parts have an entry."""
+    folder, top = bundles_folder(), SEPARATOR.split(key)[0]
+    kinds = {name: str(about(folder / name)["kind"]) for name in known("bundle")}
+    files = {name: [folder / name / PAGE, folder / "kinds" / f"{kind}.yaml"] for name, kind in kinds.items()}
+    files |= {name: [folder / "methods" / f"{name}.yaml"] for name in known("method")}
+    return [name for name, paths in files.items() if any(top in read_config(path) for path in paths)]
 
 
 def _refused(why: str) -> UserError:

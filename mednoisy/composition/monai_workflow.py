@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mednoisy.composition.catalogue import PAGE, bundles_folder, find, known
+from mednoisy.composition.catalogue import find
 from mednoisy.composition.command_line_values import checked_path, is_literal
-from mednoisy.composition.config_errors import at_fault
+from mednoisy.composition.config_errors import at_fault, unknown_entry, without_effect
 from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, references, siblings
-from mednoisy.composition.stacking import about, reachable, stacked
-from mednoisy.errors import REFUSED, UserError, did_you_mean, user_error_behind
+from mednoisy.composition.stacking import reachable, stacked
+from mednoisy.errors import REFUSED, UserError, user_error_behind
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,14 @@ class Composition:
         config = deepcopy(self.config)
         for key, value in self.overrides.items():
             if (ids := siblings(config, key)) is not None:
-                raise _unknown(key, config, ids)
+                raise unknown_entry(key, config, ids)
             merge(config, {key: value}, "an override")
         if any(siblings(config, reference) for reference in references(list(self.overrides.values()))):
             return  # one that leads nowhere, which is told when MONAI reads it
         reached = reachable(config)
         for key in self.overrides:
             if SEPARATOR.split(key)[0] not in reached:
-                of_run = f"method {config.get('method_name')!r} and recipe {config.get('recipe_name')!r}"
-                cause = f"nothing in this configuration, of {of_run}, refers to {key!r}"
-                raise UserError("E103", cause, "Drop it, or choose a method, recipe or network that has a use for it")
+                raise without_effect(key, config)
 
     @property
     def meta_file(self) -> Path | None:
@@ -121,22 +119,6 @@ class Composition:
             if folder is not None:
                 folder.close()
         return workflow
-
-
-def _unknown(key: str, config: Config, ids: Sequence[str]) -> UserError:
-    """The refusal of an override that names no entry, with the bundles and methods that have it, or ids nearby."""
-    owners = _with_entry(key) if key not in config and SEPARATOR.split(key)[0] not in config else []
-    cure = f"It is an entry of {', '.join(owners)}" if owners else did_you_mean(key, ids)
-    return UserError("E103", f"the configuration has no entry {key!r}", cure)
-
-
-def _with_entry(key: str) -> list[str]:
-    """Names of the bundles and methods whose parts have an entry."""
-    folder, top = bundles_folder(), SEPARATOR.split(key)[0]
-    kinds = {name: str(about(folder / name)["kind"]) for name in known("bundle")}
-    files = {name: [folder / name / PAGE, folder / "kinds" / f"{kind}.yaml"] for name, kind in kinds.items()}
-    files |= {name: [folder / "methods" / f"{name}.yaml"] for name in known("method")}
-    return [name for name, paths in files.items() if any(top in read_config(path) for path in paths)]
 
 
 @contextmanager
