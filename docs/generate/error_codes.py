@@ -63,11 +63,11 @@ def faults() -> list[Fault]:
     Raises:
         ValueError: where a code is not spelled out at the place.
     """
-    found = []
+    faults = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            found += list(_faults_of(path))
-    return sorted(found, key=lambda fault: (fault.code, fault.module, fault.line))
+            faults += list(_faults_of(path))
+    return sorted(faults, key=lambda fault: (fault.code, fault.module, fault.line))
 
 
 def _faults_of(path: Path) -> Iterator[Fault]:
@@ -101,7 +101,7 @@ class _Calls:
         for statement in statements:
             if isinstance(statement, ast.FunctionDef):
                 arguments = {argument.arg for argument in ast.walk(statement.args) if isinstance(argument, ast.arg)}
-                self.follow(statement.body, {name: held for name, held in known.items() if name not in arguments})
+                self.follow(statement.body, {name: text for name, text in known.items() if name not in arguments})
                 continue
             self._collect(statement, known)
             if isinstance(statement, ast.Raise | ast.Return | ast.Continue | ast.Break):

@@ -23,7 +23,7 @@ LOADED = re.compile(
 
 def loads(text: str) -> list[str]:
     """What a page or a style sheet would load from elsewhere, as it is written there."""
-    return [found[0] for found in LOADED.finditer(text)]
+    return [match[0] for match in LOADED.finditer(text)]
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -66,11 +66,11 @@ class FixMatch(Method):
         """Terms `dice` and `ce` of the labeled images, `strong` of the unlabeled ones; `confident` is a share, 0..1."""
         student = self.students["student"]
         labeled, weak = forward_each(student, batch.labeled, batch.unlabeled_weak, jointly=self.joint_pass)
-        taught = LabeledView.by(weak, self.threshold, batch.unlabeled)
-        strong = taught.strong_view(self.view, self.boxes, step.draw, "strong")
+        pseudo_labeled = LabeledView.by(weak, self.threshold, batch.unlabeled)
+        strong = pseudo_labeled.strong_view(self.view, self.boxes, step.draw, "strong")
         terms = halved(supervised_terms(labeled, batch.labels, self.dice))
         terms["strong"] = (weight_at(self.weight, step) / 2, strong.loss(student(strong.images), self.unlabeled_loss))
-        terms["confident"] = (0.0, taught.confident.float().mean())
+        terms["confident"] = (0.0, pseudo_labeled.confident.float().mean())
         return {"student": terms}
 
     def predictors(self) -> dict[str, nn.Module]:

@@ -80,16 +80,19 @@ class UniMatch(Method):
         )
         if apart:
             labeled = student(batch.labeled)
-        taught = LabeledView.by(weak, self.threshold, batch.unlabeled)
-        views = [taught.strong_view(self.view, self.boxes, step.draw, f"strong_{number}") for number in (1, 2)]
+        pseudo_labeled = LabeledView.by(weak, self.threshold, batch.unlabeled)
+        views = [pseudo_labeled.strong_view(self.view, self.boxes, step.draw, f"strong_{number}") for number in (1, 2)]
         strong_weight = weight_at(self.strong_weight, step) / 2
 
         terms = halved(supervised_terms(labeled, batch.labels, self.dice))
         outputs = forward_each(student, *(view.images for view in views), jointly=True)  # as published: both unlabeled
         for number, (view, logits) in enumerate(zip(views, outputs, strict=True), start=1):
             terms[f"strong_{number}"] = (strong_weight, view.loss(logits, self.unlabeled_loss))
-        terms["features"] = (weight_at(self.feature_weight, step) / 2, taught.loss(dropped, self.unlabeled_loss))
-        terms["confident"] = (0.0, taught.confident.float().mean())
+        terms["features"] = (
+            weight_at(self.feature_weight, step) / 2,
+            pseudo_labeled.loss(dropped, self.unlabeled_loss),
+        )
+        terms["confident"] = (0.0, pseudo_labeled.confident.float().mean())
         return {"student": terms}
 
     def predictors(self) -> dict[str, nn.Module]:
