@@ -89,6 +89,21 @@ def test_the_network_gives_what_the_metadata_say(bundle):
     )
 
 
+@pytest.mark.parametrize("bundle", BUNDLES)
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_the_norm_of_all_networks_is_an_entry(bundle, norm):
+    """Every network that a bundle offers has norms of this kind, and none of the other."""
+    parser = compose(bundle, "sdcl", overrides={"norm": norm}).workflow().parser
+    networks = [str(name) for name in parser.get() if str(name).endswith("_def") and name != "deployed_def"]
+    assert {"network_def", "partner_def"} <= set(networks)
+    kinds = {"batch": torch.nn.modules.batchnorm._BatchNorm, "instance": torch.nn.modules.instancenorm._InstanceNorm}
+    with torch.device("meta"):
+        for name in networks:
+            modules = list(parser.get_parsed_content(name).modules())
+            there = {kind for kind, of_kind in kinds.items() if any(isinstance(module, of_kind) for module in modules)}
+            assert there == {norm}, name
+
+
 def in_full() -> list:
     """All bundles under all methods and recipes; those that say little new are slow."""
     return [pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow) for pair in PAIRS]
