@@ -15,7 +15,6 @@ from mednoisy.composition.stacking import frame
 from mednoisy.data.datalist import Datalist
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
-from mednoisy.evaluation.read_finished_run import read_finished_run
 
 
 def check_composition(composition: Composition, main: bool = True) -> None:
@@ -46,6 +45,7 @@ def check_prediction(run: Path | str, images: Sequence[Path]) -> None:
         UserError: E201, a missing image; E312 or E108 as `of_run`; E402, the run is not finished.
     """
     from mednoisy.data.images import case_name
+    from mednoisy.evaluation.read_finished_run import read_finished_run
 
     for image in images:
         if not image.is_file():
