@@ -50,6 +50,37 @@ class ResizedInPlaned(Resized):
         return item
 
 
+class SpacedInPlaned(ResizedInPlaned):
+    """Bring volumes to one spacing in their first two axes, by the resizing of `ResizedInPlaned`.
+
+    The new size is the whole number of pixels that comes nearest, so the spacing is met within half a pixel of the
+    whole image.
+
+    Args:
+        keys: of MetaTensors (C, X, Y, Z); all of an item lie on one grid.
+        spacing: of the new pixels, in mm.
+        allow_missing_keys: whether an item may lack a key.
+
+    Raises:
+        ValueError: the spacing is not above 0.
+    """
+
+    def __init__(self, keys: str | Sequence[str], spacing: float, allow_missing_keys: bool = False):
+        if not spacing > 0:
+            raise ValueError(f"plane_spacing is {spacing}; it must be above 0 mm")
+        super().__init__(keys, (-1, -1, -1), allow_missing_keys)
+        self.spacing = float(spacing)
+
+    def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
+        """The item with its arrays at the new spacing."""
+        source = next(data[key] for key in self.keys if key in data)
+        steps = source.affine[:3, :2].norm(dim=0).tolist()
+        lengths = [pixels * step for pixels, step in zip(source.shape[1:3], steps, strict=True)]
+        size = [max(1, round(length / self.spacing)) for length in lengths]
+        self.resizer.spatial_size = (*size, -1)
+        return super().__call__(data, lazy)
+
+
 def _largest_share(label: Tensor, size: Sequence[int], nearest: Tensor) -> Tensor:
     """The code that most of each new pixel shows; `nearest` decides between equal ones."""
     codes = label.unique()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_predict_gives_what_the_evaluation_gave(bundle, datasets, tmp_path):
         assert (found != wanted).mean() < 1e-3  # MONAI's evaluator may sum in another order
 
 
-def segmented(bundle: str, images: Path, model: Path, output: Path) -> Path:
+def segmented(bundle: str, images: Path, model: Path, output: Path, **more: Any) -> Path:
     """The folder of label maps that `inference.yaml` makes of a folder of images."""
     from monai.bundle import ConfigWorkflow
 
@@ -95,6 +96,7 @@ def segmented(bundle: str, images: Path, model: Path, output: Path) -> Path:
         output_dir=str(output),
         model_file=str(model),
         **settings,
+        **more,
     )
     workflow.initialize()
     workflow.run()
@@ -113,6 +115,30 @@ def test_acdc_trains_on_slices_of_all_volumes(datasets, tmp_path):
     assert sorted(batch.labeled_ids) == sorted(wanted)
     assert tuple(batch.labels.shape) == (len(wanted), 32, 32)
     assert tuple(batch.unlabeled.shape) == (3, 1, 32, 32)
+
+
+def test_acdc_at_one_spacing_predicts_on_the_grid_of_the_source(datasets, tmp_path):
+    """Trained, scored, predicted anew and by `inference.yaml`; slices are cut around their centre, not stretched."""
+    spacing = {"plane_spacing": 3.0}
+    run = tmp_path / "run"
+    assert main([*train_arguments(datasets["acdc"], run, bundle="acdc"), "--set", "plane_spacing=3.0"]) == 0
+    images = [case["image"] for case in Datalist.load(datasets["acdc"] / "datalist.json").cases("test")]
+    assert main(["predict", str(run), *images, "--output", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    inferred = segmented(
+        "acdc", datasets["acdc"] / "images", run / "models" / "model.pt", tmp_path / "inferred", **spacing
+    )
+    for image in images:
+        source = read_image(image)
+        (name,) = [path.name for path in (run / "predictions").iterdir() if path.name == Path(image).name]
+        prediction = read_image(run / "predictions" / name)
+        assert prediction.array.shape == source.shape
+        np.testing.assert_allclose(prediction.affine, source.affine, atol=1e-5)
+        (again,) = (tmp_path / "out").rglob(name)
+        np.testing.assert_array_equal(read_image(again).array, prediction.array)
+        assert (read_image(inferred / name).array != prediction.array).mean() < 1e-3
+        width = [side * step / 3.0 for side, step in zip(source.shape[:2], source.spacing[:2], strict=True)]
+        assert max(width) > 32  # so that something is cut, and nothing predicted there
+        assert prediction.array[0, 0].max() == 0
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd
+from monai.transforms import Compose, Invertd, ResizeWithPadOrCropd
 from PIL import Image as Picture
 
-from mednoisy.data.resizing import ResizedInPlaned
+from mednoisy.data.resizing import ResizedInPlaned, SpacedInPlaned
 
 SHAPES = {"picture": (40, 56), "volume": (40, 56, 3)}
 SIZES = {"picture": [16, 21], "volume": [16, 21, -1]}
@@ -78,3 +78,48 @@ def test_a_label_mirrored_is_resized_to_the_mirrored_label(kind, factor):
 def test_the_third_axis_cannot_be_resized():
     with pytest.raises(ValueError, match=r"spatial_size is \[8, 8, 8\]; it must be two numbers"):
         ResizedInPlaned("image", [8, 8, 8])
+
+
+@pytest.mark.parametrize(("spacing", "size"), [(2.0, (40, 84)), (4.0, (20, 42)), (1.5, (53, 112)), (500.0, (1, 1))])
+def test_pixels_come_at_the_spacing_that_is_asked_for(spacing, size):
+    """40 pixels of 2 mm and 56 of 3 mm, whatever way the volume lies; slices stay as they are."""
+    turned = np.diag([2.0, 3.0, 5.0, 1.0])
+    turned[:2, :2] = np.array([[0.6, -0.8], [0.8, 0.6]]) @ turned[:2, :2]
+    for affine in (np.diag([2.0, 3.0, 5.0, 1.0]), turned):
+        spaced = SpacedInPlaned("image", spacing)({"image": MetaTensor(image(1, 40, 56, 3), affine=affine)})["image"]
+        assert spaced.shape == (1, *size, 3)
+        steps = np.linalg.norm(np.asarray(spaced.affine)[:3, :3], axis=0)
+        np.testing.assert_allclose(steps, [80 / size[0], 168 / size[1], 5.0], rtol=1e-6)
+
+
+def test_volumes_of_other_sizes_do_not_follow_one_another():
+    """One transform serves all cases."""
+    spaced = SpacedInPlaned(["image", "label"], 2.0, allow_missing_keys=True)
+    for pixels in (40, 20, 40):
+        volume = MetaTensor(image(1, pixels, 30, 2), affine=np.eye(4))
+        item = spaced({"image": volume, "label": MetaTensor((volume.as_tensor() > 0.5).float(), affine=np.eye(4))})
+        assert item["image"].shape == item["label"].shape == (1, pixels // 2, 15, 2)
+
+
+@pytest.mark.parametrize("patch", [[32, 32, -1], [64, 24, -1]])
+def test_what_is_cut_or_filled_comes_back_on_the_sources_grid(patch):
+    """Scores of a label's own prediction: inside the patch the ramp comes back, beyond it there is nothing."""
+    ramp = torch.arange(40.0).reshape(1, -1, 1, 1).expand(1, 40, 56, 3).clone() + 1
+    affine = np.diag([2.0, 1.5, 5.0, 1.0])
+    chain = Compose([SpacedInPlaned("image", 2.0), ResizeWithPadOrCropd("image", patch, mode="edge")])
+    item = chain({"image": MetaTensor(ramp, affine=affine)})
+    assert item["image"].shape == (1, *patch[:2], 3)
+    item["pred"] = item["image"].clone()
+    back = Invertd("pred", chain, orig_keys="image", nearest_interp=False)(item)["pred"]
+    assert back.shape == ramp.shape
+    np.testing.assert_allclose(back.affine, affine, atol=1e-6)
+    inner = (slice(None), slice(8, 32), slice(16, 40))
+    torch.testing.assert_close(back.as_tensor()[inner], ramp[inner], atol=0.05, rtol=0)
+    if patch[0] == 32:
+        assert back.as_tensor()[:, :3].abs().max() == 0
+
+
+@pytest.mark.parametrize("spacing", [0.0, -1.0, float("nan")])
+def test_a_spacing_that_is_none_is_refused(spacing):
+    with pytest.raises(ValueError, match=r"plane_spacing is .*; it must be above 0 mm"):
+        SpacedInPlaned("image", spacing)
