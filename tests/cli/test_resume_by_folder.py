@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mednoisy.cli import main
-from mednoisy.composition.monai_workflow import bundles_folder
+from mednoisy.composition import bundles_folder
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.sdcl import SDCL
 from tests.engines.small import assert_same, kept
