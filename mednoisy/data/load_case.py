@@ -38,10 +38,11 @@ class LoadCased(MapTransform):
         axes: how many spatial axes an image must have, 2 or 3; None for any.
         channels: how many an image must have; None for as many as its file has. For 3, 16 bits come on the scale of
             8, as fractions, and one grey becomes three equal channels; for 1, three equal channels become one.
+        located: whether an image's file must state how large its voxels are.
 
     Raises:
         UserError: E201 to E209, see `images.py`; E225 other channels or numbers, and E227 other axes, than wanted;
-            E223 and E224, see `label_maps.py`.
+            E228 no size of voxels, where one is wanted; E223 and E224, see `label_maps.py`.
     """
 
     def __init__(
@@ -50,10 +51,11 @@ class LoadCased(MapTransform):
         codes: Collection[int] | None = None,
         axes: int | None = None,
         channels: int | None = None,
+        located: bool = False,
     ):
         super().__init__(keys, allow_missing_keys=True)
         self.codes = None if codes is None else frozenset(int(code) for code in codes)
-        self.axes, self.channels = axes, channels
+        self.axes, self.channels, self.located = axes, channels, located
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with its paths replaced by what the files hold."""
@@ -80,6 +82,9 @@ class LoadCased(MapTransform):
             wanted = "Give pictures" if self.axes == 2 else "Give volumes"
             cause = f"{path} has {axes} axes ({'x'.join(map(str, image.shape))}), wanted {self.axes}"
             raise UserError("E227", cause, f"{wanted}, or take a bundle for images of {axes} axes", case=case)
+        if self.located and not image.located:
+            cause = f"{path} does not state how large its voxels are, which one spacing for all volumes needs"
+            raise UserError("E228", cause, "Store it with its spacing, or drop plane_spacing", case=case)
         channels = array.shape[-1] if array.ndim > axes else 1
         if self.channels == 3 and channels in (1, 3):
             array = _on_8_bits(array, path, case)
@@ -95,8 +100,9 @@ class LoadCased(MapTransform):
 def checking_reader(preprocessing: Compose, codes: Collection[int]) -> LoadCased:
     """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes."""
     readers = [step for step in preprocessing.transforms if isinstance(step, LoadCased)]
-    axes, channels = (readers[0].axes, readers[0].channels) if readers else (None, None)
-    return LoadCased(codes=codes, axes=axes, channels=channels)
+    if not readers:
+        return LoadCased(codes=codes)
+    return LoadCased(codes=codes, axes=readers[0].axes, channels=readers[0].channels, located=readers[0].located)
 
 
 def _on_8_bits(array: np.ndarray, path: str, case: str) -> np.ndarray:

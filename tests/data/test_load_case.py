@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -140,6 +141,19 @@ def test_axes_are_as_many_as_wanted(case, tmp_path):
         LoadCased("image", axes=3)({"image": tmp_path / "a.png"})
     with pytest.raises(UserError, match=r"E227 case 'p7': .*image.nii.gz has 3 axes \(6x8x10\), wanted 2. Give pict"):
         LoadCased("image", axes=2, channels=3)(case)
+
+
+@pytest.mark.parametrize("reader", [LoadCased(codes=(0, 1), located=True), None], ids=["itself", "before training"])
+def test_volumes_that_state_no_size_of_voxels_are_refused_where_it_is_wanted(case, tmp_path, reader):
+    """At an assumed 1 mm they would be brought to a wrong size without a word."""
+    reader = reader or checking_reader(Compose([LoadCased(located=True)]), (0, 1))
+    assert reader(case)["image"].shape == (1, 6, 8, 10)
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["image"] = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    plain = {"id": "p8", "image": str(tmp_path / "plain.h5")}
+    assert LoadCased()(plain)["image"].shape == (1, 4, 4, 4)
+    with pytest.raises(UserError, match=r"E228 case 'p8': .*plain\.h5 does not state how large its voxels are"):
+        reader(plain)
 
 
 def test_a_picture_resized_comes_back_at_its_own_size(tmp_path):
