@@ -82,8 +82,8 @@ class Study:
         """Train what is missing, one run after the other; the names of runs that failed.
 
         Raises:
-            UserError: before the first run: E101 an unknown bundle, method or recipe, E102 a setting that is the
-                study's own, E103 one that a row has no use for, E351 the folder holds a study with other settings,
+            UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
+                use for, E356 one that is the study's own, E351 the folder holds a study with other settings,
                 E352 two rows of one name; E350 stopped by a signal, after the run has saved.
         """
         self._check()
@@ -104,7 +104,7 @@ class Study:
             settings = {**self.settings, **row.settings}
             if taken := sorted(settings.keys() & OF_THE_STUDY):
                 cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
-                raise UserError("E102", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
+                raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
             compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides=settings).check_overrides()
             row.check_name()
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
