@@ -48,6 +48,7 @@ class SemiSupervisedTrainer(Trainer):
         trim: steps by which the last epoch is shorter.
         precision: `fp32` or `bf16` (autocast; falls back to fp32 where a CPU would give NaN gradients).
         channels_last: memory format of networks and images; pays on CPUs with bf16, see docs.
+        compiled: whether steps run through `torch.compile`, see docs; its first steps take a minute or more.
         save_interval: steps between two writings of `last.pt` (validations and ends of stages write it too).
         log_interval: steps between two rows of `progress.csv`.
         seed: dropout and the methods' draws come from (seed, stage, step, rank).
@@ -74,6 +75,7 @@ class SemiSupervisedTrainer(Trainer):
         trim: int = 0,
         precision: str = "fp32",
         channels_last: bool = False,
+        compiled: bool = False,
         save_interval: int = 500,
         log_interval: int = 10,
         seed: int = 0,
@@ -96,6 +98,7 @@ class SemiSupervisedTrainer(Trainer):
             progress=Progress(run_folder.path if main else None, log_interval),
             precision=precision,
             channels_last=channels_last,
+            compiled=compiled,
         )
         self._signals = StopSignals()
         self._stop_agreed = 0  # a signal that all ranks know of
@@ -169,7 +172,7 @@ class SemiSupervisedTrainer(Trainer):
         batch = batchdata.to(training.device, training.image_format)
         optimisers.set_rates(stage.schedule(step, steps))
         optimisers.remember_buffers()
-        with training.autocast():
+        with training.in_step():
             losses = training.wrapped(batch, now)
         totals = {name: terms.total() for name, terms in losses.items()}
         optimisers.backward(totals)
@@ -188,7 +191,7 @@ class SemiSupervisedTrainer(Trainer):
         """Whether all losses and gradients are finite, on all ranks; there too, whether a signal came."""
         training = self.training
         bad_here = training.optimisers.any_not_finite(totals)
-        flags = torch.stack([bad_here, bad_here.new_tensor(float(self._signals.received))])
+        flags = torch.stack([bad_here, torch.full_like(bad_here, self._signals.received)])
         if training.ranks > 1:
             dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         bad, stop = flags.tolist()  # the one host read of a step

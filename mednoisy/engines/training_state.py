@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from mednoisy.engines.stages import PlannedStage, Stage, plan_of
 from mednoisy.engines.student_optimisers import StudentOptimisers, memory_format, to_format
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method
+from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 LOGGER = logging.getLogger("mednoisy")
 Moments = dict[str, dict]  # student -> state of its optimiser
@@ -40,6 +41,7 @@ class TrainingState:
         progress: its pending terms are part of the state, its rows are brought back to the step of a checkpoint.
         precision: `fp32` or `bf16` (autocast; falls back to fp32 where a CPU would give NaN gradients).
         channels_last: memory format of networks and images.
+        compiled: whether a step's networks run through `torch.compile`; validation never does.
 
     Attributes:
         step: steps done.
@@ -66,11 +68,12 @@ class TrainingState:
         progress: Progress,
         precision: str = "fp32",
         channels_last: bool = False,
+        compiled: bool = False,
     ):
         self.stages, self.total_steps = list(stages), total_steps
         self.patch_size, self.device = tuple(patch_size), torch.device(device)
         self.run_folder, self.progress = run_folder, progress
-        self.precision, self.channels_last = precision, channels_last
+        self.precision, self.channels_last, self.compiled = precision, channels_last, compiled
         self.rank, self.ranks = rank_and_ranks()
         self.step, self.bad_steps = 0, 0
         self.best: dict[str, float] = {}
@@ -96,8 +99,14 @@ class TrainingState:
         """The memory format of batches of images."""
         return memory_format(2 + len(self.patch_size), self.channels_last)
 
+    @contextmanager
+    def in_step(self) -> Iterator[None]:
+        """The context in which a step's networks run: `autocast`, and compiled where that is asked for."""
+        with torch.compiler.set_stance("default") if self.compiled else nullcontext(), self.autocast():
+            yield
+
     def autocast(self) -> Any:
-        """The context in which networks run."""
+        """The precision in which networks run, in a step and in validation."""
         if not self._low_precision:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -125,6 +134,10 @@ class TrainingState:
         if self._low_precision and not bf16_is_safe(self.device.type, coarsest):
             LOGGER.warning("bf16 is unsafe on a CPU for feature maps of %s voxels: training in fp32", coarsest)
             self._low_precision = False
+        if self.compiled:
+            for network in networks_of(self.method):
+                network.compile(dynamic=False)  # in place: names of parameters, so checkpoints, stay as they are
+            torch.compiler.set_stance("force_eager")  # but in a step: each new shape or mode would be compiled anew
         self.wrapped = self.method
         if self.ranks > 1:
             on = None if self.device.type == "cpu" else [self.device]
@@ -213,6 +226,12 @@ class TrainingState:
             for path in self.run_folder.checkpoints.glob("best_*.pt"):
                 if checkpoint.load(path)["step"] > self.step:
                     path.unlink()
+
+
+def networks_of(method: Method) -> list[nn.Module]:
+    """What a step of the method runs: its students, and the networks of momentum teachers."""
+    teachers = [module.network for module in method.modules() if isinstance(module, MomentumTeacher)]
+    return [*method.students.values(), *teachers]
 
 
 def training_of(engine: Engine) -> TrainingState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Literal
 
 import cc3d
@@ -14,6 +15,8 @@ from mednoisy.losses.segmentation import full_precision, most_probable
 
 Neighbours = Literal[4, 6, 8, 18, 26]
 Connectivity = Neighbours | Literal["full"]
+_TRITON = find_spec("triton") is not None  # comes with torch for CUDA on Linux
+_MOST_VOXELS = 2**31  # of a batch that is numbered in 32 bits
 _KNOWN: dict[int, tuple[Neighbours, ...]] = {2: (4, 8), 3: (6, 18, 26)}  # by number of spatial axes, the last is full
 
 
@@ -41,7 +44,7 @@ def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> T
     """For each sample and class but 0, the largest connected component; the rest becomes background.
 
     Of components of equal size the one met first in C order stays. A missing class stays missing.
-    It works on the CPU; labels on another device travel there and back.
+    On a GPU with Triton the host is not waited for; labels on any other device travel to the CPU and back.
 
     Args:
         labels: (B, *S), whole numbers 0..255, two or three spatial axes.
@@ -58,6 +61,10 @@ def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> T
     if neighbours not in _KNOWN[axes]:
         known = ", ".join(map(str, _KNOWN[axes]))
         raise ValueError(f"connectivity is {connectivity!r}; in {axes}D it is one of {known} or 'full'")
+    if labels.is_cuda and _TRITON and labels.numel() < _MOST_VOXELS:
+        from mednoisy.pseudo.components_on_gpu import largest_on_gpu
+
+        return largest_on_gpu(labels.detach().to(torch.uint8), neighbours).to(labels.dtype)
     codes = labels.detach().to("cpu", torch.uint8).contiguous().numpy()
     kept = np.stack([_largest(sample, neighbours) for sample in codes]) if len(codes) else codes
     return torch.from_numpy(kept).to(labels.device, non_blocking=True).to(labels.dtype)
