@@ -1,8 +1,10 @@
-"""Seconds of one training step by precision and memory format, interleaved: medians and ratios to fp32.
+"""Seconds and memory of a whole training step, ours against a plain loop: interleaved medians, ratios, a split.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py --rounds 7
 
-V-Net and U-Net as published and at half width, forward, loss, backward and Adam on random images.
+SDCL on volumes and on slices and BCP on slices, on random images: the teacher labels, pseudo-labels are cleaned up,
+images are mixed, students learn. `plain` is benchmarks/plain_steps.py in fp32; its losses and ours must agree in the
+first step. The split is that of our last setting, in shares of its step. The same on a GPU: --device cuda --size full.
 """
 
 from __future__ import annotations
@@ -10,66 +12,334 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import torch
+from plain_steps import PlainCopyPaste
 from torch import Tensor, nn
 
-from mednoisy.losses.segmentation import cross_entropy, dice_loss
-from mednoisy.networks.unet import UNet
-from mednoisy.networks.vnet import VNet
+import mednoisy.methods.bcp
+import mednoisy.methods.sdcl
+from mednoisy.data.batch import Batch
+from mednoisy.data.counter_based_random import Draw
+from mednoisy.engines.progress_log import Progress
+from mednoisy.engines.run_folder import RunFolder
+from mednoisy.engines.stages import Stage
+from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.methods.bcp import BCP
+from mednoisy.methods.method import Method
+from mednoisy.methods.sdcl import SDCL
+from mednoisy.networks.unet import ResUNet, UNet
+from mednoisy.networks.vnet import ResVNet, VNet
 
-SETTINGS = (("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True))
+PLAIN = "plain fp32"
+PARTS = ("teacher", "clean-up", "students and losses", "backward", "optimiser", "teacher follows")
 
 
-def step_of(network: nn.Module, images: Tensor, labels: Tensor, precision: str, channels_last: bool) -> Callable:
-    """A training step as a function without arguments."""
-    form = torch.contiguous_format
-    if channels_last:
-        form = torch.channels_last_3d if images.ndim == 5 else torch.channels_last
-    network, images = network.to(memory_format=form), images.to(memory_format=form)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+@dataclass(frozen=True)
+class Setting:
+    """How our step runs."""
+
+    precision: str = "fp32"
+    channels_last: bool = False
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        more = [", channels last" if self.channels_last else "", ", compiled" if self.compiled else ""]
+        return f"ours {self.precision}{''.join(more)}"
+
+
+ON_CPU = (Setting(), Setting(channels_last=True), Setting("bf16"), Setting("bf16", True))
+ON_GPU = (*ON_CPU, Setting("bf16", False, True), Setting("bf16", True, True))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A method on networks and batches of a size: 2n labeled and 2n unlabeled crops."""
+
+    method: str
+    patch: tuple[int, ...]
+    crops: int
+    width: int
+
+    @property
+    def title(self) -> str:
+        kind = "volumes" if len(self.patch) == 3 else "slices"
+        sizes = f"{self.crops} + {self.crops} crops of {'x'.join(map(str, self.patch))}, width {self.width}"
+        return f"{self.method} on {kind}, {sizes}"
+
+    def networks(self) -> list[nn.Module]:
+        """Without dropout, so that two carryings-out of a step can be compared."""
+        torch.manual_seed(0)
+        if len(self.patch) == 3:
+            made: list[nn.Module] = [VNet(width=self.width), ResVNet(width=self.width)]
+        else:
+            widths = [self.width * 2**level for level in range(5)]
+            made = [UNet(num_classes=4, widths=widths), ResUNet(num_classes=4, widths=widths)]
+        for network in made:
+            for layer in network.modules():
+                if isinstance(layer, nn.modules.dropout._DropoutNd):
+                    layer.p = 0.0
+        return made if self.method == "SDCL" else made[:1]
+
+    @property
+    def dice(self) -> Any:
+        return "per_sample" if len(self.patch) == 3 else "batch_squared"
+
+    def learns(self, networks: Sequence[nn.Module]) -> Method:
+        if self.method == "SDCL":
+            return SDCL(networks[0], networks[1], dice=self.dice)
+        return BCP(networks[0], dice=self.dice)
+
+    def batch(self) -> Batch:
+        """Noise with a ball in each crop, so that a teacher has something to find."""
+        torch.manual_seed(1)
+        axes = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in self.patch), indexing="ij")
+        ball = torch.stack(axes).square().sum(0) < 0.3
+        images = torch.randn(2 * self.crops, 1, *self.patch) * 0.5 + 2 * ball
+        labels = ball.long().expand(self.crops, *self.patch).clone()
+        unlabeled = images[self.crops :].clone()
+        return Batch(images[: self.crops].clone(), labels, unlabeled, unlabeled)
+
+
+SIZES = {
+    "tiny": (Task("SDCL", (32, 32, 16), 2, 2), Task("SDCL", (32, 32), 4, 2), Task("BCP", (32, 32), 4, 2)),
+    "half": (Task("SDCL", (64, 64, 48), 2, 8), Task("SDCL", (96, 96), 12, 16), Task("BCP", (96, 96), 12, 16)),
+    "full": (Task("SDCL", (112, 112, 80), 4, 16), Task("SDCL", (256, 256), 12, 16), Task("BCP", (256, 256), 12, 16)),
+}
+
+
+class Clock:
+    """Time of the parts of a step, on the device's own clock where there is one."""
+
+    def __init__(self, device: torch.device):
+        self.on_gpu = device.type == "cuda"
+        self.marks: dict[str, list[Any]] = {}
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        start = self._now()
+        yield
+        self.marks.setdefault(part, []).append((start, self._now()))
+
+    def seconds(self) -> dict[str, float]:
+        """Sums by part since the last call; waits for the device."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        sums = {
+            part: sum(start.elapsed_time(end) / 1000 if self.on_gpu else end - start for start, end in pairs)
+            for part, pairs in self.marks.items()
+        }
+        self.marks = {}
+        return sums
+
+    def _now(self) -> Any:
+        if not self.on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+
+class OneBatch:
+    """Stands for a loader: the trainer is stepped by hand."""
+
+    def __init__(self, patch_size: Sequence[int]):
+        self.stream = self
+        self.patch_size = tuple(patch_size)
+
+
+def our_step(task: Task, setting: Setting, device: torch.device, folder: Path) -> tuple[Callable[[], Any], Any]:
+    """A step of the trainer itself, from the batch in host memory on; and the trainer."""
+    networks = task.networks()
+    stage = Stage("step", lambda: task.learns(networks), 1, partial(torch.optim.Adam, lr=1e-3), task.crops, task.crops)
+    trainer = SemiSupervisedTrainer(
+        device=device,
+        max_epochs=1,
+        epoch_length=10**6,
+        train_data_loader=OneBatch(task.patch),  # type: ignore[arg-type]
+        stages=[stage],
+        run_folder=RunFolder(folder),
+        precision=setting.precision,
+        channels_last=setting.channels_last,
+        compiled=setting.compiled,
+    )
+    trainer.training.progress = Progress(None, interval=10)
+    trainer.training.enter(trainer.training.plan[0])
+    batch = task.batch()
+    batch = batch.pin_memory() if device.type == "cuda" else batch
 
     def step() -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            logits = network(images)
-        loss = dice_loss(logits, labels, "per_sample") + cross_entropy(logits, labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        trainer.state.iteration += 1
+        trainer._iteration(trainer, batch)
+
+    return step, trainer
+
+
+def plain_step(task: Task, device: torch.device) -> Callable[[], dict[str, float]]:
+    """A step of the plain loop, from the batch in host memory on."""
+    networks = [network.to(device) for network in task.networks()]
+    plain = PlainCopyPaste(
+        dict(zip("ab", networks, strict=False)), "cross" if task.method == "SDCL" else "same", task.dice
+    )
+    batch, box, done = task.batch(), task.learns(networks).box, [0]  # type: ignore[operator]
+
+    def step() -> dict[str, float]:
+        draw = Draw(0, "step/method/0", done[0])
+        done[0] += 1
+        return plain.step(batch.to(device), box(task.patch, draw.generator("box")))  # type: ignore[operator]
 
     return step
 
 
-def measure(name: str, make: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, rounds: int) -> None:
-    """Print a line per setting for one network."""
-    images = torch.randn(shape)
-    labels = torch.randint(0, classes, (shape[0], *shape[2:]))
-    steps = {setting: step_of(make(), images, labels, *setting) for setting in SETTINGS}
-    seconds: dict[tuple[str, bool], list[float]] = {setting: [] for setting in SETTINGS}
-    for number in range(rounds + 1):
-        for setting, step in steps.items():
-            start = time.perf_counter()
+@dataclass
+class Row:
+    """What was seen of one way to carry a step out."""
+
+    name: str
+    step: Callable[[], Any]
+    standing: int = 0  # bytes between steps
+    peak: int = 0  # bytes within them
+    seconds: list[float] = field(default_factory=list)
+
+
+def measure(task: Task, settings: Sequence[Setting], device: torch.device, rounds: int, steps: int) -> dict[str, Any]:
+    """Medians of interleaved rounds of `steps` steps each; losses of the first step; the split of the last setting."""
+    rows, first, trainers = [], {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        makers: list[tuple[str, Callable[[], Any]]] = [(PLAIN, lambda: (plain_step(task, device), None))]
+        makers += [(str(one), partial(our_step, task, one, device, Path(folder) / str(one))) for one in settings]
+        failed = {}
+        for name, make in makers:
+            before = _allocated(device)
+            try:
+                step, trainer = make()
+                seen = step()
+                first[name] = seen if trainer is None else _losses(trainer)
+                step()
+            except RuntimeError as fault:  # a compiler that is not there, memory that does not suffice
+                failed[name] = f"{type(fault).__name__}: {str(fault).splitlines()[0]}"
+                continue
+            trainers[name] = trainer
+            rows.append(Row(name, step, _allocated(device) - before))
+        for _ in range(rounds):
+            for row in rows:
+                _time(row, device, steps)
+        shares = _split(trainers[rows[-1].name], rows[-1].step, device, steps)
+    plain = statistics.median(rows[0].seconds)
+    return {
+        "task": task.title,
+        "rows": [
+            {
+                "name": row.name,
+                "ms": 1000 * statistics.median(row.seconds),
+                "times_faster": plain / statistics.median(row.seconds),
+                "lowest_ms": 1000 * min(row.seconds),
+                "highest_ms": 1000 * max(row.seconds),
+                "peak_mib": row.peak / 2**20,
+                "loss": first[row.name],
+            }
+            for row in rows
+        ],
+        "failed": failed,
+        "split": {"of": rows[-1].name, **shares},
+    }
+
+
+def _losses(trainer: SemiSupervisedTrainer) -> dict[str, float]:
+    """The totals of the students, in the last step that is not logged yet."""
+    weights = {"dice": 0.5, "ce": 0.5, "gap": 0.5, "doubt": 0.05, "disagreement": 0.0}
+    totals: dict[str, float] = {}
+    for name, value in trainer.training.progress.pending[-1].items():
+        student, term = name.split("/")
+        totals[student] = totals.get(student, 0.0) + weights[term.split("_")[0]] * float(value)
+    return dict(zip("ab", totals.values(), strict=False))
+
+
+def _allocated(device: torch.device) -> int:
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
+def _time(row: Row, device: torch.device, steps: int) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    others = _allocated(device) - row.standing
+    start = time.perf_counter()
+    for _ in range(steps):
+        row.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        row.peak = max(row.peak, torch.cuda.max_memory_allocated() - others)
+    row.seconds.append((time.perf_counter() - start) / steps)
+
+
+def _split(trainer: SemiSupervisedTrainer, step: Callable[[], Any], device: torch.device, steps: int) -> dict[str, Any]:
+    """Milliseconds of a step by part, as the device sees them; what is left is copying, mixing and the host."""
+    clock, training = Clock(device), trainer.training
+
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with clock.of(part):
+                return function(*args, **kwargs)
+
+        return call
+
+    module = mednoisy.methods.sdcl if isinstance(training.method, SDCL) else mednoisy.methods.bcp
+    with (
+        patch.object(module, "label_halves", timed("teacher", module.label_halves)),
+        patch.object(module, "pseudo_labels", timed("clean-up", module.pseudo_labels)),
+        patch.object(training, "wrapped", timed("students and losses", training.wrapped)),
+        patch.object(training.optimisers, "backward", timed("backward", training.optimisers.backward)),
+        patch.object(training.optimisers, "apply", timed("optimiser", training.optimisers.apply)),
+        patch.object(training.method, "after_update", timed("teacher follows", training.method.after_update)),
+        clock.of("whole"),
+    ):
+        for _ in range(steps):
             step()
-            if number:  # the first is a warm-up
-                seconds[setting].append(time.perf_counter() - start)
-    first = statistics.median(seconds[SETTINGS[0]])
-    for (precision, channels_last), times in seconds.items():
-        median = statistics.median(times)
-        layout = "channels last" if channels_last else "contiguous"
-        print(f"| {name} | {precision} | {layout} | {median:.3f} | {first / median:.2f} |", flush=True)
+    sums = {part: 1000 * seconds / steps for part, seconds in clock.seconds().items()}
+    sums["students and losses"] -= sums["teacher"] + sums["clean-up"]
+    sums["rest"] = sums["whole"] - sum(sums[part] for part in PARTS)
+    return sums
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """A task's table and split."""
+    lines = [f"**{result['task']}**", "", "| step | ms | times faster | range, ms | peak, MiB | loss of the first step |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | --- |"]
+    for row in result["rows"]:
+        loss = ", ".join(f"{value:.5f}" for value in (row["loss"] or {}).values())
+        spread = f"{row['lowest_ms']:.1f} to {row['highest_ms']:.1f}"
+        peak = f"{row['peak_mib']:.0f}" if row["peak_mib"] else ""
+        lines.append(f"| {row['name']} | {row['ms']:.1f} | {row['times_faster']:.2f} | {spread} | {peak} | {loss} |")
+    lines += [f"| {name} | failed: {cause} | | | | |" for name, cause in result["failed"].items()]
+    split = dict(result["split"])
+    name = split.pop("of")
+    parts = ", ".join(f"{part} {ms:.1f}" for part, ms in split.items())
+    return "\n".join([*lines, "", f"Of {name}, in ms: {parts}.", ""])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--steps", type=int, default=1, help="steps of a round")
+    parser.add_argument("--size", choices=SIZES, default="half")
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    device = torch.device(given.device)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}\n")
-    print("| network | precision | memory | s a step | times faster |\n| --- | --- | --- | ---: | ---: |")
-    measure("V-Net, half width, 2 x 64x64x48", lambda: VNet(width=8), (2, 1, 64, 64, 48), 2, rounds)
-    measure("V-Net, 2 x 64x64x48", VNet, (2, 1, 64, 64, 48), 2, rounds)
-    measure("U-Net, 12 x 96x96", UNet, (12, 1, 96, 96), 4, rounds)
+    for task in SIZES[given.size]:
+        settings = ON_GPU if device.type == "cuda" else ON_CPU
+        print(markdown(measure(task, settings, device, given.rounds, given.steps)), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,16 @@ TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cpu", help="where networks and methods are compared with reference figures")
+
+
+@pytest.fixture(scope="session")
+def device(request) -> str:
+    """The device that reference figures are held against: the CPU, or what `--device` names."""
+    return request.config.getoption("--device")
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Path]:
     """The path of a reference figure, from tests/golden or, for those with patients' images, from ../shared."""

@@ -75,21 +75,21 @@ def run_of(method: Method, optimiser: str = "adam") -> Run:
     return Run(method.train(), {name: make(student.parameters()) for name, student in method.students.items()})
 
 
-def filled(network: nn.Module, keys) -> nn.Module:
+def filled(network: nn.Module, keys, device: str) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
     fill_by_rule(network, keys)
-    return network.double()
+    return network.double().to(device)
 
 
-def batch_of(figures) -> Batch:
+def batch_of(figures, device: str) -> Batch:
     def images(of: str) -> Tensor:
         return torch.from_numpy(np.concatenate([figures[f"image_{of}_a"], figures[f"image_{of}_b"]])).double() / 32
 
     labels = torch.from_numpy(np.concatenate([figures["label_labeled_a"], figures["label_labeled_b"]])).long()
     unlabeled = images("unlabeled")
-    return Batch(images("labeled"), labels, unlabeled, unlabeled)
+    return Batch(images("labeled"), labels, unlabeled, unlabeled).to(torch.device(device))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def check_teacher(figures, recorded, steps: int) -> None:
     for part, name in enumerate("ab"):
         sums = [logits.chunk(2)[part].abs().sum().item() for logits, _ in recorded]
         np.testing.assert_allclose(sums, figures[f"f64_self_teacher_logits_{name}_abs_sum"][:steps], **LOSSES)
-    labels = torch.stack([torch.stack(labels.chunk(2)) for _, labels in recorded]).numpy()
+    labels = torch.stack([torch.stack(labels.chunk(2)) for _, labels in recorded]).cpu().numpy()
     if "f64_self_pseudo_labels" in figures:
         expected = figures["f64_self_pseudo_labels"][:steps]
     else:
@@ -148,13 +148,13 @@ def check_sdcl(figures, run: Run, steps: int) -> None:
         pytest.param("sdcl_pancreas", 5, marks=pytest.mark.slow),
     ],
 )
-def test_sdcl_in_3d(golden, recorded, name, steps):
+def test_sdcl_in_3d(golden, device, recorded, name, steps):
     """Students, teacher and pseudo-labels follow the reference on left atrium and pancreas."""
     figures = arrays_of(golden(f"trajectory_{name}.npz"))
     constants = {"sdcl_la": {}, "sdcl_pancreas": {"gap_weight": 0.3, "doubt_weight": 0.1, "connectivity": 18}}[name]
     method = SDCL(
-        filled(VNet(), figures["self_net1_keys"]),
-        filled(ResVNet(), figures["self_net2_keys"]),
+        filled(VNet(), figures["self_net1_keys"], device),
+        filled(ResVNet(), figures["self_net2_keys"], device),
         teacher_mode="train",
         teacher_buffers=False,
         box=GivenBoxes(figures["boxes"]),
@@ -162,7 +162,7 @@ def test_sdcl_in_3d(golden, recorded, name, steps):
     )
     run = run_of(method)
     for _ in range(steps):
-        run.step(batch_of(figures))
+        run.step(batch_of(figures, device))
     check_sdcl(figures, run, steps)
     check_teacher(figures, recorded, steps)
     shares = figures["f64_self_discrepancy_voxels_l_u"][:steps].sum(1) / (4 * 32**3)
@@ -172,19 +172,19 @@ def test_sdcl_in_3d(golden, recorded, name, steps):
         check_checksums(figures, "self", net1=method.students["a"], net2=method.students["b"], teacher=teacher)
 
 
-def test_sdcl_in_2d(golden, recorded):
+def test_sdcl_in_2d(golden, device, recorded):
     """Five steps with four classes, batch norm and averaged buffers."""
     figures = arrays_of(golden("trajectory_sdcl_acdc.npz"))
     method = SDCL(
-        filled(UNet(), figures["self_net1_keys"]),
-        filled(ResUNet(), figures["self_net2_keys"]),
+        filled(UNet(), figures["self_net1_keys"], device),
+        filled(ResUNet(), figures["self_net2_keys"], device),
         dice="batch_squared",
         teacher_mode="train",
         box=GivenBoxes(figures["boxes"]),
     )
     run = run_of(method)
     for _ in range(5):
-        run.step(batch_of(figures))
+        run.step(batch_of(figures, device))
     check_sdcl(figures, run, 5)
     check_teacher(figures, recorded, 5)
     teacher = method.teachers["a"].network
@@ -192,14 +192,14 @@ def test_sdcl_in_2d(golden, recorded):
 
 
 @pytest.mark.parametrize("steps", [2, pytest.param(5, marks=pytest.mark.slow)])
-def test_bcp_in_3d(golden, recorded, steps):
+def test_bcp_in_3d(golden, device, recorded, steps):
     """Batch norm, whose buffers the teacher keeps for itself."""
     figures = arrays_of(golden("trajectory_bcp_la.npz"))
-    network = filled(VNet(norm="batch"), figures["self_net_keys"])
+    network = filled(VNet(norm="batch"), figures["self_net_keys"], device)
     method = BCP(network, teacher_mode="train", teacher_buffers=False, box=GivenBoxes(figures["boxes"]))
     run = run_of(method, "sgd")
     for _ in range(steps):
-        run.step(batch_of(figures))
+        run.step(batch_of(figures, device))
     for short, kind in (("l", "labeled_outside"), ("u", "unlabeled_outside")):
         mix = (run.values("student", f"dice_{kind}") + run.values("student", f"ce_{kind}")) / 2
         np.testing.assert_allclose(mix, figures[f"f64_self_mix_{short}"][:steps], **LOSSES)
@@ -209,25 +209,25 @@ def test_bcp_in_3d(golden, recorded, steps):
         check_checksums(figures, "self", net=network, teacher=method.teacher.network)
 
 
-def pretrained(figures, networks: dict[str, nn.Module], optimiser: str = "adam", **options) -> Run:
+def pretrained(figures, device: str, networks: dict[str, nn.Module], optimiser: str = "adam", **options) -> Run:
     method = SupervisedCopyPaste(networks, both_directions=False, box=GivenBoxes(figures["boxes"]), **options)
     run = run_of(method, optimiser)
-    run.step(batch_of(figures))
+    run.step(batch_of(figures, device))
     return run
 
 
-def two_students(figures, first: nn.Module, second: nn.Module) -> dict[str, nn.Module]:
+def two_students(figures, device: str, first: nn.Module, second: nn.Module) -> dict[str, nn.Module]:
     return {
-        "net1": filled(first, figures["pretrain_net1_keys"]),
-        "net2": filled(second, figures["pretrain_net2_keys"]),
+        "net1": filled(first, figures["pretrain_net1_keys"], device),
+        "net2": filled(second, figures["pretrain_net2_keys"], device),
     }
 
 
-def test_pretraining_of_sdcl_in_3d(golden):
+def test_pretraining_of_sdcl_in_3d(golden, device):
     """One step on the mixed label: losses, gradients, weights and the logits after it."""
     figures = arrays_of(golden("trajectory_sdcl_la.npz"))
-    networks = two_students(figures, VNet(), ResVNet())
-    run = pretrained(figures, networks)
+    networks = two_students(figures, device, VNet(), ResVNet())
+    run = pretrained(figures, device, networks)
     for name in networks:
         for term in ("ce", "dice"):
             np.testing.assert_allclose(run.values(name, term), figures[f"f64_pretrain_{name}_{term}"], **LOSSES)
@@ -238,22 +238,22 @@ def test_pretraining_of_sdcl_in_3d(golden):
     check_checksums(figures, "pretrain", **networks)
 
 
-def test_pretraining_of_sdcl_in_2d(golden):
+def test_pretraining_of_sdcl_in_2d(golden, device):
     """One step per region, both with weight 1."""
     figures = arrays_of(golden("trajectory_sdcl_acdc.npz"))
-    networks = two_students(figures, UNet(), ResUNet())
-    run = pretrained(figures, networks, loss="per_region", dice="batch_squared")
+    networks = two_students(figures, device, UNet(), ResUNet())
+    run = pretrained(figures, device, networks, loss="per_region", dice="batch_squared")
     for name in networks:
         ours = [run.values(name, "dice")[0], run.values(name, "ce")[0], run.totals(name)[0]]
         np.testing.assert_allclose(ours, figures[f"f64_pretrain_{name}_dice_ce_total"], **LOSSES)
     check_checksums(figures, "pretrain", **networks)
 
 
-def test_pretraining_of_bcp(golden):
+def test_pretraining_of_bcp(golden, device):
     """One step of one student with batch norm."""
     figures = arrays_of(golden("trajectory_bcp_la.npz"))
-    network = filled(VNet(norm="batch"), figures["pretrain_net_keys"])
-    run = pretrained(figures, {"student": network}, optimiser="sgd")
+    network = filled(VNet(norm="batch"), figures["pretrain_net_keys"], device)
+    run = pretrained(figures, device, {"student": network}, optimiser="sgd")
     ours = [run.values("student", "ce")[0], run.values("student", "dice")[0], run.totals("student")[0]]
     np.testing.assert_allclose(ours, figures["f64_pretrain_ce_dice_total"], **LOSSES)
     check_checksums(figures, "pretrain", net=network)

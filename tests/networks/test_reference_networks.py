@@ -68,8 +68,8 @@ def test_what_is_skipped_has_no_gradient(name):
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_float64_outputs_equal_the_reference(name):
-    network, image = filled(name).double(), reference_input(name).double()
+def test_float64_outputs_equal_the_reference(name, device):
+    network, image = filled(name).double().to(device), reference_input(name).double().to(device)
     _assert_float64(network.eval(), image, reference(name)["float64_outputs_eval"][0])
     if "float64_outputs_train_p0" in reference(name):
         _assert_float64(without_dropout(network), image, reference(name)["float64_outputs_train_p0"][0])
@@ -81,20 +81,21 @@ def _assert_float64(network: nn.Module, image: torch.Tensor, expected: dict) -> 
     assert list(logits.shape) == expected["shape"]
     found = [logits.mean().item(), logits.std(correction=0).item(), logits.abs().sum().item()]
     np.testing.assert_allclose(found, [expected["mean"], expected["std"], expected["abs_sum"]], rtol=1e-9)
-    np.testing.assert_allclose(logits.flatten()[expected["flat_index"]], expected["flat_value"], rtol=1e-9)
+    np.testing.assert_allclose(logits.flatten()[expected["flat_index"]].cpu(), expected["flat_value"], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_float32_outputs_equal_the_reference(name, golden):
-    arrays, network, image = arrays_of(golden("reference_networks.npz")), filled(name), reference_input(name)
-    with torch.no_grad():
+def test_float32_outputs_equal_the_reference(name, golden, device):
+    arrays, network = arrays_of(golden("reference_networks.npz")), filled(name).to(device)
+    image = reference_input(name).to(device)
+    with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
         _assert_float32(network.eval()(image), reference(name)["outputs"][0], arrays)
         if "outputs_train_p0" in reference(name):
             _assert_float32(without_dropout(network)(image), reference(name)["outputs_train_p0"][0], arrays)
 
 
 def _assert_float32(logits: torch.Tensor, output: dict, arrays: np.lib.npyio.NpzFile) -> None:
-    ours = logits[SLICES[output["stored"]]]
+    ours = logits[SLICES[output["stored"]]].cpu()
     np.testing.assert_allclose(ours, arrays[output["npz_key"]], rtol=1e-3, atol=1e-4)
 
 
