@@ -1,7 +1,7 @@
-"""Training steps as one would write them from the papers, for comparison: fp32, contiguous, a pass a mixture, no fusing.
+"""Training steps as one would write them from the papers, for comparison: fp32, contiguous, a pass a mixture.
 
 The losses are the product's, so that both learn the same; what differs is how the step is carried out. Pseudo-labels
-are cleaned up on the CPU, sample by sample, and the losses are read for the log in every step, as the released codes do.
+are cleaned up on the CPU, sample by sample, and the losses are read for the log in every step, as released codes do.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from unittest.mock import patch
 
 import torch
 from plain_steps import PlainCopyPaste
-from torch import Tensor, nn
+from torch import nn
 
 import mednoisy.methods.bcp
 import mednoisy.methods.sdcl
@@ -314,7 +313,11 @@ def _split(trainer: SemiSupervisedTrainer, step: Callable[[], Any], device: torc
 
 def markdown(result: dict[str, Any]) -> str:
     """A task's table and split."""
-    lines = [f"**{result['task']}**", "", "| step | ms | times faster | range, ms | peak, MiB | loss of the first step |"]
+    lines = [
+        f"**{result['task']}**",
+        "",
+        "| step | ms | times faster | range, ms | peak, MiB | loss of the first step |",
+    ]
     lines += ["| --- | ---: | ---: | ---: | ---: | --- |"]
     for row in result["rows"]:
         loss = ", ".join(f"{value:.5f}" for value in (row["loss"] or {}).values())
