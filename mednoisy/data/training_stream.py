@@ -209,17 +209,21 @@ class TrainingStream:
         """The batch after what was drawn for it, on the device where it is, in 32 bits."""
         if batch.drawn is None:
             return batch
+        with torch.autocast(batch.labeled.device.type, enabled=False):
+            return self._changed(batch, batch.drawn)
+
+    def _changed(self, batch: Batch, drawn: Augmentations) -> Batch:
         count = len(batch.labeled)
         labeled, unlabeled, labels = batch.labeled, batch.unlabeled, batch.labels
         if self.spatial is not None:
-            labeled, moved = self.spatial.apply(labeled, labels, batch.drawn.spatial[:count])
+            labeled, moved = self.spatial.apply(labeled, labels, drawn.spatial[:count])
             assert moved is not None
             labels = moved
-            unlabeled, _ = self.spatial.apply(unlabeled, None, batch.drawn.spatial[count:])
+            unlabeled, _ = self.spatial.apply(unlabeled, None, drawn.spatial[count:])
         weak = unlabeled
         if self.intensity is not None:
-            labeled = self.intensity.apply(labeled, batch.drawn.intensity[:count])
-            unlabeled = self.intensity.apply(unlabeled, batch.drawn.intensity[count:])
+            labeled = self.intensity.apply(labeled, drawn.intensity[:count])
+            unlabeled = self.intensity.apply(unlabeled, drawn.intensity[count:])
         return Batch(labeled, labels.long(), unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
 
     def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict[str, Any]:

@@ -87,5 +87,5 @@ class Holes:
         boxes = numbers.astype(int).reshape(len(images), 2, self.count[1], images.ndim - 2)
         for image, (starts, ends) in zip(changed, boxes, strict=True):
             for start, end in zip(starts, ends, strict=True):
-                image[:, *map(slice, start, end)] = 0
+                image[:, *map(slice, start, end)].zero_()
         return changed
