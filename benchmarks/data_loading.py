@@ -1,12 +1,12 @@
-"""How fast cases are read and crops are drawn, and how long a training waits for them, as Markdown tables.
+"""How fast cases are read, crops drawn and augmented, and how long a training waits for them, as Markdown tables.
 
     OMP_NUM_THREADS=1 python benchmarks/data_loading.py left_atrium=DATA acdc=DATA dermoscopy=DATA
 
-Cold: reading, decoding and preprocessing of prepared cases into RAM. Warm: draws of labeled samples from there, with
-the augmentation of each recipe, interleaved. Both in processor time of one thread, so that what else the machine does
-counts little. Waiting: a short supervised training (the least work for each sample). Without workers it waits while
-batches are drawn, a share that is given in processor time too; with two workers, the share of wall-clock time in which
-it has no batch, which is as good as the machine is idle.
+Cold: reading, decoding and preprocessing of prepared cases into RAM. Warm: labeled samples drawn from there in batches
+of the bundle's size and augmented by each recipe, interleaved. Both in processor time of one thread, so that what else
+the machine does counts little. Step: a short supervised training (the least work for each sample): processor time to
+draw a batch, which workers may do, to augment it, a part of the step, and to learn from it; with two workers, the
+share of wall-clock time in which the trainer has no batch, which is as good as the machine is idle.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def cold(bundle: str, data: Path, output: Path, cases: int) -> tuple[TrainingStr
 
 
 def warm(bundle: str, data: Path, output: Path, stream: TrainingStream, rounds: int, draws: int) -> str:
-    """A row of the table: samples drawn a second under each recipe, medians of interleaved rounds."""
+    """A row of the table: samples drawn and augmented a second under each recipe, medians of interleaved rounds."""
+    size = SETTINGS[bundle]["batch_size"]
+    batches = max(1, draws // size)
     steps = {}
     for recipe in RECIPES:
         parser = workflow(bundle, data, recipe, output).parser
@@ -74,36 +76,34 @@ def warm(bundle: str, data: Path, output: Path, stream: TrainingStream, rounds: 
     for number in range(rounds + 1):
         for recipe, (stream.spatial, stream.intensity) in steps.items():
             start = time.process_time()
-            stream.batch("training", number, labeled=draws, unlabeled=0)
+            for step in range(number * batches, (number + 1) * batches):
+                stream.augmented(stream.batch("training", step, labeled=size, unlabeled=0))
             if number:  # the first is a warm-up
-                rates[recipe].append(draws / (time.process_time() - start))
+                rates[recipe].append(batches * size / (time.process_time() - start))
     figures = " | ".join(f"{statistics.median(rates[recipe]):.0f}" for recipe in RECIPES)
     return f"| {bundle} | {'x'.join(map(str, stream.patch_size))} | {figures} |"
 
 
 def waiting(bundle: str, data: Path, recipe: str, steps: int, cases: int) -> str:
-    """A row of the table: what a step costs, and the share of it that draws or waits, the first ten steps left out."""
+    """A row of the table: what the parts of a step cost, and how long it waits, the first ten steps left out."""
     shares = {}
     for workers in (0, 2):
         with tempfile.TemporaryDirectory() as folder:
             run = workflow(bundle, data, recipe, Path(folder) / "run", labeled=cases, workers=workers, steps=steps)
             run.initialize()
             trainer = run.parser.get_parsed_content("train#trainer")
-            drawing = _watch(trainer.loader.stream)
+            stream = trainer.loader.stream
+            drawing: list[tuple[float, float]] = []
+            augmenting: list[tuple[float, float]] = []
+            stream.batch, stream.augmented = _timed(stream.batch, drawing), _timed(stream.augmented, augmenting)
             trainer.run()
             shares[workers] = statistics.median(row["waiting_share"] for row in trainer.training.progress.rows[1:])
         if not workers:
-            marks, drawn = zip(*drawing[10:], strict=True)
-            draw, whole = statistics.median(drawn), statistics.median(b - a for a, b in pairwise(marks))
-    figures = f"{1000 * draw:.0f} | {1000 * (whole - draw):.0f} | {100 * draw / whole:.1f} % | {100 * shares[2]:.1f} %"
+            draw, augment = (statistics.median(took for _, took in times[10:]) for times in (drawing, augmenting))
+            learn = statistics.median(b - a for (a, _), (b, _) in pairwise(drawing[10:])) - draw - augment
+    figures = f"{1000 * draw:.1f} | {1000 * augment:.1f} | {1000 * learn:.0f} | "
+    figures += f"{100 * (draw + augment) / (draw + augment + learn):.1f} % | {100 * shares[2]:.1f} %"
     return f"| {bundle} | {recipe} | {figures} |"
-
-
-def _watch(stream: TrainingStream) -> list[tuple[float, float]]:
-    """A list that grows with each batch: processor time at its start, and what it took, in seconds."""
-    drawing: list[tuple[float, float]] = []
-    stream.batch = _timed(stream.batch, drawing)  # type: ignore[method-assign]
-    return drawing
 
 
 def _timed(make: Callable[Arguments, Batch], times: list[tuple[float, float]]) -> Callable[Arguments, Batch]:
@@ -151,7 +151,8 @@ def main() -> None:
     if given.steps:
         grid = [(name, recipe) for name in datasets for recipe in RECIPES[1:]]
         rows = (waiting(name, datasets[name], recipe, given.steps, given.cases) for name, recipe in grid)
-        columns = ["ms to draw a batch", "ms to learn from it", "share of drawing", "waiting with 2 workers"]
+        columns = ["ms to draw a batch", "to augment it", "to learn from it", "share of the first two"]
+        columns.append("waiting with 2 workers")
         print_table(["bundle", "recipe", *columns], rows)
 
 

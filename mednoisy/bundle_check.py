@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
@@ -25,11 +26,12 @@ from tqdm import tqdm
 
 from mednoisy.composition import compose, find, known
 from mednoisy.composition.rendering import rendered
+from mednoisy.data.training_stream import check_chain
 from mednoisy.engines.patch_limits import check_patch
 from mednoisy.engines.stages import plan_of
 
 OWN = "(own)"  # stands for the method of a bundle without an overlay
-DRAWS = 4  # of augmentation: turns by other angles may change a crop's shape
+DRAWS = 4  # of augmentation: choices differ
 Properties = Mapping[str, Mapping[Any, Any]]
 
 
@@ -195,28 +197,23 @@ def _check_network(name: str, network: nn.Module, patch: Sequence[int], metadata
 
 
 def _check_crop(parser: ConfigParser, patch: Sequence[int], metadata: dict[str, Any]) -> Iterator[str]:
-    """All augmentation of one crop, each step of it with certainty."""
+    """All augmentation of some crops, each step of it with certainty."""
     channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
-    crop = {"image": torch.rand(channels, *patch), "label": torch.zeros(1, *patch, dtype=torch.uint8)}
-    for name, keys in (("train#spatial", ("image", "label")), ("train#intensity", ("image",))):
-        transform = parser.get_parsed_content(name)
-        if transform is None:
+    images, labels = torch.rand(DRAWS, channels, *patch), torch.zeros(DRAWS, *patch, dtype=torch.uint8)
+    changed: tuple[torch.Tensor, torch.Tensor | None] = images, labels
+    for name in ("spatial", "intensity"):
+        chain = parser.get_parsed_content(f"train#{name}")
+        if chain is None:
             continue
-        _made_certain(transform)
-        for draw in range(DRAWS):
-            transform.set_random_state(seed=draw)
-            changed = transform({key: crop[key].clone() for key in keys})
-            for key in keys:
-                if changed[key].shape != crop[key].shape:
-                    yield f"{name} makes {key} {tuple(changed[key].shape)}, which was {tuple(crop[key].shape)}"
-                    return
-
-
-def _made_certain(transform: Any) -> None:
-    if hasattr(transform, "prob"):
-        transform.prob = 1.0
-    for part in getattr(transform, "transforms", ()):
-        _made_certain(part)
+        check_chain(name, chain, patch)
+        certain = chain.certain()
+        drawn = [certain.draw(np.random.default_rng(draw), images.shape[1:]) for draw in range(DRAWS)]
+        changed = (
+            certain.apply(*changed, drawn) if name == "spatial" else (certain.apply(changed[0], drawn), changed[1])
+        )
+    for name, before, after in (("image", images, changed[0]), ("label", labels, changed[1])):
+        if after is None or after.shape != before.shape:
+            yield f"augmentation makes {name} {after and tuple(after.shape[1:])}, which was {tuple(before.shape[1:])}"
 
 
 def _required(properties: Properties) -> list[str]:

@@ -80,9 +80,15 @@ def test_a_key_given_twice(bundle):
 
 
 def test_augmentation_that_changes_the_shape(bundle):
-    turn = "{_target_: monai.transforms.RandRotate90d, keys: [image, label], spatial_axes: [0, 2]}"
+    turn = "{_target_: mednoisy.perturb.geometry.QuarterTurns, axes: [0, 2]}"
     damage(bundle / "dataset.yaml", "width: 8\n", f"width: 8\ntrain#spatial#transforms: [{turn}]\n")
-    assert "train#spatial makes image (1, 24, 40, 40), which was (1, 40, 40, 24)" in faults(bundle)
+    assert "E231 crops are 40 and 24 voxels long on axes 0 and 2" in faults(bundle)
+
+
+def test_a_transform_that_draws_and_changes_at_once(bundle):
+    noise = "{_target_: monai.transforms.RandGaussianNoised, keys: image}"
+    damage(bundle / "dataset.yaml", "width: 8\n", f"width: 8\ntrain#intensity: {noise}\n")
+    assert "E229 train#intensity is of the class RandGaussianNoised" in faults(bundle)
 
 
 def test_an_unknown_name_is_refused(capsys):

@@ -12,9 +12,11 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from mednoisy.bundle_check import check
 from mednoisy.cli import main
 from mednoisy.methods.method import Method, mixes_samples
 from mednoisy.networks.unet import UNet
@@ -107,3 +109,16 @@ def test_the_method_of_the_page_runs_on_slices(entropy, tmp_path):
     assert "student/entropy" in (run / "progress.csv").read_text().splitlines()[0].split(",")
     weights = torch.load(run / "models" / "model.pt", weights_only=True)
     assert any(name.endswith("running_mean") for name in weights)
+
+
+def test_the_augmentation_of_the_page_can_be_applied(tmp_path, monkeypatch):
+    for name, _, text in blocks("how_to/change_augmentation.md"):
+        assert name in ("mine.yaml", "inverted.py")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    recipe = str(tmp_path / "mine.yaml")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    checked = check(["acdc", "left_atrium"], ["supervised"], [recipe])
+    assert [fault for each in checked for fault in each.faults] == []
+    changed = import_module("inverted").Inverted().apply(torch.ones(2, 1, 2, 2), np.array([[0.0], [1.0]]))
+    assert changed[:, 0, 0, 0].tolist() == [1, -1]
+    sys.modules.pop("inverted")

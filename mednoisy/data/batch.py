@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
+
+Drawn: TypeAlias = tuple[np.ndarray | None, ...]  # numbers of each augmentation of a chain, None where it does nothing
+
+
+@dataclass(frozen=True)
+class Augmentations:
+    """What was drawn for each crop of a batch and is still to be done, as numbers.
+
+    Attributes:
+        spatial: changes of geometry of labeled, then unlabeled crops; empty tuples where there are none.
+        intensity: changes of intensity, likewise.
+    """
+
+    spatial: list[Drawn]
+    intensity: list[Drawn]
 
 
 @dataclass(frozen=True)
 class Batch:
     """Crops of labeled and unlabeled cases; plain tensors, no metadata, no reference of unlabeled cases.
 
+    A loader gives crops as they are cut, with `drawn`; `TrainingStream.augmented` applies it where the tensors are.
+
     Attributes:
         labeled: (L, C, *spatial), float32.
-        labels: (L, *spatial), int64 class codes 0..K-1.
+        labels: (L, *spatial), class codes 0..K-1; int64, in the cases' own type until `drawn` is applied.
         unlabeled: (U, C, *spatial), as the students see it (strong view); U is 0 for supervised methods.
         unlabeled_weak: (U, C, *spatial), the same crops without intensity augmentation, voxel by voxel
             aligned with `unlabeled`: what a teacher labels. The same tensor where a recipe has no such step.
         labeled_ids, unlabeled_ids: case ids, for the log.
+        drawn: what is still to be done to the crops; None where nothing is.
     """
 
     labeled: Tensor
@@ -27,6 +47,7 @@ class Batch:
     unlabeled_weak: Tensor
     labeled_ids: list[str] = field(default_factory=list)
     unlabeled_ids: list[str] = field(default_factory=list)
+    drawn: Augmentations | None = None
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The batch on `device`; images also in `memory_format`."""

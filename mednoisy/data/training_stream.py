@@ -1,36 +1,48 @@
-"""The training stream: step n of a stage gives the same batch on any worker, rank count or restart."""
+"""The training stream: step n of a stage gives the same batch on any worker, rank count or restart.
+
+Crops are cut and changes drawn, as numbers, where batches are loaded; `augmented` makes them where the batch is.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from monai.data import get_track_meta, set_track_meta
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from mednoisy.data.batch import Batch
+from mednoisy.data.batch import Augmentations, Batch, Drawn
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.errors import UserError, check_whole
 
-Arrays = dict[str, Tensor]  # by key: image, label
+
+@runtime_checkable
+class Drawing(Protocol):
+    """What is drawn as numbers for one crop of `shape` (C, *S); `check` refuses shapes that cannot be changed."""
+
+    def check(self, shape: Sequence[int]) -> None: ...
+
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Drawn: ...
 
 
-class RandomTransform(Protocol):
-    """A transform of arrays by key whose randomness can be seeded, as MONAI's random transforms are."""
+class Geometry(Drawing, Protocol):
+    """Changes of geometry of a batch (B, C, *S) and its labels (B, *S), such as `mednoisy.perturb.Geometry`."""
 
-    def set_random_state(self, seed: int | None = None) -> object: ...
+    def apply(self, images: Tensor, labels: Tensor | None, drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor | None]: ...
 
-    def __call__(self, data: Arrays) -> Arrays: ...
+
+class Intensity(Drawing, Protocol):
+    """Changes of intensity of a batch (B, C, *S), such as `mednoisy.perturb.Intensity`."""
+
+    def apply(self, images: Tensor, drawn: Sequence[Drawn]) -> Tensor: ...
 
 
 def shuffled(draw: Draw, cases: int, per_step: int) -> int:
@@ -92,6 +104,21 @@ def padded(image: Tensor, patch: Sequence[int], margin: int | None = None) -> Te
     return functional.pad(image, [amount for pair in reversed(pads) for amount in pair])
 
 
+def check_chain(name: str, chain: Any, patch_size: Sequence[int]) -> None:
+    """Refuse what is no chain of augmentations, or none for crops of this size (`name`: of the entry in `train`).
+
+    Raises:
+        UserError: E229; E231, crops of this size cannot be turned.
+    """
+    if not isinstance(chain, Drawing):
+        raise UserError(
+            "E229",
+            f"train#{name} is of the class {type(chain).__qualname__}, which does not draw numbers for a batch",
+            "Use mednoisy.perturb.augmentation.Geometry in train#spatial, Intensity in train#intensity, or null",
+        )
+    chain.check((1, *patch_size))
+
+
 class TrainingStream:
     """Numbered draws of labeled and unlabeled crops, assembled into batches by step number.
 
@@ -99,12 +126,14 @@ class TrainingStream:
         labeled: cached cases with labels.
         unlabeled: cached cases without; may be empty or None where no method asks for them.
         patch_size: crop size in voxels, one entry an axis; smaller volumes are padded with zeros.
-        spatial: a MONAI transform with `set_random_state` on keys `image` and, for labeled draws, `label`;
-            both views of an unlabeled crop share it. None: crops only.
-        intensity: the same on key `image` alone; the weak view of an unlabeled crop stays without it.
+        spatial: changes of geometry, of images and labels; both views of an unlabeled crop share them.
+        intensity: changes of intensity; the weak view of an unlabeled crop stays without them.
         order: (draw, number of cases, draws a step) -> index of the case.
         published_margin: see `padded`; with a number crops never take the last position, either.
         seed: all randomness comes from (seed, stage and section, draw number).
+
+    Raises:
+        UserError: what `check_chain` refuses.
     """
 
     def __init__(
@@ -112,12 +141,15 @@ class TrainingStream:
         labeled: CachedCases,
         unlabeled: CachedCases | None,
         patch_size: Sequence[int],
-        spatial: RandomTransform | None = None,
-        intensity: RandomTransform | None = None,
+        spatial: Geometry | None = None,
+        intensity: Intensity | None = None,
         order: Callable[[Draw, int, int], int] = shuffled,
         published_margin: int | None = None,
         seed: int = 0,
     ):
+        for name, chain in (("spatial", spatial), ("intensity", intensity)):
+            if chain is not None:
+                check_chain(name, chain, patch_size)
         self.labeled, self.unlabeled = labeled, unlabeled
         self.patch_size = tuple(int(side) for side in patch_size)
         self.spatial, self.intensity, self.order = spatial, intensity, order
@@ -148,32 +180,51 @@ class TrainingStream:
                 )
 
     def batch(self, stage: str, step: int, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1) -> Batch:
-        """The batch of one step: rank r of w takes the draws whose number is r modulo w.
+        """The crops of one step and what is to be done to them: rank r of w takes the draws whose number is r modulo w.
 
         Args:
             labeled, unlabeled: draws of each section in this rank's batch.
         """
-        with _one_thread(), _without_metadata():
-            with_labels = [
-                self._sample(self.labeled, Draw(self.seed, f"{stage}/labeled", number), labeled * ranks)
-                for number in _numbers(step, labeled, rank, ranks)
-            ]
-            without = [
-                self._sample(self.unlabeled, Draw(self.seed, f"{stage}/unlabeled", number), unlabeled * ranks)
-                for number in _numbers(step, unlabeled, rank, ranks)
-            ]
-        strong = _stack([sample["image"] for sample in without], like=with_labels)
-        weak = strong
-        if self.intensity is not None:
-            weak = _stack([sample["weak"] for sample in without], like=with_labels)
+        with_labels = [
+            self._sample(self.labeled, Draw(self.seed, f"{stage}/labeled", number), labeled * ranks)
+            for number in _numbers(step, labeled, rank, ranks)
+        ]
+        without = [
+            self._sample(self.unlabeled, Draw(self.seed, f"{stage}/unlabeled", number), unlabeled * ranks)
+            for number in _numbers(step, unlabeled, rank, ranks)
+        ]
+        both = [*with_labels, *without]
+        images = _stack([sample["image"] for sample in without], like=with_labels)
         return Batch(
             labeled=torch.stack([sample["image"] for sample in with_labels]),
             labels=torch.stack([sample["label"] for sample in with_labels]).long(),
-            unlabeled=strong,
-            unlabeled_weak=weak,
+            unlabeled=images,
+            unlabeled_weak=images,
             labeled_ids=[sample["id"] for sample in with_labels],
             unlabeled_ids=[sample["id"] for sample in without],
+            drawn=Augmentations([sample["spatial"] for sample in both], [sample["intensity"] for sample in both]),
         )
+
+    def augmented(self, batch: Batch) -> Batch:
+        """The batch after what was drawn for it, on the device where it is, in 32 bits."""
+        if batch.drawn is None:
+            return batch
+        with torch.autocast(batch.labeled.device.type, enabled=False):
+            return self._changed(batch, batch.drawn)
+
+    def _changed(self, batch: Batch, drawn: Augmentations) -> Batch:
+        count = len(batch.labeled)
+        labeled, unlabeled, labels = batch.labeled, batch.unlabeled, batch.labels
+        if self.spatial is not None:
+            labeled, moved = self.spatial.apply(labeled, labels, drawn.spatial[:count])
+            assert moved is not None
+            labels = moved
+            unlabeled, _ = self.spatial.apply(unlabeled, None, drawn.spatial[count:])
+        weak = unlabeled
+        if self.intensity is not None:
+            labeled = self.intensity.apply(labeled, drawn.intensity[:count])
+            unlabeled = self.intensity.apply(unlabeled, drawn.intensity[count:])
+        return Batch(labeled, labels.long(), unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
 
     def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict[str, Any]:
         assert cases is not None  # `check` ran before any draw
@@ -186,13 +237,12 @@ class TrainingStream:
             arrays["image"].shape[1:], self.patch_size, draw.generator("crop"), self.published_margin is not None
         )
         window = (slice(None), *(slice(s, s + side) for s, side in zip(starts, self.patch_size, strict=True)))
-        arrays = {key: array[window].clone() for key, array in arrays.items()}  # cached cases are never changed
-        arrays = _applied(self.spatial, arrays, draw, "spatial")
-        sample = {"id": case["id"], "weak": arrays["image"], "image": arrays["image"]}
-        if self.intensity is not None:
-            sample["image"] = _applied(self.intensity, {"image": arrays["image"].clone()}, draw, "intensity")["image"]
+        sample = {"id": case["id"], "image": arrays["image"][window]}
         if "label" in arrays:
-            sample["label"] = arrays["label"][0]
+            sample["label"] = arrays["label"][window][0]
+        for name, chain in (("spatial", self.spatial), ("intensity", self.intensity)):
+            drawn = () if chain is None else chain.draw(draw.generator(name), sample["image"].shape)
+            sample[name] = drawn
         return sample
 
 
@@ -203,36 +253,6 @@ def _numbers(step: int, per_rank: int, rank: int, ranks: int) -> range:
 
 def _stack(crops: list[Tensor], like: list[dict[str, Any]]) -> Tensor:
     return torch.stack(crops) if crops else like[0]["image"].new_zeros((0, *like[0]["image"].shape))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Loader workers have one thread; sums in transforms (means, deviations) differ in the last bit with two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def _without_metadata() -> Iterator[None]:
-    """Transforms work on plain tensors: an affine for each crop took a third of their time, and nothing uses it."""
-    before = get_track_meta()
-    set_track_meta(False)
-    try:
-        yield
-    finally:
-        set_track_meta(before)
-
-
-def _applied(transform: RandomTransform | None, arrays: Arrays, draw: Draw, purpose: str) -> Arrays:
-    if transform is None:
-        return arrays
-    transform.set_random_state(seed=draw.key(purpose, bits=32))
-    changed = transform(arrays)
-    return {key: getattr(array, "as_tensor", lambda array=array: array)() for key, array in changed.items()}
 
 
 class _Steps(Dataset):

@@ -169,7 +169,7 @@ class SemiSupervisedTrainer(Trainer):
         draw = Draw(self.seed, f"{stage.name}/method/{training.rank}", step)
         torch.manual_seed(draw.key("torch", bits=56))
         now = Step(step, steps, draw)
-        batch = batchdata.to(training.device, training.image_format)
+        batch = self.loader.stream.augmented(batchdata.to(training.device)).to(training.device, training.image_format)
         optimisers.set_rates(stage.schedule(step, steps))
         optimisers.remember_buffers()
         with training.in_step():

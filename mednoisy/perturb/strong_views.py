@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mednoisy.perturb.host_values import on_device, per_image
 
 _LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in grey, ITU-R BT.601
 _REACH = 3  # standard deviations after which a Gaussian is cut
@@ -115,31 +116,34 @@ def appearance_changed(images: Tensor, look: AppearanceChange) -> Tensor:
     differs = np.stack([look.brightness != 1, look.contrast != 1, look.saturation != 1, look.hue != 0])
     changed = images.detach().clone()
     if len(rows := np.flatnonzero(differs.any(axis=0))):
-        changed[rows] = _jittered(changed[rows], look, rows)
+        where = on_device(rows, images.device)
+        changed.index_copy_(0, where, _jittered(changed.index_select(0, where), look, rows))
     if len(rows := np.flatnonzero(look.sigma)):
-        changed[rows] = blurred(changed[rows], look.sigma[rows])
+        where = on_device(rows, images.device)
+        changed.index_copy_(0, where, blurred(changed.index_select(0, where), look.sigma[rows]))
     return changed
 
 
 def blurred(images: Tensor, sigmas: Sequence[float] | np.ndarray) -> Tensor:
-    """Images after a Gaussian of another width for each, alike along all axes; the border is repeated outwards.
+    """Images after a Gaussian of another width for each; the border is repeated outwards.
 
     Args:
         images: (B, C, *S).
-        sigmas: B standard deviations in voxels; the Gaussian is cut after three of the largest.
+        sigmas: standard deviations in voxels, (B,) alike along all axes, or (B, D); Gaussians are cut after three.
 
     Examples:
         >>> point = torch.tensor([[[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]])
         >>> [round(value, 2) for value in blurred(point, [1.0]).flatten().tolist()]  # exp(-x^2 / 2) / 2.506
         [0.0, 0.05, 0.24, 0.4, 0.24, 0.05, 0.0]
     """
-    reach = max(math.ceil(_REACH * max(sigmas)), 1)
-    widths = torch.as_tensor(np.maximum(sigmas, _SHARPEST), dtype=images.dtype, device=images.device)
+    widths = np.broadcast_to(
+        np.asarray(sigmas, dtype=np.float64).reshape(len(images), -1).T, (images.ndim - 2, len(images))
+    )
     # One product with a banded matrix per axis: faster than convolutions of single channels, and of any width each.
     with torch.autocast(images.device.type, enabled=False):
-        for axis in range(2, images.ndim):
+        for axis, own in enumerate(widths, start=2):
             last = images.movedim(axis, -1)
-            matrix = _gaussian_matrix(widths, last.shape[-1], reach)
+            matrix = _gaussian_matrix(own, last.shape[-1], images)
             product = torch.bmm(last.reshape(len(images), -1, last.shape[-1]), matrix.transpose(1, 2))
             images = product.reshape(last.shape).movedim(-1, axis)
     return images
@@ -168,15 +172,15 @@ def _jittered(images: Tensor, look: AppearanceChange, rows: np.ndarray) -> Tenso
     lowest = images.amin(dimensions, keepdim=True)
     span = (images.amax(dimensions, keepdim=True) - lowest).clamp(min=torch.finfo(images.dtype).tiny)
 
-    def per_image(values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values[rows], dtype=images.dtype, device=images.device).reshape_as(lowest)
+    def own(values: np.ndarray) -> Tensor:
+        return per_image(values[rows], images)
 
-    unit = ((images - lowest) / span * per_image(look.brightness)).clamp(0, 1)
+    unit = ((images - lowest) / span * own(look.brightness)).clamp(0, 1)
     mean = _grey(unit).mean(dimensions, keepdim=True)
-    unit = torch.lerp(mean, unit, per_image(look.contrast)).clamp(0, 1)
+    unit = torch.lerp(mean, unit, own(look.contrast)).clamp(0, 1)
     if _coloured(unit):
-        unit = torch.lerp(_grey(unit), unit, per_image(look.saturation)).clamp(0, 1)
-        unit = _hue_turned(unit, per_image(look.hue))
+        unit = torch.lerp(_grey(unit), unit, own(look.saturation)).clamp(0, 1)
+        unit = _hue_turned(unit, own(look.hue))
     return lowest + unit * span
 
 
@@ -188,7 +192,8 @@ def _grey(images: Tensor) -> Tensor:
     """(B, C, *S) to (B, 1, *S): the luma of colours, else the mean of all channels."""
     if not _coloured(images):
         return images.mean(dim=1, keepdim=True)
-    return (images * images.new_tensor(_LUMA).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    red, green, blue = (share * channel for share, channel in zip(_LUMA, images.split(1, dim=1), strict=True))
+    return red + green + blue
 
 
 def _hue_turned(images: Tensor, turns: Tensor) -> Tensor:
@@ -198,18 +203,23 @@ def _hue_turned(images: Tensor, turns: Tensor) -> Tensor:
     red, green, blue = images.split(1, dim=1)
     sectors = torch.cat([green - blue, blue - red, red - green], dim=1) / chroma.clamp(min=1e-6)
     hue = sectors.gather(1, brightest) + 2 * brightest + 6 * turns  # in sixths of the circle; grey has no chroma
-    to_channel = images.new_tensor([5.0, 3.0, 1.0]).reshape(1, 3, 1, 1)
+    to_channel = torch.arange(5, 0, -2, device=images.device).reshape(1, 3, 1, 1)
     position = (hue + to_channel).remainder(6)
     return value - chroma * torch.minimum(position, 4 - position).clamp(0, 1)
 
 
-def _gaussian_matrix(widths: Tensor, length: int, reach: int) -> Tensor:
+def _gaussian_matrix(sigmas: np.ndarray, length: int, images: Tensor) -> Tensor:
     """(B, length, length): row i holds the weights of all voxels in the blurred voxel i; rows sum to 1."""
-    offsets = torch.arange(-reach, reach + 1, device=widths.device)
-    weights = torch.exp(-0.5 * (offsets / widths.unsqueeze(1)).square())
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    reached = (torch.arange(length, device=widths.device).unsqueeze(1) + offsets).clamp(0, length - 1)
-    into = reached.expand(len(widths), -1, -1)
-    return torch.zeros(len(widths), length, length, dtype=widths.dtype, device=widths.device).scatter_add_(
-        2, into, weights.unsqueeze(1).expand_as(into)
-    )
+    reaches = np.maximum(np.ceil(_REACH * sigmas), 1)
+    reach = int(reaches.max())
+    widths = per_image(np.maximum(sigmas, _SHARPEST), images[:, :1]).reshape(-1, 1, 1)
+    distances = torch.arange(-reach, length + reach, device=images.device) - torch.arange(
+        length, device=images.device
+    ).unsqueeze(1)
+    weights = torch.exp(-0.5 * (distances / widths).square())
+    weights = weights * (distances.abs() <= per_image(reaches, images[:, :1]).reshape(-1, 1, 1))
+    total = weights.sum(dim=-1, keepdim=True)
+    inside = weights[:, :, reach : reach + length]
+    inside[:, :, 0] += weights[:, :, :reach].sum(dim=-1)  # the border's voxels stand for all beyond them
+    inside[:, :, -1] += weights[:, :, reach + length :].sum(dim=-1)
+    return inside / total

@@ -27,12 +27,11 @@ def test_slices_and_pictures_keep_a_flat_image_flat():
     """Turns bring in nothing from beyond the border: 0 is no background in a standardised image."""
     for bundle in ("acdc", *OF_PICTURES):
         spatial = parsed(bundle, patch_size=[32, 32]).get_parsed_content("train#spatial")
-        for seed in range(20):
-            spatial.set_random_state(seed=seed)
-            flat = {"image": torch.full((3, 32, 32), -3.0), "label": torch.ones(1, 32, 32, dtype=torch.uint8)}
-            found = spatial(flat)
-            np.testing.assert_allclose(np.asarray(found["image"]), -3.0, atol=1e-5, err_msg=bundle)
-            assert np.asarray(found["label"]).min() == 1, bundle
+        drawn = [spatial.draw(np.random.default_rng(seed), (3, 32, 32)) for seed in range(20)]
+        flat, label = torch.full((20, 3, 32, 32), -3.0), torch.ones(20, 32, 32, dtype=torch.uint8)
+        found, codes = spatial.apply(flat, label, drawn)
+        torch.testing.assert_close(found, flat, atol=1e-5, rtol=0, msg=bundle)
+        assert torch.equal(codes, label), bundle
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from monai.data import get_track_meta
-from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd, RandGaussianNoised
+from monai.transforms import Compose, RandFlipd
 
-from mednoisy.data.batch import Batch
+from mednoisy.data.batch import Augmentations, Batch
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.training_stream import ListedPairs, StreamLoader, TrainingStream, crop_starts, padded, shuffled
 from mednoisy.errors import UserError
+from mednoisy.perturb import Affine, Flip, Gamma, GaussianNoise, Geometry, Intensity, QuarterTurns, ShiftIntensity
 
 SHAPE, PATCH = (11, 10, 9), (8, 8, 6)
 
@@ -38,31 +39,26 @@ def stream(**options: Any) -> TrainingStream:
     return TrainingStream(cases(5, True), cases(7, False, first=50), PATCH, seed=3, **options)
 
 
-def strong() -> dict[str, Compose]:
-    """Transforms that draw, resample and take means, as the strong recipe does."""
+def strong() -> dict[str, Any]:
+    """Changes that draw, resample and take means, as the strong recipe does."""
     return {
-        "spatial": Compose(
-            [
-                RandFlipd(["image", "label"], prob=0.5, spatial_axis=0, allow_missing_keys=True),
-                RandAffined(
-                    ["image", "label"],
-                    prob=0.8,
-                    rotate_range=0.3,
-                    mode=["bilinear", "nearest"],
-                    allow_missing_keys=True,
-                ),
-            ]
-        ),
-        "intensity": Compose(
-            [RandGaussianNoised("image", prob=0.8), RandAdjustContrastd("image", prob=0.9, retain_stats=True)]
-        ),
+        "spatial": Geometry([Flip(axes=[0]), Affine(rotation=0.3, probability=0.8)]),
+        "intensity": Intensity([GaussianNoise(probability=0.8), Gamma(probability=0.9)]),
     }
+
+
+def drawn(batch: Batch) -> list[list[float] | None]:
+    """The numbers of what is still to be done to a batch."""
+    assert batch.drawn is not None
+    crops = [*batch.drawn.spatial, *batch.drawn.intensity]
+    return [None if numbers is None else numbers.tolist() for crop in crops for numbers in crop]
 
 
 def same(left: Batch, right: Batch) -> bool:
     names = ("labeled", "labels", "unlabeled", "unlabeled_weak")
     tensors = all(torch.equal(getattr(left, name), getattr(right, name)) for name in names)
-    return tensors and left.labeled_ids == right.labeled_ids and left.unlabeled_ids == right.unlabeled_ids
+    ids = left.labeled_ids == right.labeled_ids and left.unlabeled_ids == right.unlabeled_ids
+    return tensors and ids and drawn(left) == drawn(right)
 
 
 @pytest.mark.parametrize("transforms", [{}, "strong"])
@@ -76,30 +72,26 @@ def test_workers_and_restarts_change_nothing(transforms):
         assert all(same(left, right) for left, right in zip(found, wanted[first:], strict=True))
 
 
-def test_threads_change_nothing():
-    """A mean over many voxels differs in its last bit with the number of threads; a batch does not."""
-    large = Cases([{"id": "p", "image": torch.randn(1, 64, 64, 48), "label": torch.zeros(64, 64, 48)}])
-    held = TrainingStream(large, None, (64, 64, 48), intensity=strong()["intensity"])
-    before = torch.get_num_threads()
-    found = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        found.append(held.batch("training", 0, 1, 0))
-        assert torch.get_num_threads() == threads
-    torch.set_num_threads(before)
-    assert same(*found)
-
-
 def test_two_ranks_share_the_draws_of_one():
     held = stream(**strong())
     for step in range(4):
         whole = held.batch("training", step, 4, 4)
         parts = [held.batch("training", step, 2, 2, rank, 2) for rank in range(2)]
+        made = held.augmented(whole)
         for rank, part in enumerate(parts):
-            assert torch.equal(part.labeled, whole.labeled[rank::2])
-            assert torch.equal(part.labels, whole.labels[rank::2])
-            assert torch.equal(part.unlabeled, whole.unlabeled[rank::2])
             assert part.unlabeled_ids == whole.unlabeled_ids[rank::2]
+            assert drawn(part) == drawn_of_rank(whole, rank)
+            made_there = held.augmented(part)
+            for name in ("labeled", "unlabeled", "unlabeled_weak"):
+                torch.testing.assert_close(getattr(made_there, name), getattr(made, name)[rank::2], rtol=1e-6, atol=0)
+            assert torch.equal(made_there.labels, made.labels[rank::2])
+
+
+def drawn_of_rank(whole: Batch, rank: int) -> list[list[float] | None]:
+    """Of a batch of four labeled and four unlabeled crops, the numbers of every second of either kind."""
+    assert whole.drawn is not None
+    own = Augmentations(whole.drawn.spatial[rank::2], whole.drawn.intensity[rank::2])
+    return drawn(replace(whole, drawn=own))
 
 
 def test_stages_seeds_and_sections_draw_apart():
@@ -110,41 +102,48 @@ def test_stages_seeds_and_sections_draw_apart():
 
 
 def test_weak_and_strong_views_are_the_same_voxels():
-    held = stream(spatial=strong()["spatial"], intensity=Changed(lambda image: -image))
-    batch = held.batch("training", 1, 2, 3)
-    assert torch.equal(batch.unlabeled, -batch.unlabeled_weak)
-    plain = stream(spatial=strong()["spatial"]).batch("training", 1, 2, 3)
+    brighter = Intensity([ShiftIntensity(probability=1.0)])
+    held = stream(spatial=strong()["spatial"], intensity=brighter)
+    crops = held.batch("training", 1, 2, 3)
+    batch = held.augmented(crops)
+    shifts = [numbers[0][0] for numbers in crops.drawn.intensity]
+    for crop, weak, shift in zip(batch.unlabeled, batch.unlabeled_weak, shifts[2:], strict=True):
+        assert abs(shift) > 0.01
+        assert torch.equal(crop, weak + shift)
+    held.intensity = None
+    plain = held.augmented(held.batch("training", 1, 2, 3))
     assert plain.unlabeled_weak is plain.unlabeled
     assert torch.equal(plain.unlabeled, batch.unlabeled_weak)
-    moved = batch.to(torch.device("cpu"))
-    assert torch.equal(moved.unlabeled_weak, batch.unlabeled_weak)
-    assert plain.to(torch.device("cpu")).unlabeled_weak is not batch.unlabeled_weak
+    for shared in (plain, crops):
+        moved = shared.to(torch.device("cpu"), torch.channels_last_3d)
+        assert moved.unlabeled_weak is moved.unlabeled
+    assert torch.equal(batch.to(torch.device("cpu")).unlabeled_weak, batch.unlabeled_weak)
 
 
-class Changed:
-    """A random transform without randomness, changing the image in place as some of MONAI's do."""
-
-    def __init__(self, change: Any) -> None:
-        self.change = change
-
-    def set_random_state(self, seed: int) -> None:
-        pass
-
-    def __call__(self, arrays: dict) -> dict:
-        for key in arrays:
-            arrays[key].copy_(self.change(arrays[key]))
-        return arrays
+def test_a_batch_is_changed_once():
+    held = stream(**strong())
+    once = held.augmented(held.batch("training", 0, 2, 2))
+    assert once.drawn is None
+    assert held.augmented(once) is once
 
 
 def test_cached_cases_are_never_changed():
-    held = TrainingStream(cases(2, True, PATCH), cases(2, False, PATCH), PATCH, spatial=Changed(torch.zeros_like))
+    zeros = Intensity([ShiftIntensity(change=5.0, probability=1.0)])
+    held = TrainingStream(
+        cases(2, True, PATCH), cases(2, False, PATCH), PATCH, Geometry([Flip(probability=1.0)]), zeros
+    )
     before = [item["image"].clone() for item in [*held.labeled, *held.unlabeled]]
-    assert held.batch("training", 0, 2, 2).labeled.abs().sum() == 0
+    crops = held.batch("training", 0, 2, 2)
+    images = crops.labeled.clone(), crops.unlabeled.clone()
+    assert not torch.equal(held.augmented(crops).labeled, images[0])
+    assert torch.equal(crops.labeled, images[0])
+    assert torch.equal(crops.unlabeled, images[1])
     assert all(torch.equal(i["image"], b) for i, b in zip([*held.labeled, *held.unlabeled], before, strict=True))
 
 
 def test_labels_lie_on_their_image():
-    batch = stream().batch("training", 2, 4, 0)
+    held = stream(spatial=Geometry([Flip(probability=1.0)]))
+    batch = held.augmented(held.batch("training", 2, 4, 0))
     assert torch.equal(batch.labels, (batch.labeled[:, 0] % 2).long())
     assert batch.labels.dtype == torch.int64
     assert batch.unlabeled.shape == (0, 1, *PATCH)
@@ -236,13 +235,20 @@ def test_global_generators_are_left_alone():
     assert (torch.rand(1), np.random.rand()) == wanted  # noqa: NPY002
 
 
-def test_transforms_get_and_give_plain_tensors():
-    """Metadata are off while a batch is made, and on again behind it, even if a transform fails."""
-    tracked = []
-    stream(spatial=Changed(lambda image: tracked.append(get_track_meta()) or image)).batch("training", 0, 1, 0)
-    assert not any(tracked)
-    assert tracked
-    assert get_track_meta()
-    with pytest.raises(ZeroDivisionError):
-        stream(spatial=Changed(lambda image: 1 / 0)).batch("training", 0, 1, 0)
-    assert get_track_meta()
+def test_transforms_that_draw_while_they_change_are_refused():
+    with pytest.raises(UserError, match=r"E229 train#intensity is of the class Compose, which does not draw"):
+        stream(intensity=Compose([RandFlipd("image")]))
+    with pytest.raises(
+        UserError, match=r"E230 monai\.transforms\.\S+\.RandFlipd cannot stand among changes of geometry"
+    ):
+        stream(spatial=Geometry([RandFlipd("image")]))
+    with pytest.raises(
+        UserError, match=r"E230 mednoisy\.perturb\.intensity\.Gamma cannot stand among changes of geometry"
+    ):
+        stream(spatial=Geometry([[Gamma()]]))
+
+
+def test_crops_that_cannot_be_turned_are_refused():
+    stream(spatial=Geometry([QuarterTurns(axes=(0, 1))]))
+    with pytest.raises(UserError, match=r"E231 crops are 8 and 6 voxels long on axes 1 and 2.*Make these sides"):
+        stream(spatial=Geometry([QuarterTurns(axes=(1, 2))]))

@@ -191,7 +191,7 @@ class Prepared:
 
     def __init__(self) -> None:
         stream = small_stream()
-        self.batches = [stream.batch("training", step, 2, 0) for step in range(8)]
+        self.batches = [stream.augmented(stream.batch("training", step, 2, 0)) for step in range(8)]
         self.patch_size, self.summary = stream.patch_size, "ready"
 
     def check(self, labeled: int, unlabeled: int) -> None:
@@ -199,6 +199,9 @@ class Prepared:
 
     def batch(self, step: int, **rest: Any) -> Batch:
         return self.batches[step]
+
+    def augmented(self, batch: Batch) -> Batch:
+        return batch
 
 
 def test_optimisers_are_fused_and_rates_follow_the_schedule(tmp_path):

@@ -32,7 +32,8 @@ def learn(training: TrainingState, steps: int) -> None:
     for step in range(training.step - training.current.first, training.step - training.current.first + steps):
         now = Step(step, training.current.steps, Draw(0, stage.name, step))
         torch.manual_seed(step)
-        losses = training.wrapped(stream.batch(stage.name, step, stage.labeled, stage.unlabeled), now)
+        batch = stream.augmented(stream.batch(stage.name, step, stage.labeled, stage.unlabeled))
+        losses = training.wrapped(batch, now)
         totals = {name: terms.total() for name, terms in losses.items()}
         training.optimisers.backward(totals)
         training.optimisers.apply(totals)
