@@ -73,12 +73,13 @@ def checks(given: Given) -> dict[str, Any]:
     return {"ok": all(one["ok"] for one in found), "checks": found}
 
 
-def step(given: Given, place: int) -> dict[str, Any]:
+def step(given: Given, place: int, compiled: bool = False) -> dict[str, Any]:
     """Time, memory and split of a training step."""
     import torch
-    from step import ON_CPU, ON_GPU, SIZES, measure
+    from step import COMPILED, ON_CPU, ON_GPU, SIZES, measure
 
     settings, task = (ON_GPU if given.device == "cuda" else ON_CPU), SIZES["tiny" if given.tiny else "full"][place]
+    settings = COMPILED if compiled else settings
     return measure(task, settings, torch.device(given.device), *((2, 1) if given.tiny else (5, 5)))
 
 
@@ -195,6 +196,7 @@ def rows_of_acdc(given: Given) -> dict[str, Any]:
 def items(given: Given) -> dict[str, Callable[[Given], dict[str, Any]]]:
     """All items by name, the most important first."""
     steps = {f"step_{number}": partial(step, place=number) for number in range(3)}
+    compiled = {f"compiled_{number}": partial(step, place=number, compiled=True) for number in (1, 0)}
     return {
         "goldens": goldens,
         "checks": checks,
@@ -202,6 +204,7 @@ def items(given: Given) -> dict[str, Callable[[Given], dict[str, Any]]]:
         "cleanup": cleanup,
         "inference": inference,
         "waiting": waiting,
+        **compiled,
         "rows": rows_of_acdc,
     }
 
@@ -211,9 +214,7 @@ def markdown(results: dict[str, Any]) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
     parts = [f"{facts}\n"]
     for name, result in results["items"].items():
-        parts.append(
-            f"## {name}: {'ok' if result.get('ok', True) and 'failed' not in result else 'not ok'}, {result['took']:.0f} s\n"
-        )
+        parts.append(f"## {name}: {_verdict(result)}, {result['took']:.0f} s\n")
         if "split" in result:
             from step import markdown as of_step
 
@@ -228,6 +229,10 @@ def markdown(results: dict[str, Any]) -> str:
         }
         parts += [f"{key}: {value}\n" for key, value in rest.items() if "split" not in result and value]
     return "\n".join(parts)
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    return "ok" if result.get("ok", True) and not result.get("failed") else "NOT OK"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -300,7 +305,7 @@ def main() -> None:
         (given.output / "gpu.json").write_text(json.dumps(results, indent=1))
         (given.output / "gpu.md").write_text(markdown(results))
         print(
-            f"{name}: {'ok' if result.get('ok', True) and 'failed' not in result else 'NOT OK'}, {result['took']:.0f} s",
+            f"{name}: {_verdict(result)}, {result['took']:.0f} s",
             flush=True,
         )
     sys.exit(0 if all(r.get("ok", True) for r in results["items"].values()) else 1)

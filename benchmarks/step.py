@@ -51,14 +51,17 @@ class Setting:
     precision: str = "fp32"
     channels_last: bool = False
     compiled: bool = False
+    searched: bool = False  # whether cuDNN tries its algorithms out
 
     def __str__(self) -> str:
         more = [", channels last" if self.channels_last else "", ", compiled" if self.compiled else ""]
+        more += [", cuDNN's search" if self.searched else ""]
         return f"ours {self.precision}{''.join(more)}"
 
 
 ON_CPU = (Setting(), Setting(channels_last=True), Setting("bf16"), Setting("bf16", True))
-ON_GPU = (*ON_CPU, Setting("bf16", False, True), Setting("bf16", True, True))
+ON_GPU = (*ON_CPU, Setting("bf16", searched=True), Setting("bf16", True, searched=True))
+COMPILED = (Setting("bf16"), Setting("bf16", True), Setting("bf16", False, True), Setting("bf16", True, True))
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,9 @@ class OneBatch:
         self.stream = self
         self.patch_size = tuple(patch_size)
 
+    def augmented(self, batch: Batch) -> Batch:
+        return batch
+
 
 def our_step(task: Task, setting: Setting, device: torch.device, folder: Path) -> tuple[Callable[[], Any], Any]:
     """A step of the trainer itself, from the batch in host memory on; and the trainer."""
@@ -178,6 +184,7 @@ def our_step(task: Task, setting: Setting, device: torch.device, folder: Path) -
     batch = batch.pin_memory() if device.type == "cuda" else batch
 
     def step() -> None:
+        torch.backends.cudnn.benchmark = setting.searched
         trainer.state.iteration += 1
         trainer._iteration(trainer, batch)
 
@@ -193,6 +200,7 @@ def plain_step(task: Task, device: torch.device) -> Callable[[], dict[str, float
     batch, box, done = task.batch(), task.learns(networks).box, [0]  # type: ignore[operator]
 
     def step() -> dict[str, float]:
+        torch.backends.cudnn.benchmark = False
         draw = Draw(0, "step/method/0", done[0])
         done[0] += 1
         return plain.step(batch.to(device), box(task.patch, draw.generator("box")))  # type: ignore[operator]
