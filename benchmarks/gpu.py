@@ -83,6 +83,26 @@ def step(given: Given, place: int, compiled: bool = False) -> dict[str, Any]:
     return measure(task, settings, torch.device(given.device), *((2, 1) if given.tiny else (5, 5)))
 
 
+def kernels(given: Given, place: int) -> dict[str, Any]:
+    """What the device does in a step, by kernel: the longest."""
+    import torch
+    from step import SIZES, Setting, our_step
+
+    task = SIZES["tiny" if given.tiny else "full"][place]
+    with tempfile.TemporaryDirectory() as folder:
+        step, _ = our_step(task, Setting("bf16"), torch.device(given.device), Path(folder) / "run")
+        for _ in range(3):
+            step()
+        with torch.profiler.profile() as profile:
+            for _ in range(3):
+                step()
+    sort = "self_cuda_time_total" if given.device == "cuda" else "self_cpu_time_total"
+    (given.output / f"kernels_{place}.txt").write_text(
+        profile.key_averages().table(sort_by=sort, row_limit=40, max_name_column_width=90)
+    )
+    return {"ok": True, "rows": [{"task": task.title, "events": len(profile.events()) // 3}]}
+
+
 def cleanup(given: Given) -> dict[str, Any]:
     """The largest components of pseudo-labels, on the device and by way of the CPU."""
     import torch
@@ -201,6 +221,7 @@ def items(given: Given) -> dict[str, Callable[[Given], dict[str, Any]]]:
         "goldens": goldens,
         "checks": checks,
         **steps,
+        **{f"kernels_{number}": partial(kernels, place=number) for number in range(2)},
         "cleanup": cleanup,
         "inference": inference,
         "waiting": waiting,

@@ -50,18 +50,27 @@ class Setting:
 
     precision: str = "fp32"
     channels_last: bool = False
-    compiled: bool = False
+    compiled: bool | str = False
     searched: bool = False  # whether cuDNN tries its algorithms out
+    deterministic: bool = False
 
     def __str__(self) -> str:
-        more = [", channels last" if self.channels_last else "", ", compiled" if self.compiled else ""]
+        more = [", channels last" if self.channels_last else ""]
+        more += [f", compiled ({self.compiled})" if self.compiled else ""]
+        more += [", deterministic" if self.deterministic else ""]
         more += [", cuDNN's search" if self.searched else ""]
         return f"ours {self.precision}{''.join(more)}"
 
 
 ON_CPU = (Setting(), Setting(channels_last=True), Setting("bf16"), Setting("bf16", True))
 ON_GPU = (*ON_CPU, Setting("bf16", searched=True), Setting("bf16", True, searched=True))
-COMPILED = (Setting("bf16"), Setting("bf16", True), Setting("bf16", False, True), Setting("bf16", True, True))
+COMPILED = (
+    Setting("bf16"),
+    Setting("bf16", deterministic=True),
+    Setting("bf16", False, True),
+    Setting("bf16", True, True),
+    Setting("bf16", True, "reduce-overhead"),
+)
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,7 @@ def our_step(task: Task, setting: Setting, device: torch.device, folder: Path) -
         precision=setting.precision,
         channels_last=setting.channels_last,
         compiled=setting.compiled,
+        deterministic=False,
     )
     trainer.training.progress = Progress(None, interval=10)
     trainer.training.enter(trainer.training.plan[0])
@@ -185,6 +195,7 @@ def our_step(task: Task, setting: Setting, device: torch.device, folder: Path) -
 
     def step() -> None:
         torch.backends.cudnn.benchmark = setting.searched
+        torch.use_deterministic_algorithms(setting.deterministic, warn_only=True)
         trainer.state.iteration += 1
         trainer._iteration(trainer, batch)
 
@@ -201,6 +212,7 @@ def plain_step(task: Task, device: torch.device) -> Callable[[], dict[str, float
 
     def step() -> dict[str, float]:
         torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(False)
         draw = Draw(0, "step/method/0", done[0])
         done[0] += 1
         return plain.step(batch.to(device), box(task.patch, draw.generator("box")))  # type: ignore[operator]

@@ -45,11 +45,15 @@ class StudentOptimisers:
         if self._buffers:
             torch._foreach_copy_(self._buffers, self._before)
 
+    def forget_gradients(self) -> None:
+        """Call before a step's networks run, so that the memory of the last step's gradients is free."""
+        for parameters in self.parameters.values():
+            for parameter in parameters:
+                parameter.grad = None
+
     def backward(self, totals: dict[str, Tensor]) -> None:
         """Gradients of each student from its own total alone."""
         for name, total in totals.items():
-            for parameter in self.parameters[name]:
-                parameter.grad = None
             # Students may share parts of a graph, so it is kept until the last of them.
             total.backward(inputs=self.parameters[name], retain_graph=name != next(reversed(totals)))
 

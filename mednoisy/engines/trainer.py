@@ -17,6 +17,7 @@ from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
+from mednoisy.engines.determinism import only_deterministic
 from mednoisy.engines.distributed import rank_and_ranks
 from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
@@ -48,7 +49,9 @@ class SemiSupervisedTrainer(Trainer):
         trim: steps by which the last epoch is shorter.
         precision: `fp32` or `bf16` (autocast; falls back to fp32 where a CPU would give NaN gradients).
         channels_last: memory format of networks and images; pays on CPUs with bf16, see docs.
-        compiled: whether steps run through `torch.compile`, see docs; its first steps take a minute or more.
+        compiled: whether steps run through `torch.compile` (True, or one of its modes), see docs; the first steps then
+            take a minute or more.
+        deterministic: whether only algorithms that give the same bits each time run on a GPU.
         save_interval: steps between two writings of `last.pt` (validations and ends of stages write it too).
         log_interval: steps between two rows of `progress.csv`.
         seed: dropout and the methods' draws come from (seed, stage, step, rank).
@@ -75,7 +78,8 @@ class SemiSupervisedTrainer(Trainer):
         trim: int = 0,
         precision: str = "fp32",
         channels_last: bool = False,
-        compiled: bool = False,
+        compiled: bool | str = False,
+        deterministic: bool = True,
         save_interval: int = 500,
         log_interval: int = 10,
         seed: int = 0,
@@ -102,6 +106,8 @@ class SemiSupervisedTrainer(Trainer):
         )
         self._signals = StopSignals()
         self._stop_agreed = 0  # a signal that all ranks know of
+        if torch.device(device).type == "cuda" and deterministic:
+            only_deterministic()
         if torch.device(device).type == "cuda" and torch.device(device).index is not None:
             torch.cuda.set_device(device)  # collectives of Python objects use the current device
         super().__init__(
@@ -172,6 +178,7 @@ class SemiSupervisedTrainer(Trainer):
         batch = self.loader.stream.augmented(batchdata.to(training.device)).to(training.device, training.image_format)
         optimisers.set_rates(stage.schedule(step, steps))
         optimisers.remember_buffers()
+        optimisers.forget_gradients()
         with training.in_step():
             losses = training.wrapped(batch, now)
         totals = {name: terms.total() for name, terms in losses.items()}

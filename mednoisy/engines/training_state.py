@@ -41,7 +41,7 @@ class TrainingState:
         progress: its pending terms are part of the state, its rows are brought back to the step of a checkpoint.
         precision: `fp32` or `bf16` (autocast; falls back to fp32 where a CPU would give NaN gradients).
         channels_last: memory format of networks and images.
-        compiled: whether a step's networks run through `torch.compile`; validation never does.
+        compiled: whether a step's networks run through `torch.compile`, True or one of its modes; validation does not.
 
     Attributes:
         step: steps done.
@@ -68,7 +68,7 @@ class TrainingState:
         progress: Progress,
         precision: str = "fp32",
         channels_last: bool = False,
-        compiled: bool = False,
+        compiled: bool | str = False,
     ):
         self.stages, self.total_steps = list(stages), total_steps
         self.patch_size, self.device = tuple(patch_size), torch.device(device)
@@ -102,7 +102,12 @@ class TrainingState:
     @contextmanager
     def in_step(self) -> Iterator[None]:
         """The context in which a step's networks run: `autocast`, and compiled where that is asked for."""
-        with torch.compiler.set_stance("default") if self.compiled else nullcontext(), self.autocast():
+        if not self.compiled:
+            with self.autocast():
+                yield
+            return
+        torch.compiler.cudagraph_mark_step_begin()
+        with torch.compiler.set_stance("default"), self.autocast():
             yield
 
     def autocast(self) -> Any:
@@ -135,8 +140,9 @@ class TrainingState:
             LOGGER.warning("bf16 is unsafe on a CPU for feature maps of %s voxels: training in fp32", coarsest)
             self._low_precision = False
         if self.compiled:
+            mode = None if self.compiled is True else self.compiled
             for network in networks_of(self.method):
-                network.compile(dynamic=False)  # in place: names of parameters, so checkpoints, stay as they are
+                network.compile(dynamic=False, mode=mode)  # in place: names of parameters stay as they are
             torch.compiler.set_stance("force_eager")  # but in a step: each new shape or mode would be compiled anew
         self.wrapped = self.method
         if self.ranks > 1:

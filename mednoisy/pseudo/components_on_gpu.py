@@ -70,9 +70,8 @@ def _unite_neighbours(codes, parents, count, width, height, depth, shared_axes: 
     index = tl.program_id(0) * block + tl.arange(0, block)
     code = tl.load(codes + index, mask=index < count, other=0)
     for step in tl.static_range(13):
-        _unite_along(
-            codes, parents, index, code, width, height, depth, step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1, shared_axes
-        )
+        dx, dy, dz = step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1
+        _unite_along(codes, parents, index, code, width, height, depth, dx, dy, dz, shared_axes)
 
 
 @triton.jit
