@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.inferers.utils import _get_scan_interval
 from torch import nn
 from torch.nn import functional as F
 
-from mednoisy.inference.sliding_window import SlidingWindow, decide, overlap_for
+from mednoisy.inference.sliding_window import SlidingWindow, decide
 from mednoisy.networks.ensemble import MeanEnsemble
 from tests.reference import arrays_of
 
@@ -107,18 +106,10 @@ def test_window_starts_equal_the_reference(reference):
         assert corner.starts == [(x, y, z) for x in starts[0] for y in starts[1] for z in starts[2]]
 
 
-def test_monai_gives_back_every_stride():
-    for patch in range(1, 200):
-        for stride in range(1, patch + 1):
-            (overlap,) = overlap_for((patch,), (stride,))
-            assert 0 <= overlap < 1
-            assert _get_scan_interval((patch + 1,), (patch,), 1, (overlap,)) == (stride,)
-
-
 @pytest.mark.parametrize("stride", [0, 9])
 def test_a_stride_that_skips_voxels_is_refused(stride):
     with pytest.raises(ValueError, match=r"stride is \[4, \d\]; each must be from 1 to the patch size \[8, 8\]"):
-        overlap_for((8, 8), (4, stride))
+        SlidingWindow([8, 8], [4, stride])
 
 
 def test_probabilities_are_averaged_not_logits():
