@@ -75,9 +75,9 @@ def batches(count: int, batch_size: int) -> Iterator[range]:
     width then takes 2.6 times as long for a window of 64x64x48.
     """
     runs = math.ceil(count / batch_size)
-    if batch_size > 1:
-        runs = max(1, min(runs, count // 2))
-    ends = [count * number // runs for number in range(runs + 1)]
+    if batch_size > 1 and count > 1:
+        runs = min(runs, count // 2)
+    ends = [count * number // runs for number in range(runs + 1)] if runs else []
     return itertools.starmap(range, itertools.pairwise(ends))
 
 
