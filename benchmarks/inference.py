@@ -59,7 +59,8 @@ def summed_in(dtype: torch.dtype, network: nn.Module, window: SlidingWindow, ima
     shape = image.shape[2:]
     maps = ScoreMaps(1, shape, window.patch_size, image.device)
     for box in window_boxes(shape, window.patch_size, window.stride):
-        maps.add([network(image[(slice(None), slice(None), *box)]).softmax(dim=1).to(dtype)], [(0, box)])
+        place = (slice(None), slice(None), *box)
+        maps.add([network(image[place]).softmax(dim=1).to(dtype)], [(0, *place[1:])])
     axes = zip(shape, window.patch_size, window.stride, strict=True)
     return maps.mean([coverage(*axis) for axis in axes])[0].float()
 

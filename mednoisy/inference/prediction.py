@@ -91,9 +91,8 @@ def predict_files(
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
-    A picture's label map is `ID.png`. Each file appears whole or not at all. A terminal shows the progress over cases and
-    in a case.
-    Arguments as in `predict_case`.
+    A picture's label map is `ID.png`. Each file appears whole or not at all. A terminal shows the
+    progress over cases and within a case. Arguments as in `predict_case`.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.

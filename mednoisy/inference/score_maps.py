@@ -8,9 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from mednoisy.inference.windows import Box, accumulator_device, free_memory
-
-Window = tuple[int, Box]  # number of the case in its batch, and place
+from mednoisy.inference.windows import Window, accumulator_device, free_memory
 
 
 class ScoreMaps:
@@ -52,14 +50,14 @@ class ScoreMaps:
         """Add what each predictor gives for some windows: (windows, K, *patch_size) each."""
         self.allocate(scores)
         for total, of_one in zip(self.maps, scores, strict=True):
-            for (case, box), of_window in zip(windows, of_one.to(total.device), strict=True):
-                total[(case, slice(None), *box)] += of_window
+            for window, of_window in zip(windows, of_one.to(total.device), strict=True):
+                total[window] += of_window
 
     def add_background(self, windows: Sequence[Window]) -> None:
         """Add certainty of class 0 in some windows, to maps that are made."""
         for total in self.maps:
-            for case, box in windows:
-                total[(case, 0, *box)] += 1
+            for window in windows:
+                total[window][0] += 1
 
     def mean(self, coverage: Sequence[Tensor]) -> list[Tensor]:
         """The maps, divided in place by how many windows cover each voxel: the product of `coverage`, one per axis.

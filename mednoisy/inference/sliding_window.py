@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from mednoisy.errors import check_whole
 from mednoisy.inference.kept_memory import kept_memory
-from mednoisy.inference.score_maps import ScoreMaps, Window
-from mednoisy.inference.windows import batch_size_for, batches, check_stride, coverage, padded, window_boxes
+from mednoisy.inference.score_maps import ScoreMaps
+from mednoisy.inference.windows import Window, batch_size_for, batches, check_stride, coverage, padded, window_boxes
 from mednoisy.networks.ensemble import MeanEnsemble
 
 SHOWN_AFTER = 2.0  # seconds in a scan until its windows have a progress bar
@@ -107,7 +107,7 @@ class SlidingWindow(Inferer):
         cases, _, *shape = image.shape
         maps = ScoreMaps(cases, shape, self.patch_size, image.device)
         boxes = window_boxes(shape, self.patch_size, self.stride)
-        seen, skipped = self._told_apart(image, [(case, box) for case in range(cases) for box in boxes])
+        seen, skipped = self._told_apart(image, [(case, slice(None), *box) for case in range(cases) for box in boxes])
         size = self.batch_size or batch_size_for(self.patch_size, image.device)
         with ExitStack() as stack:
             if image.device.type == "cpu":
@@ -123,13 +123,13 @@ class SlidingWindow(Inferer):
                 maps.allocate(predictor(_crops(image, skipped[:1])))  # which tells the classes
         maps.add_background(skipped)
         covered = [coverage(*axis) for axis in zip(shape, self.patch_size, self.stride, strict=True)]
-        return [scores[(..., *place)] for scores in maps.mean(covered)]
+        return [scores[(slice(None), slice(None), *place)] for scores in maps.mean(covered)]
 
     def _told_apart(self, image: Tensor, windows: list[Window]) -> tuple[list[Window], list[Window]]:
         """Windows that networks see and windows that are skipped; on a GPU the one time that a scan waits for it."""
         if self.skip_below is None:
             return windows, []
-        brightest = torch.stack([image[(case, slice(None), *box)].amax() for case, box in windows])
+        brightest = torch.stack([image[window].amax() for window in windows])
         flags = (brightest > self.skip_below).tolist()
         seen = [window for window, bright in zip(windows, flags, strict=True) if bright]
         return seen, [window for window, bright in zip(windows, flags, strict=True) if not bright]
@@ -157,7 +157,7 @@ def _plain(inputs: Tensor) -> Tensor:
 
 def _crops(image: Tensor, windows: Sequence[Window]) -> Tensor:
     """(windows, C, *patch_size)."""
-    return torch.stack([image[(case, slice(None), *box)] for case, box in windows])
+    return torch.stack([image[window] for window in windows])
 
 
 def _bar(windows: int, *, shown: bool) -> tqdm:

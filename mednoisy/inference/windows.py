@@ -15,6 +15,7 @@ LARGEST_BATCH = {2: 32, 3: 8}  # of images with that many axes; larger ones keep
 CPU_BATCH = {2: 8, 3: 4}
 
 Box = tuple[slice, ...]
+Window = tuple[int | slice, ...]  # of a batch of images: number of the case, all channels, place
 
 
 def check_stride(patch_size: Sequence[int], stride: Sequence[int]) -> None:

@@ -19,8 +19,11 @@ class Counters(ctypes.Structure):
     """glibc's `struct mallinfo2`; `arena`: bytes of the heap, `hblkhd`: of blocks taken from the system one by one."""
 
     _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        ("arena", ctypes.c_size_t),
+        ("free_chunks", ctypes.c_size_t * 2),
+        ("hblks", ctypes.c_size_t),
+        ("hblkhd", ctypes.c_size_t),
+        ("others", ctypes.c_size_t * 5),
     ]
 
 

@@ -14,7 +14,7 @@ def filled(maps: ScoreMaps, device: str = "cpu") -> torch.Tensor:
     """The mean over windows whose scores are 1 for class 0 and their number for class 1."""
     for number, box in enumerate(window_boxes(SHAPE, PATCH, STRIDE)):
         scores = torch.stack([torch.ones(PATCH), torch.full(PATCH, float(number))])[None].to(device)
-        maps.add([scores], [(0, box)])
+        maps.add([scores], [(0, slice(None), *box)])
     return maps.mean([coverage(*axis) for axis in zip(SHAPE, PATCH, STRIDE, strict=True)])[0]
 
 
@@ -45,4 +45,4 @@ def test_sums_are_kept_where_they_fit(monkeypatch):
 def test_scores_of_another_size_than_their_window_are_refused():
     maps = ScoreMaps(1, SHAPE, PATCH, torch.device("cpu"))
     with pytest.raises(ValueError, match=r"scores are \(2, 3\) on windows of \(4, 3\)"):
-        maps.add([torch.zeros(1, 2, 2, 3)], [(0, (slice(0, 4), slice(0, 3)))])
+        maps.add([torch.zeros(1, 2, 2, 3)], [(0, slice(None), slice(0, 4), slice(0, 3))])
