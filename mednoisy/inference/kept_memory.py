@@ -19,8 +19,8 @@ def kept_memory() -> Iterator[None]:
     """Within, freed blocks stay with the process; at the end they go back to the system.
 
     glibc takes every block above 32 MB from the system and gives it back when it is freed, so each feature map of each
-    window is paged in anew: a quarter of the time of V-Net on 112x112x80 in fp32, a third in bf16. With other C
-    libraries nothing is changed.
+    window is paged in anew, which took a fifth of the time of V-Net on 112x112x80 in fp32. With other C libraries
+    nothing is changed.
     """
     library = _glibc()
     if library is None:
