@@ -1,12 +1,13 @@
 """Seconds a scan and labels that change: our windows against MONAI's sliding-window call, interleaved.
 
-    OMP_NUM_THREADS=1 python benchmarks/inference.py RUN SCAN ... [--stride 56 56 40] [--rounds 3] [--skip-below -1] [--large-scan]
+    OMP_NUM_THREADS=1 python benchmarks/inference.py RUN SCAN ... [--stride 56 56 40] [--rounds 3] [--skip-below -1]
 
 RUN is a finished run whose deployed predictor labels the scans, with its own patch and, unless another is given, its
 stride. Each round runs every row once on every scan. A row shows the median over rounds of the seconds of processor
 time for all scans (so that what else the machine does counts little), by how much that is faster than MONAI's default
 call (one window a pass), and the share of voxels whose label is another than in fp32. The last table shows that share
 for sums of scores in half precision, and the largest change of a score: they are not built into the product.
+`--large-scan` adds a scan of 512x512x600 and its peak memory.
 """
 
 from __future__ import annotations
