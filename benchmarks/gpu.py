@@ -73,6 +73,20 @@ def checks(given: Given) -> dict[str, Any]:
     return {"ok": all(one["ok"] for one in found), "checks": found}
 
 
+def resuming(given: Given) -> dict[str, Any]:
+    """Whether a run that was stopped ends with the same bits as one that was not."""
+    from gpu_checks import PHANTOMS, check_resume
+
+    from mednoisy.data.phantoms import make_dataset
+
+    with tempfile.TemporaryDirectory() as folder:
+        for bundle, kind in PHANTOMS.items():
+            make_dataset(Path(folder) / bundle, kind, labeled=2, unlabeled=4, test=2)
+        runs = [("phantom", True), ("acdc", True), ("acdc", False)]
+        rows = [check_resume(b, given.device, folder, precision="bf16", deterministic=exact) for b, exact in runs]
+    return {"ok": all(row["ok"] for row in rows[:2]), "checks": rows}
+
+
 def step(given: Given, place: int, compiled: bool = False) -> dict[str, Any]:
     """Time, memory and split of a training step."""
     import torch
@@ -133,7 +147,7 @@ def inference(given: Given) -> dict[str, Any]:
     import torch
     from monai.inferers import sliding_window_inference
 
-    from mednoisy.inference.sliding_window import SlidingWindow, overlap_for
+    from mednoisy.inference.sliding_window import SlidingWindow
     from mednoisy.networks.vnet import VNet
 
     size, patch, stride = (
@@ -143,19 +157,20 @@ def inference(given: Given) -> dict[str, Any]:
     network = VNet(width=4 if given.tiny else 16).eval().to(given.device)
     scan = torch.randn(1, 1, *size, device=given.device)
 
-    def monai_call(batch: int) -> torch.Tensor:
-        return sliding_window_inference(
-            scan, patch, batch, lambda x: network(x).softmax(1), overlap_for(patch, stride), mode="constant"
-        )
+    overlap = tuple(1 - (step + 0.5) / side for side, step in zip(patch, stride, strict=True))
 
-    def ours(batch: int, low: bool) -> torch.Tensor:
-        with torch.autocast(given.device, dtype=torch.bfloat16, enabled=low):
-            return SlidingWindow(patch, stride, batch)(scan, network)
+    def monai_call(batch: int) -> torch.Tensor:
+        return sliding_window_inference(scan, patch, batch, lambda x: network(x).softmax(1), overlap, mode="constant")
+
+    def ours(batch: int | None, precision: str) -> torch.Tensor:
+        return SlidingWindow(patch, stride, batch, precision)(scan, network)
 
     ways: dict[str, Callable[[], torch.Tensor]] = {"MONAI, 1 window": partial(monai_call, 1)}
     ways |= {f"MONAI, {n} windows": partial(monai_call, n) for n in (4,)}
-    ways |= {f"ours fp32, {n} windows": partial(ours, n, False) for n in (4, 16)}
-    ways |= {f"ours bf16, {n} windows": partial(ours, n, True) for n in (4, 16, 32)}
+    for precision in ("fp32", "bf16"):
+        ways |= {
+            f"ours {precision}, {n or 'as many as fit'} windows": partial(ours, n, precision) for n in (4, 16, None)
+        }
     rows = []
     with torch.no_grad():
         first = ways["MONAI, 1 window"]().argmax(1)
@@ -220,6 +235,7 @@ def items(given: Given) -> dict[str, Callable[[Given], dict[str, Any]]]:
     return {
         "goldens": goldens,
         "checks": checks,
+        "resuming": resuming,
         **steps,
         **{f"kernels_{number}": partial(kernels, place=number) for number in range(2)},
         "cleanup": cleanup,

@@ -154,7 +154,7 @@ class RunScoring:
     def _score(self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str) -> list[Row]:
         rows: list[Row] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
-            prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
+            prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device, progress=True)
             reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
             spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
             for predictor, labels in prediction.labels.items():

@@ -48,6 +48,7 @@ def predict_case(
     device: torch.device | str = "cpu",
     *,
     confidence: bool = False,
+    progress: bool = False,
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
@@ -62,6 +63,7 @@ def predict_case(
             turning, cropping, padding.
         inferer: how the network sees the image.
         confidence: whether to give the probability of the chosen class, too.
+        progress: whether the windows of a long scan have a bar on a terminal.
 
     Raises:
         UserError: the image cannot be read (E2xx).
@@ -69,7 +71,7 @@ def predict_case(
     """
     image = _preprocessed(_named(case), preprocessing)
     with eval_mode(*predictors.values()):
-        scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors)
+        scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors, progress=progress)
     labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
@@ -89,8 +91,8 @@ def predict_files(
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
-    A picture's label map is `ID.png`. Each file appears whole or not at all. A progress bar is shown on a terminal.
-    Arguments as in `predict_case`.
+    A picture's label map is `ID.png`. Each file appears whole or not at all. A terminal shows the
+    progress over cases and within a case. Arguments as in `predict_case`.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
@@ -102,7 +104,7 @@ def predict_files(
         raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
-        prediction = predict_case(case, predictors, preprocessing, inferer, device)
+        prediction = predict_case(case, predictors, preprocessing, inferer, device, progress=True)
         paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
             write_labels(path, prediction.labels[name], prediction.affine)

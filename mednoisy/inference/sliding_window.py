@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import reduce
 from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.inferers import Inferer, sliding_window_inference
+from monai.inferers import Inferer
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from mednoisy.errors import check_whole
+from mednoisy.inference.kept_memory import kept_memory
+from mednoisy.inference.score_maps import ScoreMaps
+from mednoisy.inference.windows import Window, batch_size_for, batches, check_stride, coverage, padded, window_boxes
 from mednoisy.networks.ensemble import MeanEnsemble
+
+SHOWN_AFTER = 2.0  # seconds in a scan until its windows have a progress bar
+SLAB = 16  # planes whose labels are decided together
 
 
 class SlidingWindow(Inferer):
@@ -24,63 +33,106 @@ class SlidingWindow(Inferer):
     Args:
         patch_size: size of a window in voxels, per axis.
         stride: distance of neighbouring windows in voxels, per axis, 1 to the patch size.
-        batch_size: windows that go through a network together.
+        batch_size: windows that go through a network together, see `batches`; None: see `batch_size_for`.
+        precision: of the networks: `bf16` (autocast), or `fp32`, which leaves it to an autocast around the call.
+        skip_below: windows in which no channel has a voxel above this intensity are background with certainty, and no
+            network sees them. None: all are seen.
     """
 
-    def __init__(self, patch_size: Sequence[int], stride: Sequence[int], batch_size: int = 4):
+    def __init__(
+        self,
+        patch_size: Sequence[int],
+        stride: Sequence[int],
+        batch_size: int | None = 4,
+        precision: str = "fp32",
+        skip_below: float | None = None,
+    ):
         super().__init__()
-        check_whole("window_batch", batch_size, least=1)
-        self.patch_size = tuple(patch_size)
-        self.overlap = overlap_for(patch_size, stride)
-        self.batch_size = batch_size
+        if batch_size is not None:
+            check_whole("window_batch", batch_size, least=1)
+        if precision not in ("fp32", "bf16"):
+            raise ValueError(f"inference_precision is {precision!r}; it must be fp32 or bf16")
+        if skip_below is not None and not isinstance(skip_below, (int, float)):
+            raise ValueError(f"skip_below is {skip_below!r}; it must be an intensity, or null")
+        check_stride(patch_size, stride)
+        self.patch_size, self.stride = tuple(patch_size), tuple(stride)
+        self.batch_size, self.precision, self.skip_below = batch_size, precision, skip_below
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Scores (B, K, *spatial), which sum to 1 over K, of images (B, C, *spatial).
 
-        `network` maps windows to logits and stays in the mode it is in. No gradient is kept.
+        `network` maps windows to logits and stays in the mode it is in. No gradient is kept. The scores are on the
+        images' device, on the CPU where they do not fit there, and have the images' metadata.
         Further arguments are passed on to `network`.
         """
 
-        def probabilities(windows: Tensor) -> Tensor:
-            return network(windows, *args, **kwargs).softmax(dim=1, dtype=windows.dtype)
+        def probabilities(windows: Tensor) -> list[Tensor]:
+            return [_softmax(network(windows, *args, **kwargs), windows)]
 
-        return self._over_windows(inputs, probabilities)
+        (scores,) = self._over_windows(_plain(inputs), probabilities)
+        if isinstance(inputs, MetaTensor):
+            return MetaTensor(scores).copy_meta_from(inputs, copy_attr=False)
+        return scores
 
-    def scores_of_all(self, inputs: Tensor, predictors: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    def scores_of_all(
+        self, inputs: Tensor, predictors: Mapping[str, nn.Module], *, progress: bool = False
+    ) -> dict[str, Tensor]:
         """The scores of each predictor, by name, from one pass over the windows; plain tensors (B, K, *spatial).
 
         Each network runs once per window, also where it is a member of several `MeanEnsemble`s; so scoring two
-        students and their mean costs two forward passes.
+        students and their mean costs two forward passes. What an ensemble gives is the mean of its members' scores,
+        not summed up by itself, where these are asked for as well.
+
+        Args:
+            inputs: (B, C, *spatial).
+            predictors: map windows to logits.
+            progress: whether windows have a bar on a terminal, once they have taken two seconds.
         """
+        asked = list(dict.fromkeys(predictors.values()))
+        summed = [network for network in asked if not _follows(network, asked)]
 
-        def probabilities(windows: Tensor) -> dict[str, Tensor]:
+        def probabilities(windows: Tensor) -> list[Tensor]:
             known: dict[nn.Module, Tensor] = {}
-            return {name: _probabilities(network, windows, known) for name, network in predictors.items()}
+            return [_probabilities(network, windows, known) for network in summed]
 
-        plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        scores = self._over_windows(plain, probabilities)
-        return {name: scores[name] for name in predictors}  # MONAI sorts the names
+        scores = dict(zip(summed, self._over_windows(_plain(inputs), probabilities, progress), strict=True))
+        return {name: _derived(network, scores) for name, network in predictors.items()}
 
     @torch.no_grad()
-    def _over_windows(self, inputs: Tensor, predictor: Callable[[Tensor], Any]) -> Any:
-        return sliding_window_inference(
-            inputs, self.patch_size, self.batch_size, predictor, self.overlap, mode="constant", padding_mode="constant"
-        )
+    def _over_windows(
+        self, inputs: Tensor, predictor: Callable[[Tensor], list[Tensor]], progress: bool = False
+    ) -> list[Tensor]:
+        """The mean over windows of each of the scores that `predictor` gives for a batch of them."""
+        image, place = padded(inputs, self.patch_size)
+        cases, _, *shape = image.shape
+        maps = ScoreMaps(cases, shape, self.patch_size, image.device)
+        boxes = window_boxes(shape, self.patch_size, self.stride)
+        seen, skipped = self._told_apart(image, [(case, slice(None), *box) for case in range(cases) for box in boxes])
+        size = self.batch_size or batch_size_for(self.patch_size, image.device)
+        with ExitStack() as stack:
+            if image.device.type == "cpu":
+                stack.enter_context(kept_memory())
+            if self.precision == "bf16":
+                stack.enter_context(torch.autocast(image.device.type, dtype=torch.bfloat16))
+            bar = stack.enter_context(_bar(len(seen), shown=progress))
+            for numbers in batches(len(seen), size):
+                windows = [seen[number] for number in numbers]
+                maps.add(predictor(_crops(image, windows)), windows)
+                bar.update(len(windows))
+            if not seen:
+                maps.allocate(predictor(_crops(image, skipped[:1])))  # which tells the classes
+        maps.add_background(skipped)
+        covered = [coverage(*axis) for axis in zip(shape, self.patch_size, self.stride, strict=True)]
+        return [scores[(slice(None), slice(None), *place)] for scores in maps.mean(covered)]
 
-
-def overlap_for(patch_size: Sequence[int], stride: Sequence[int]) -> tuple[float, ...]:
-    """MONAI's overlap per axis, from which it gets back exactly `stride`.
-
-    MONAI takes the integer part of patch * (1 - overlap), so 1 - stride / patch loses a voxel to rounding for
-    many pairs (15 instead of 16 for a patch of 96); half a voxel more keeps clear of that.
-
-    Raises:
-        ValueError: a stride is below 1 or above the patch size, where voxels would be left out.
-    """
-    for patch, step in zip(patch_size, stride, strict=True):
-        if not 1 <= step <= patch:
-            raise ValueError(f"stride is {list(stride)}; each must be from 1 to the patch size {list(patch_size)}")
-    return tuple(max(0.0, 1 - (step + 0.5) / patch) for patch, step in zip(patch_size, stride, strict=True))
+    def _told_apart(self, image: Tensor, windows: list[Window]) -> tuple[list[Window], list[Window]]:
+        """Windows that networks see and windows that are skipped; on a GPU the one time that a scan waits for it."""
+        if self.skip_below is None:
+            return windows, []
+        brightest = torch.stack([image[window].amax() for window in windows])
+        flags = (brightest > self.skip_below).tolist()
+        seen = [window for window, bright in zip(windows, flags, strict=True) if bright]
+        return seen, [window for window, bright in zip(windows, flags, strict=True) if not bright]
 
 
 def decide(scores: Tensor, threshold: float | None = None) -> Tensor:
@@ -90,17 +142,57 @@ def decide(scores: Tensor, threshold: float | None = None) -> Tensor:
     1 where the score of class 1 is above it (strictly; at 0.5, the published choice on left atrium, the same).
     """
     if threshold is None:
-        return scores.argmax(dim=1).to(torch.uint8)
+        # Slab by slab: torch's argmax takes 8 bytes a voxel.
+        slabs = scores.split(SLAB, dim=2) if scores.ndim > 2 else [scores]
+        labels = [slab.argmax(dim=1).to(torch.uint8) for slab in slabs]
+        return labels[0] if len(labels) == 1 else torch.cat(labels, dim=1)
     if scores.shape[1] != 2:
         raise ValueError(f"a threshold decides between 2 classes; the scores have {scores.shape[1]}")
     return (scores[:, 1] > threshold).to(torch.uint8)
 
 
+def _plain(inputs: Tensor) -> Tensor:
+    return inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+
+
+def _crops(image: Tensor, windows: Sequence[Window]) -> Tensor:
+    """(windows, C, *patch_size)."""
+    return torch.stack([image[window] for window in windows])
+
+
+def _bar(windows: int, *, shown: bool) -> tqdm:
+    """A bar that goes away when it is full, so that the one of the cases around it stays."""
+    wish = {"desc": "windows", "unit": "window", "leave": False, "delay": SHOWN_AFTER}
+    return tqdm(total=windows, disable=None if shown else True, **wish)
+
+
+def _softmax(logits: Tensor, windows: Tensor) -> Tensor:
+    """Probabilities in single precision or better, whatever the network computed in."""
+    return logits.softmax(dim=1, dtype=torch.promote_types(windows.dtype, torch.float32))
+
+
 def _probabilities(network: nn.Module, windows: Tensor, known: dict[nn.Module, Tensor]) -> Tensor:
     if network not in known:
         if isinstance(network, MeanEnsemble):
-            members = [_probabilities(member, windows, known) for member in network.members]
-            known[network] = torch.stack(members).mean(dim=0)
+            known[network] = _mean([_probabilities(member, windows, known) for member in network.members])
         else:
-            known[network] = network(windows).softmax(dim=1, dtype=windows.dtype)
+            known[network] = _softmax(network(windows), windows)
     return known[network]
+
+
+def _follows(network: nn.Module, asked: Sequence[nn.Module]) -> bool:
+    """Whether a network's scores follow from those of others that are asked for."""
+    return isinstance(network, MeanEnsemble) and all(member in asked for member in network.members)
+
+
+def _derived(network: nn.Module, scores: dict[nn.Module, Tensor]) -> Tensor:
+    if network not in scores:
+        assert isinstance(network, MeanEnsemble)
+        scores[network] = _mean([_derived(member, scores) for member in network.members])
+    return scores[network]
+
+
+def _mean(scores: Sequence[Tensor]) -> Tensor:
+    """Of several tensors, with one new one for the sum."""
+    first, *others = scores
+    return reduce(Tensor.add_, others, first.clone()).div_(len(scores))

@@ -224,6 +224,8 @@ def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
         ("batch_size=0", "batch of stage training, labeled, is 0; it must be a whole number from 1 on"),
         ("workers=-1", "workers is -1; it must be a whole number from 0 on"),
         ("window_batch=0", "window_batch is 0; it must be a whole number from 1 on"),
+        ("inference_precision=half", "inference_precision is 'half'; it must be fp32 or bf16"),
+        ("skip_below=air", "skip_below is 'air'; it must be an intensity, or null"),
         ("steps=2.5", "steps is 2.5; it must be a whole number from 0 on"),
         ("width=0", "a network's number of channels is 0; it must be a whole number from 1 on"),
         ("steps=few", "$-(-@steps // @epoch_length): bad operand type for unary -: 'str'"),

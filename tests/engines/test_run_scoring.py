@@ -135,7 +135,12 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the cases that are predicted, in order."""
     seen: list[str] = []
     plain = evaluation.predict_case
-    monkeypatch.setattr(evaluation, "predict_case", lambda case, *rest: seen.append(case["id"]) or plain(case, *rest))
+
+    def noted(case, *rest, **settings):
+        seen.append(case["id"])
+        return plain(case, *rest, **settings)
+
+    monkeypatch.setattr(evaluation, "predict_case", noted)
     return seen
 
 
@@ -377,11 +382,11 @@ def test_an_interrupted_evaluation_is_done_again_alone(tmp_path, monkeypatch, ca
     assert main(train_arguments(data, tmp_path / "whole")) == 0
     plain, calls = evaluation.predict_case, []
 
-    def interrupted(case: dict, *rest: Any) -> Any:
+    def interrupted(case: dict, *rest: Any, **settings: Any) -> Any:
         calls.append(case["id"])
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return plain(case, *rest)
+        return plain(case, *rest, **settings)
 
     monkeypatch.setattr(evaluation, "predict_case", interrupted)
     run = tmp_path / "interrupted"
