@@ -108,7 +108,7 @@ def check_chain(name: str, chain: Any, patch_size: Sequence[int]) -> None:
     """Refuse what is no chain of augmentations, or none for crops of this size (`name`: of the entry in `train`).
 
     Raises:
-        UserError: E229; E231, crops of this size cannot be turned.
+        UserError: E229; what the chain refuses crops of this size for.
     """
     if not isinstance(chain, Drawing):
         raise UserError(

@@ -12,6 +12,7 @@ import torch
 from monai.transforms import AffineGrid
 from scipy import ndimage
 
+from mednoisy.errors import UserError
 from mednoisy.perturb import Affine, Elastic, Flip, Geometry, GridDistortion, Lens, OneOf, QuarterTurns
 
 SHAPES = [(9, 14), (7, 10, 6)]
@@ -213,8 +214,17 @@ def test_a_certain_chain_does_everything():
 
 
 def test_weights_must_fit_the_options():
-    with pytest.raises(ValueError, match="2 options need one each"):
-        OneOf([[], []], weights=[1.0])
+    for weights in ([1.0], [1.0, -1.0], [0.0, 0.0]):
+        with pytest.raises(ValueError, match="2 options need one each"):
+            OneOf([[], []], weights=weights)
+    with pytest.raises(ValueError, match="there is no option to choose"):
+        OneOf([])
+
+
+@pytest.mark.parametrize("change", [QuarterTurns(axes=(0, 2)), Flip(axes=[2])])
+def test_axes_that_are_not_there(change):
+    with pytest.raises(UserError, match=r"E231 crops have no axis 2, along which .* Name axes from 0 to 1"):
+        Geometry([change]).check((1, 8, 8))
 
 
 def test_a_full_turn_is_a_quarter_turn_four_times():

@@ -10,6 +10,7 @@ import torch
 from monai.transforms import AdjustContrast, RandSimulateLowResolution
 from scipy.ndimage import gaussian_filter
 
+from mednoisy.errors import UserError
 from mednoisy.perturb import (
     Gamma,
     GaussianBlur,
@@ -161,3 +162,18 @@ def test_holes_lie_within_and_are_small(shape):
         longest = np.maximum(longest, lengths.max(axis=0))
     assert counts == set(range(1, 7))
     assert longest.tolist() == [max(1, side // 5) for side in sides.tolist()]
+
+
+@pytest.mark.parametrize("kind", OF_PICTURES)
+def test_volumes_are_no_pictures(kind):
+    with pytest.raises(UserError, match=f"E232 crops have 3 axes, and {kind.__name__} in train#intensity"):
+        Intensity([OneOf([[], kind()])]).check((1, 8, 8, 8))
+
+
+def test_lines_of_even_length_and_odd_probabilities_are_refused():
+    with pytest.raises(ValueError, match=r"lengths are \[4\]; lines need a pixel in their middle"):
+        MotionBlur(lengths=[4])
+    with pytest.raises(ValueError, match="the probability of Gamma is 15, not in"):
+        Intensity([Gamma(probability=15)])
+    with pytest.raises(UserError, match=r"E230 builtins\.str cannot stand among changes of intensity"):
+        Intensity(["Gamma"])
