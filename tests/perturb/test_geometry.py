@@ -201,6 +201,19 @@ def test_a_batch_is_its_images_one_by_one(shape):
     assert all(torch.equal(together[0][row], images[row]) for row in untouched)
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 9, 9, 7)])
+def test_nothing_is_read_back_from_the_device(shape):
+    """PyTorch's device `meta` has shapes and no values: whatever the host wanted to know of these would fail."""
+    chain = every_kind(len(shape) - 1)
+    drawn = [chain.draw(np.random.default_rng(seed), shape) for seed in range(12)]
+    labels = torch.zeros(12, *shape[1:], dtype=torch.uint8, device="meta")
+    found, codes = chain.apply(image(12, *shape).to("meta"), labels, drawn)
+    assert found.shape == (12, *shape)
+    assert found.is_meta
+    assert codes.shape == labels.shape
+    assert codes.is_meta
+
+
 def test_choices_and_probabilities_are_those_written():
     chain = every_kind(2)
     drawn = [chain.draw(np.random.default_rng(seed), (1, 8, 8)) for seed in range(4000)]

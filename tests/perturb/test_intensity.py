@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_a_batch_is_its_images_one_by_one(kind, shape):
     last = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
     other = change.apply(images.contiguous(memory_format=last), numbers)
     torch.testing.assert_close(other, together, atol=2e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "shape"), KINDS)
+def test_nothing_is_read_back_from_the_device(kind, shape, monkeypatch):
+    """PyTorch's device `meta` has shapes and no values: whatever the host wanted to know of these would fail."""
+    monkeypatch.setattr(torch, "autocast", lambda *rest, **named: nullcontext())  # which it does not know
+    chain = Intensity([kind(probability=0.5)])
+    drawn = [chain.draw(np.random.default_rng(seed), shape) for seed in range(6)]
+    assert {numbers[0] is None for numbers in drawn} == {True, False}
+    found = chain.apply(image(6, *shape).to("meta"), drawn)
+    assert found.shape == (6, *shape)
+    assert found.is_meta
 
 
 @pytest.mark.parametrize(("kind", "shape"), KINDS)
