@@ -135,8 +135,8 @@ def test_cells_of_a_grid_get_their_lengths():
     torch.testing.assert_close(found[1], places[1], atol=1e-5, rtol=0)
 
 
-def test_elastic_displacements_at_the_coarse_points_are_those_drawn():
-    """Keys' cubic passes through its points; voxels of odd sides lie on the coarse points of twice as few cells."""
+def test_elastic_displacements_on_a_slope_stay_on_it():
+    """Keys' cubic keeps what is linear."""
     side, cells = 12, 2
     field = np.zeros((2, cells + 3, cells + 3))
     field[0] = np.linspace(-0.1, 0.1, cells + 3)[:, None]  # a slope, which the interpolation keeps
