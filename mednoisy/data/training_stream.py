@@ -108,7 +108,7 @@ def check_chain(name: str, chain: Any, patch_size: Sequence[int]) -> None:
     """Refuse what is no chain of augmentations, or none for crops of this size (`name`: of the entry in `train`).
 
     Raises:
-        UserError: E229; E231, crops of this size cannot be turned.
+        UserError: E229; what the chain refuses crops of this size for.
     """
     if not isinstance(chain, Drawing):
         raise UserError(
@@ -197,7 +197,7 @@ class TrainingStream:
         images = _stack([sample["image"] for sample in without], like=with_labels)
         return Batch(
             labeled=torch.stack([sample["image"] for sample in with_labels]),
-            labels=torch.stack([sample["label"] for sample in with_labels]).long(),
+            labels=torch.stack([sample["label"] for sample in with_labels]),
             unlabeled=images,
             unlabeled_weak=images,
             labeled_ids=[sample["id"] for sample in with_labels],
@@ -241,8 +241,7 @@ class TrainingStream:
         if "label" in arrays:
             sample["label"] = arrays["label"][window][0]
         for name, chain in (("spatial", self.spatial), ("intensity", self.intensity)):
-            drawn = () if chain is None else chain.draw(draw.generator(name), sample["image"].shape)
-            sample[name] = drawn
+            sample[name] = () if chain is None else chain.draw(draw.generator(name), sample["image"].shape)
         return sample
 
 

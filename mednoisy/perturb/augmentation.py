@@ -75,8 +75,11 @@ class OneOf:
     weights: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if self.weights is not None and (len(self.weights) != len(self.transforms) or min(self.weights) < 0):
-            raise ValueError(f"weights are {self.weights}; {len(self.transforms)} options need one each, none below 0")
+        if not self.transforms:
+            raise ValueError("there is no option to choose; an empty list is one that does nothing")
+        weights = self.weights
+        if weights is not None and (len(weights) != len(self.transforms) or min(weights) < 0 or sum(weights) == 0):
+            raise ValueError(f"weights are {weights}; {len(self.transforms)} options need one each, none below 0")
 
     @cached_property
     def limits(self) -> np.ndarray:
@@ -102,7 +105,7 @@ class _Chain:
     """Augmentations one after another, lists and `OneOf` among them."""
 
     transforms: Sequence[Any]
-    accepted: ClassVar[tuple[type, ...]]
+    accepted: ClassVar[tuple[Any, ...]]
     purpose: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -114,6 +117,8 @@ class _Chain:
                     "Take classes of mednoisy.perturb, or your own with the methods that mednoisy.perturb.augmentation"
                     " names; MONAI's random transforms draw and apply at once",
                 )
+            if not 0 <= each.probability <= 1:
+                raise ValueError(f"the probability of {type(each).__qualname__} is {each.probability}, not in 0..1")
 
     @cached_property
     def augmentations(self) -> list[Any]:
@@ -130,7 +135,7 @@ class _Chain:
         """Refuse images of a shape (C, *S) that one of the augmentations cannot change.
 
         Raises:
-            UserError: E231.
+            UserError: E231, they have not the axes to turn or flip; E232, they are no pictures.
         """
         for each in self.augmentations:
             each.draw(np.random.default_rng(0), shape)
@@ -156,12 +161,11 @@ class Geometry(_Chain):
         """Changed images (B, C, *S) and labels (B, *S); the inputs stay as they are.
 
         Args:
-            labels: codes below 2**24, or None.
+            labels: of any type, or None.
             drawn: of B images.
         """
-        for is_symmetry, run in groupby(range(len(self.augmentations)), self._is_symmetry):
-            places = list(run)
-            if is_symmetry:
+        for exact, places in self._runs:
+            if exact:
                 images, labels = rearranged(images, labels, self._symmetries(drawn, places, images.ndim - 2))
                 continue
             rows = [row for row, numbers in enumerate(drawn) if any(numbers[place] is not None for place in places)]
@@ -170,8 +174,11 @@ class Geometry(_Chain):
                 images, labels = _with_changed(images, labels, rows, change)
         return images, labels
 
-    def _is_symmetry(self, place: int) -> bool:
-        return isinstance(self.augmentations[place], Symmetry)
+    @cached_property
+    def _runs(self) -> list[tuple[bool, list[int]]]:
+        """Places of neighbours that are made one, and whether they are turns and flips."""
+        exact = [isinstance(each, Symmetry) for each in self.augmentations]
+        return [(kind, list(places)) for kind, places in groupby(range(len(exact)), exact.__getitem__)]
 
     def _symmetries(self, drawn: Sequence[Drawn], places: Sequence[int], dimensions: int) -> np.ndarray:
         """(B, D, D): where some turns and flips, one after another, look."""
@@ -225,7 +232,7 @@ class Intensity(_Chain):
 def _flat(part: Any) -> Iterator[Any]:
     if isinstance(part, OneOf):
         part = part.transforms
-    if isinstance(part, Sequence):
+    if isinstance(part, list | tuple):
         for each in part:
             yield from _flat(each)
     else:
@@ -243,7 +250,7 @@ def _draw(
             else:
                 for _ in _flat(each):
                     note(None)
-    elif isinstance(part, Sequence):
+    elif isinstance(part, list | tuple):
         for each in part:
             _draw(each, generator, shape, note)
     else:
@@ -254,7 +261,7 @@ def _draw(
 def _certain(part: Any) -> Any:
     if isinstance(part, OneOf):
         return replace(part, transforms=_certain(part.transforms))
-    if isinstance(part, Sequence):
+    if isinstance(part, list | tuple):
         return [_certain(each) for each in part]
     return replace(part, probability=1.0) if is_dataclass(part) and not isinstance(part, type) else part
 

@@ -36,12 +36,14 @@ class QuarterTurns:
         Raises:
             UserError: E231.
         """
-        sides = [shape[1 + axis] for axis in self.axes]
-        if sides[0] != sides[1]:
+        _check_axes(self.axes, shape)
+        first, second = self.axes
+        length, other_length = shape[1 + first], shape[1 + second]
+        if length != other_length:
             raise UserError(
                 "E231",
-                f"crops are {sides[0]} and {sides[1]} voxels long on axes {self.axes[0]} and {self.axes[1]}, between"
-                " which train#spatial turns them by 90 degrees",
+                f"crops are {length} and {other_length} voxels long on axes {first} and {second}, between which"
+                " train#spatial turns them by 90 degrees",
                 "Make these sides of patch_size equal, or leave out the turns",
             )
         return generator.integers(1, 4, size=1)
@@ -66,8 +68,13 @@ class Flip:
     probability: float = 0.5
 
     def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
-        """The axis."""
+        """The axis.
+
+        Raises:
+            UserError: E231.
+        """
         axes = range(len(shape) - 1) if self.axes is None else self.axes
+        _check_axes(axes, shape)
         return np.array([axes[int(generator.integers(len(axes)))]])
 
     def symmetry(self, numbers: np.ndarray, dimensions: int) -> np.ndarray:
@@ -246,6 +253,17 @@ class Elastic:
         if any(position.numel() != side for position, side in zip(positions, shape[2:], strict=True)):
             field, _ = sampled(field, None, positions, None)  # not voxels' own places any more
         return [position + field[:, axis] for axis, position in enumerate(positions)], None
+
+
+def _check_axes(axes: Sequence[int], shape: Sequence[int]) -> None:
+    last = len(shape) - 2
+    for axis in axes:
+        if axis not in range(last + 1):
+            raise UserError(
+                "E231",
+                f"crops have no axis {axis}, along which train#spatial turns or flips them",
+                f"Name axes from 0 to {last}",
+            )
 
 
 def _rotation(angles: np.ndarray, dimensions: int) -> np.ndarray:

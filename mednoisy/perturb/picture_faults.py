@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from mednoisy.errors import UserError
 from mednoisy.perturb.distortions import equalised_locally, median_of_neighbours, motion_blurred
 
 
@@ -23,8 +24,13 @@ class MotionBlur:
     lengths: Sequence[int] = (3, 5)
     probability: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not self.lengths or any(length % 2 == 0 for length in self.lengths):
+            raise ValueError(f"lengths are {self.lengths}; lines need a pixel in their middle, so odd numbers")
+
     def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
         """Length and angle."""
+        _check_pictures(self, shape)
         return np.array([self.lengths[int(generator.integers(len(self.lengths)))], generator.uniform(0, math.pi)])
 
     def apply(self, images: Tensor, numbers: np.ndarray) -> Tensor:
@@ -39,6 +45,7 @@ class MedianFilter:
 
     def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
         """Nothing."""
+        _check_pictures(self, shape)
         return np.empty(0)
 
     def apply(self, images: Tensor, numbers: np.ndarray) -> Tensor:
@@ -54,6 +61,7 @@ class LocalEqualisation:
 
     def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
         """The limit."""
+        _check_pictures(self, shape)
         return generator.uniform(*self.clip, 1)
 
     def apply(self, images: Tensor, numbers: np.ndarray) -> Tensor:
@@ -89,3 +97,18 @@ class Holes:
             for start, end in zip(starts, ends, strict=True):
                 image[:, *map(slice, start, end)].zero_()
         return changed
+
+
+def _check_pictures(change: object, shape: Sequence[int]) -> None:
+    """Refuse what has not two axes.
+
+    Raises:
+        UserError: E232.
+    """
+    dimensions, name = len(shape) - 1, type(change).__name__
+    if dimensions != 2:
+        raise UserError(
+            "E232",
+            f"crops have {dimensions} axes, and {name} in train#intensity changes pictures, which have 2",
+            "Leave it out",
+        )

@@ -47,7 +47,7 @@ def sampled(
 
     Args:
         images: (B, C, *S), floats.
-        labels: (B, *S), codes below 2**24, or None.
+        labels: (B, *S) of any type, or None.
         seen: (B, *S), the share of the image that is seen, the rest is 0; of labels all or nothing, from a half on.
             None: all.
     """
@@ -66,10 +66,10 @@ def _nearest(labels: Tensor, positions: Positions) -> Tensor:
     """(B, *S): the codes of the voxels nearest to positions."""
     index: Tensor | None = None
     for place, side in zip(positions, labels.shape[1:], strict=True):
-        number = (place + 1).mul_(side / 2).sub_(0.5).round_().clamp_(0, side - 1)
-        index = number if index is None else index * side + number  # exact up to 2**24 voxels
+        number = (place + 1).mul_(side / 2).sub_(0.5).round_().clamp_(0, side - 1).long()
+        index = number if index is None else index * side + number
     assert index is not None
-    return labels.flatten(1).gather(1, index.expand(labels.shape).flatten(1).long()).reshape(labels.shape)
+    return labels.flatten(1).gather(1, index.expand(labels.shape).flatten(1)).reshape(labels.shape)
 
 
 def rearranged(images: Tensor, labels: Tensor | None, symmetries: np.ndarray) -> tuple[Tensor, Tensor | None]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.errors import UserError
-from tests.engines.small import At, assert_same, kept, mean_teacher_stages, sdcl_stages, small_trainer
+from mednoisy.perturb import Affine, Flip, Gamma, GaussianNoise, Geometry, Intensity
+from tests.engines.small import At, assert_same, kept, mean_teacher_stages, sdcl_stages, small_stream, small_trainer
 
 
 class Killed(Exception):
@@ -55,6 +57,21 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, uninterrupted, stages, step)
         run(folder, stages(), handlers=[At(step, kill)])
     run(folder, stages(), resume=True)
     assert_same(kept(folder), uninterrupted(stages))
+
+
+def test_augmentation_is_the_same_after_an_interruption_and_with_workers(tmp_path, uninterrupted):
+    def changed() -> TrainingStream:
+        spatial = Geometry([Flip(), Affine(rotation=0.3, probability=0.8)])
+        return small_stream(spatial=spatial, intensity=Intensity([GaussianNoise(probability=0.8), Gamma()]))
+
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    run(whole, mean_teacher_stages(), stream=changed())
+    with pytest.raises(Killed):
+        run(folder, mean_teacher_stages(), stream=changed(), handlers=[At(8, kill)])
+    run(folder, mean_teacher_stages(), stream=changed(), resume=True, workers=1)
+    assert_same(kept(folder), kept(whole))
+    with pytest.raises(AssertionError):
+        assert_same(kept(folder), uninterrupted(mean_teacher_stages))
 
 
 @pytest.mark.parametrize("step", [2, 7])

@@ -12,6 +12,7 @@ import torch
 from monai.transforms import AffineGrid
 from scipy import ndimage
 
+from mednoisy.errors import UserError
 from mednoisy.perturb import Affine, Elastic, Flip, Geometry, GridDistortion, Lens, OneOf, QuarterTurns
 
 SHAPES = [(9, 14), (7, 10, 6)]
@@ -134,8 +135,8 @@ def test_cells_of_a_grid_get_their_lengths():
     torch.testing.assert_close(found[1], places[1], atol=1e-5, rtol=0)
 
 
-def test_elastic_displacements_at_the_coarse_points_are_those_drawn():
-    """Keys' cubic passes through its points; voxels of odd sides lie on the coarse points of twice as few cells."""
+def test_elastic_displacements_on_a_slope_stay_on_it():
+    """Keys' cubic keeps what is linear."""
     side, cells = 12, 2
     field = np.zeros((2, cells + 3, cells + 3))
     field[0] = np.linspace(-0.1, 0.1, cells + 3)[:, None]  # a slope, which the interpolation keeps
@@ -200,6 +201,19 @@ def test_a_batch_is_its_images_one_by_one(shape):
     assert all(torch.equal(together[0][row], images[row]) for row in untouched)
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 9, 9, 7)])
+def test_nothing_is_read_back_from_the_device(shape):
+    """PyTorch's device `meta` has shapes and no values: whatever the host wanted to know of these would fail."""
+    chain = every_kind(len(shape) - 1)
+    drawn = [chain.draw(np.random.default_rng(seed), shape) for seed in range(12)]
+    labels = torch.zeros(12, *shape[1:], dtype=torch.uint8, device="meta")
+    found, codes = chain.apply(image(12, *shape).to("meta"), labels, drawn)
+    assert found.shape == (12, *shape)
+    assert found.is_meta
+    assert codes.shape == labels.shape
+    assert codes.is_meta
+
+
 def test_choices_and_probabilities_are_those_written():
     chain = every_kind(2)
     drawn = [chain.draw(np.random.default_rng(seed), (1, 8, 8)) for seed in range(4000)]
@@ -213,8 +227,17 @@ def test_a_certain_chain_does_everything():
 
 
 def test_weights_must_fit_the_options():
-    with pytest.raises(ValueError, match="2 options need one each"):
-        OneOf([[], []], weights=[1.0])
+    for weights in ([1.0], [1.0, -1.0], [0.0, 0.0]):
+        with pytest.raises(ValueError, match="2 options need one each"):
+            OneOf([[], []], weights=weights)
+    with pytest.raises(ValueError, match="there is no option to choose"):
+        OneOf([])
+
+
+@pytest.mark.parametrize("change", [QuarterTurns(axes=(0, 2)), Flip(axes=[2])])
+def test_axes_that_are_not_there(change):
+    with pytest.raises(UserError, match=r"E231 crops have no axis 2, along which .* Name axes from 0 to 1"):
+        Geometry([change]).check((1, 8, 8))
 
 
 def test_a_full_turn_is_a_quarter_turn_four_times():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from monai.transforms import AdjustContrast, RandSimulateLowResolution
 from scipy.ndimage import gaussian_filter
 
+from mednoisy.errors import UserError
 from mednoisy.perturb import (
     Gamma,
     GaussianBlur,
@@ -57,6 +59,18 @@ def test_a_batch_is_its_images_one_by_one(kind, shape):
     last = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
     other = change.apply(images.contiguous(memory_format=last), numbers)
     torch.testing.assert_close(other, together, atol=2e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "shape"), KINDS)
+def test_nothing_is_read_back_from_the_device(kind, shape, monkeypatch):
+    """PyTorch's device `meta` has shapes and no values: whatever the host wanted to know of these would fail."""
+    monkeypatch.setattr(torch, "autocast", lambda *rest, **named: nullcontext())  # which it does not know
+    chain = Intensity([kind(probability=0.5)])
+    drawn = [chain.draw(np.random.default_rng(seed), shape) for seed in range(6)]
+    assert {numbers[0] is None for numbers in drawn} == {True, False}
+    found = chain.apply(image(6, *shape).to("meta"), drawn)
+    assert found.shape == (6, *shape)
+    assert found.is_meta
 
 
 @pytest.mark.parametrize(("kind", "shape"), KINDS)
@@ -161,3 +175,18 @@ def test_holes_lie_within_and_are_small(shape):
         longest = np.maximum(longest, lengths.max(axis=0))
     assert counts == set(range(1, 7))
     assert longest.tolist() == [max(1, side // 5) for side in sides.tolist()]
+
+
+@pytest.mark.parametrize("kind", OF_PICTURES)
+def test_volumes_are_no_pictures(kind):
+    with pytest.raises(UserError, match=f"E232 crops have 3 axes, and {kind.__name__} in train#intensity"):
+        Intensity([OneOf([[], kind()])]).check((1, 8, 8, 8))
+
+
+def test_lines_of_even_length_and_odd_probabilities_are_refused():
+    with pytest.raises(ValueError, match=r"lengths are \[4\]; lines need a pixel in their middle"):
+        MotionBlur(lengths=[4])
+    with pytest.raises(ValueError, match="the probability of Gamma is 15, not in"):
+        Intensity([Gamma(probability=15)])
+    with pytest.raises(UserError, match=r"E230 builtins\.str cannot stand among changes of intensity"):
+        Intensity(["Gamma"])
