@@ -25,11 +25,11 @@ from PIL import Image
 
 def packed(path: Path) -> tuple[bytes, dict]:
     """A volume as the bytes of one picture, its slices one below the other, and what it takes to undo that."""
-    volume = nib.load(path)
+    volume = nib.Nifti1Image.from_filename(path)
     values, ranks = np.unique(np.asarray(volume.dataobj), return_inverse=True)
     if len(values) > 256:
         raise SystemExit(f"{path} has {len(values)} distinct values; 256 can be carried")
-    slices = np.moveaxis(ranks.reshape(volume.shape), -1, 0).astype(np.uint8)
+    slices = np.moveaxis(np.asarray(ranks).reshape(volume.shape), -1, 0).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(slices.reshape(-1, volume.shape[1])).save(stream, "JPEG2000", irreversible=False)
     header = base64.b64encode(volume.header.binaryblock).decode()

@@ -90,9 +90,10 @@ def resuming(given: Given) -> dict[str, Any]:
 def step(given: Given, place: int, compiled: bool = False) -> dict[str, Any]:
     """Time, memory and split of a training step."""
     import torch
-    from step import COMPILED, ON_CPU, ON_GPU, SIZES, measure
+    from step import COMPILED, ON_CPU, ON_GPU, SIZES, Setting, measure
 
-    settings, task = (ON_GPU if given.device == "cuda" else ON_CPU), SIZES["tiny" if given.tiny else "full"][place]
+    task = SIZES["tiny" if given.tiny else "full"][place]
+    settings: tuple[Setting, ...] = ON_GPU if given.device == "cuda" else ON_CPU
     settings = COMPILED if compiled else settings
     return measure(task, settings, torch.device(given.device), *((2, 1) if given.tiny else (5, 5)))
 
@@ -125,8 +126,8 @@ def cleanup(given: Given) -> dict[str, Any]:
 
     torch.manual_seed(0)
     rows = []
-    for title, shape, classes in (("4 volumes", (4, 112, 112, 80), 2), ("24 slices", (24, 256, 256), 4)):
-        shape = tuple(max(1, side // 4) for side in shape) if given.tiny else shape
+    for title, shape, classes in (("4 volumes", [4, 112, 112, 80], 2), ("24 slices", [24, 256, 256], 4)):
+        shape = [max(1, side // 4) for side in shape] if given.tiny else shape
         noise = torch.nn.functional.avg_pool2d(torch.randn(1, *shape).flatten(0, -3), 5, 1, 2).reshape(shape)
         labels = ((noise - noise.min()) / (noise.max() - noise.min()) * classes).long().clamp(max=classes - 1)
         labels = labels.to(given.device)
@@ -159,13 +160,13 @@ def inference(given: Given) -> dict[str, Any]:
 
     overlap = tuple(1 - (step + 0.5) / side for side, step in zip(patch, stride, strict=True))
 
-    def monai_call(batch: int) -> torch.Tensor:
+    def monai_call(batch: int) -> Any:
         return sliding_window_inference(scan, patch, batch, lambda x: network(x).softmax(1), overlap, mode="constant")
 
     def ours(batch: int | None, precision: str) -> torch.Tensor:
         return SlidingWindow(patch, stride, batch, precision)(scan, network)
 
-    ways: dict[str, Callable[[], torch.Tensor]] = {"MONAI, 1 window": partial(monai_call, 1)}
+    ways: dict[str, Callable[[], Any]] = {"MONAI, 1 window": partial(monai_call, 1)}
     ways |= {f"MONAI, {n} windows": partial(monai_call, n) for n in (4,)}
     for precision in ("fp32", "bf16"):
         ways |= {

@@ -208,7 +208,7 @@ def plain_step(task: Task, device: torch.device) -> Callable[[], dict[str, float
     plain = PlainCopyPaste(
         dict(zip("ab", networks, strict=False)), "cross" if task.method == "SDCL" else "same", task.dice
     )
-    batch, box, done = task.batch(), task.learns(networks).box, [0]  # type: ignore[operator]
+    batch, box, done = task.batch(), task.learns(networks).box, [0]
 
     def step() -> dict[str, float]:
         torch.backends.cudnn.benchmark = False

@@ -14,4 +14,5 @@ def only_deterministic() -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS reads at its first product
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # it would fill each new tensor with NaN
+    # It would fill each new tensor with NaN; torch states the attribute at run time alone.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
