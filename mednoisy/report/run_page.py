@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
-from mednoisy.evaluation.statistics import summarise
+from mednoisy.evaluation.resampling import FEW_PATIENTS, RESAMPLES
 from mednoisy.files import write_text
 from mednoisy.report.metric_names import heading
 from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.pictures.shown_cases import shown_cases
 from mednoisy.report.plots.page_plots import case_plots, term_plots, validation_plot
 from mednoisy.report.reading.runs import Run, class_names, read_runs
-from mednoisy.report.sentences import opening, standing
+from mednoisy.report.sentences import opening, patient_noun, standing, who_varies
 from mednoisy.report.tables.case_table import case_table, undefined_values
 from mednoisy.report.tables.centre_tables import centre_table
 from mednoisy.report.tables.comparison_tables import comparison
@@ -49,7 +49,7 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
 def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
     first = runs[0]
     unit = first.unit
-    figures = [summarise(run.metrics) for run in runs]
+    figures = [run.figures() for run in runs]
     several = len(runs) > 1
     compared = comparison(runs) if several else None
     cases = case_table(runs, unit)
@@ -64,6 +64,11 @@ def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
         "by_centre": centre_table(runs),
         "further": further_table(runs, figures, unit),
         "doubts": doubts(runs),
+        "who_varies": who_varies(runs),
+        "patient": patient_noun(runs),
+        "few_patients": FEW_PATIENTS,
+        "resamples": f"{RESAMPLES:,}",
+        "family": len(runs) * (len(runs) - 1) // 2,
         "compared": compared,
         "baseline": first.name,
         "several": several,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.report.number_format import counted, interval, number, share
-from mednoisy.report.reading.runs import Run
+from mednoisy.report.reading.runs import Run, patients_of
 
 MOST_VERDICTS = 4  # that a page begins with, one for each run but the baseline
 
@@ -15,17 +16,42 @@ def nothing_scored(run: Run) -> str:
     return f"There was nothing to score in {run.name}: the label maps hold no class."
 
 
-def standing(run: Run, figures: Mapping, unit: str) -> str:
+def patient_noun(runs: Sequence[Run]) -> str:
+    """What the cases of these runs are resampled by: `patient`, `scene` where that is all that is known, or both."""
+    cases = [case for run in runs for case in run.summary.cases if case.drawn_with]
+    scenes = sum(case.patient is None for case in cases)
+    return "patient" if not scenes else "scene" if scenes == len(cases) else "patient or scene"
+
+
+def who_varies(runs: Sequence[Run]) -> str:
+    """One sentence that says whom intervals and tests take for one: patients, scenes, or cases for want of these."""
+    patient_of = patients_of(runs)
+    cases = {str(row["case"]) for run in runs for row in run.metrics}
+    known = cases & patient_of.keys()
+    if not known:
+        return (
+            "No case names its patient, so that intervals and tests take each for a patient of its own: they are too "
+            "sure if several show one patient."
+        )
+    noun = patient_noun(runs)
+    sentence = f"Intervals and tests are by {noun}: "
+    sentence += f"{counted(len(known), 'case')} of {counted(len({patient_of[case] for case in known}), noun)}"
+    if alone := len(cases) - len(known):
+        sentence += f", and {counted(alone, 'case')} without one, each for itself"
+    return f"{sentence}."
+
+
+def standing(run: Run, figures: PredictorFigures, unit: str) -> str:
     """One sentence that says where a run stands."""
-    if not figures["cases"]:
+    if not figures.cases:
         return nothing_scored(run)
-    dice, hd95 = figures["all"]["dice"], figures["all"]["hd95"]
-    within = f" (95 % interval of the mean {interval(dice['interval'], 'dice')})" if dice["interval"] else ""
-    over = f" over {counted(dice['n'], _scored_noun(run))}"
-    sentence = f"{run.name} reaches a mean Dice of {number(dice['mean'], 'dice')} %{within}{over}"
-    if hd95["mean"] is not None:
-        sentence += f", with a mean HD95 of {number(hd95['mean'], 'hd95')} {unit}"
-    missed = dice["undefined"] + hd95["undefined"]
+    dice, hd95 = figures.over_classes["dice"], figures.over_classes["hd95"]
+    within = f" (95 % interval of the mean {interval(dice.interval, 'dice')})" if dice.interval else ""
+    over = f" over {counted(dice.n, _scored_noun(run))}"
+    sentence = f"{run.name} reaches a mean Dice of {number(dice.mean, 'dice')} %{within}{over}"
+    if hd95.mean is not None:
+        sentence += f", with a mean HD95 of {number(hd95.mean, 'hd95')} {unit}"
+    missed = dice.undefined + hd95.undefined
     return sentence + (f"; {counted(missed, 'value')} undefined and left out of the means." if missed else ".")
 
 
@@ -71,7 +97,7 @@ def opening(runs: Sequence[Run], dice: Mapping) -> list[str]:
     best = dice["ranking"][0]["run"]
     first = f"{best} ranks first of {len(runs)} runs by mean Dice on {counted(dice['cases'], 'case')}"
     stable = dice["ranking"][0]["first"]
-    first += "." if stable is None else f", and in {share(stable)} of the resamples of these cases."
+    first += "." if stable is None else f", and in {share(stable)} of the resamples of their patients."
     return [first, verdicts[best]] if best in verdicts else [first]
 
 

@@ -16,14 +16,14 @@ from mednoisy.report.number_format import (
     rank_interval,
     share,
 )
-from mednoisy.report.reading.runs import Run
+from mednoisy.report.reading.runs import Run, patients_of
 
 UNRANKED = {"rank": UNDEFINED, "mean": UNDEFINED, "interval": "", "first": UNDEFINED}  # where no case is shared
 
 
 def compared_by(runs: Sequence[Run], metric: str) -> dict:
     """What `evaluation.ranking.compare` gives for the metrics that the runs show."""
-    return compare({run.name: run.metrics for run in runs}, metric)
+    return compare({run.name: run.metrics for run in runs}, metric, patients_of(runs))
 
 
 def pair_rows(compared: Mapping) -> list[dict]:
@@ -43,6 +43,7 @@ def pair_rows(compared: Mapping) -> list[dict]:
             "p": probability(pair["p"]),
             "p_holm": probability(pair["p_holm"]),
             "cases": pair["n"],
+            "patients": pair["patients"],
             "left_out": pair["undefined"] + pair["unpaired"],
         }
         for pair in compared["pairs"]
