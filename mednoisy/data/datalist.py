@@ -112,9 +112,9 @@ class Datalist:
         return hashlib.blake2b(json.dumps(ids).encode(), digest_size=8).hexdigest()
 
     def cases(self, section: str) -> list[Case]:
-        """The cases of a section, `{"id", "image", "label", "patient"?, "centre"?, "scene"?}` with absolute paths; copies.
+        """The cases of a section, `{"id", "image", "label"}` with absolute paths; copies.
 
-        Unlabeled cases have no `label`, those of `pseudo` also a `confidence`; those of `hidden` are given the image of
+        They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` also a `confidence`; those of `hidden` are given the image of
         the case whose reference they are.
         """
         if section not in SECTIONS:

@@ -31,7 +31,7 @@ def compare(
     Returns:
         Ready for JSON:
 
-        - `metric`; `cases` and `patients`, how many the ranking uses; `left_out`, cases of any run that it does not use;
+        - `metric`; `cases` and `patients`, how many the ranking uses; `left_out`, cases of any run that it does not;
         - `pairs`: for every two runs in the given order `baseline`, `other`, what `paired_difference` gives, and
           `p_holm`, its p corrected for all pairs together (None where p is);
         - `ranking`, best first, empty where no case is shared: `run`, `mean`, `rank` (runs of equal mean share

@@ -73,7 +73,8 @@ def test_score_rows_are_those_of_papers():
     ]
     sdcl, one_case, none = (summarise(part, diagonal_of={"c": 60.0}) for part in (rows, rows[:1], []))
     assert markdown_table(*score_rows({"sdcl": sdcl, "one_case": one_case, "none": none}, "mm")).splitlines() == [
-        "| Run | Dice % | Jaccard % | HD95 mm | ASD mm | HD95 penalised | ASD penalised | Cases | Undefined distances |",
+        "| Run | Dice % | Jaccard % | HD95 mm | ASD mm | HD95 penalised | ASD penalised | Cases | "
+        "Undefined distances |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| sdcl | 80.0 ± 10.0 | 70.0 ± 10.0 | 3.00 ± 1.41 | 1.00 ± 0.00 | 22.00 | 20.67 | 3 | 1 of 3 |",
         "| one_case | 90.0 | 80.0 | 2.00 | 1.00 | 2.00 | 1.00 | 1 | 0 of 1 |",
