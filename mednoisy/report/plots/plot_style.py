@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgba
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 
 from mednoisy.report.number_format import signed_number
 
@@ -19,6 +19,7 @@ LABEL_GAP = 0.12  # of the height of a plot, what a label of two lines takes
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES = ("-", "--", ":", "-.")
 COLOURS = 10  # of `PlotColours.lines`
+DARKEST = 0.25  # mean of red, green and blue, below which a colour cannot be darkened visibly
 
 Limits = tuple[float, float, float]  # lower limit of agreement, bias, upper limit
 
@@ -34,13 +35,13 @@ class PlotColours:
     def colour(self, number: int, series: int = 2) -> str:
         """Of one series of several, the first in grey as the baseline; of a lone series the first real colour.
 
-        Beyond the last of `lines` they come again, each time farther mixed with the colour of the text: no two of
+        Beyond the last of `lines` they come again, each time farther darkened (the darkest ones lightened): no two of
         any number of series share one, and those of one hue differ in marker and line (`marker`, `line_style`) too.
         """
         again, place = divmod(number if series > 1 else 1, len(self.lines))
-        share = 1 - 0.6**again
-        one, other = (np.array(to_rgba(colour)) for colour in (self.lines[place], self.text))
-        return to_hex((1 - share) * one + share * other)
+        one = np.array(to_rgb(self.lines[place]))
+        end = 0.0 if one.mean() > DARKEST else 1.0
+        return to_hex(end + (one - end) * 0.6**again)
 
 
 def marker(number: int) -> str:

@@ -55,9 +55,9 @@ def family(count: int, several_seeds: bool, who: str) -> str:
         who: a sentence that says whom intervals and tests take for one.
     """
     seeds = ", averaged over seeds" if several_seeds else ""
-    varied = "patients and seeds are drawn anew together" if several_seeds else "patients are drawn anew"
+    varied = "patients and seeds together" if several_seeds else "patients"
     return (
-        f"Mean differences of the final checkpoints' Dice, deployed predictor; for the intervals {varied}. "
+        f"Mean differences of the final checkpoints' Dice, deployed predictor; intervals are over {varied}. "
         f"p: two-sided Wilcoxon signed-rank test over patients' mean differences{seeds}. "
-        f"Holm's correction is for all {count} differences of these tables together. {who}\n"
+        f"Holm's correction is for all differences of these tables together, {count} of them. {who}\n"
     )
