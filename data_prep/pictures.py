@@ -76,7 +76,7 @@ def prepare_pictures(
 
 
 def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str, list[Source]]:
-    """The pictures of `raw/images` and `raw/masks` as `raw/split.json` lists them, with what `raw/cases.csv` says of them.
+    """The pictures and masks of `raw` as its `split.json` lists them, with what `cases.csv` says of their origin.
 
     Args:
         raw: folder.

@@ -131,7 +131,7 @@ def t_interval(totals: np.ndarray, counts: np.ndarray) -> Interval:
     Args:
         totals, counts: of `sums_by_patient`, (patients,), two or more of them with a defined value.
 
-    Source: Cochran 1977, Sampling Techniques, eq. 6.13 without its finite population.
+    Source: Cochran 1977, Sampling Techniques, chapter 6, without the correction for a finite population.
     """
     known = counts > 0
     patients, mean = int(np.count_nonzero(known)), totals.sum() / counts.sum()
