@@ -19,8 +19,8 @@ from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import write_text
 from mednoisy.report.checkpoint_names import any_validated
+from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, read_runs
-from mednoisy.report.sentences import patient_noun, who_varies
 from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.report.tables.study_table import study_table

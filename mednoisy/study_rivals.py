@@ -63,15 +63,16 @@ class FinishedRow:
 
     def gain_over(self, rival: FinishedRow) -> SeedFigures:
         """How far Dice of the final checkpoint is above a rival's, under the seeds that both have."""
-        both = [
+        baseline, own = (
             {
                 seed: case_class_values(of.scores(seed), METRIC)
                 for seed in of.runs
                 if seed in self.runs.keys() & rival.runs
             }
             for of in (rival, self)
-        ]
-        return difference_over_seeds(*both, METRIC, patients_of([*self.runs.values(), *rival.runs.values()]))
+        )
+        patient_of = patients_of([*self.runs.values(), *rival.runs.values()])
+        return difference_over_seeds(baseline, own, METRIC, patient_of)
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,13 @@ def _table(
     candidates: Sequence[FinishedRow],
     known: _Settings,
 ) -> RivalTable:
-    gains, missing = [], {}
+    gains: list[Gain] = []
+    missing: dict[str, list[str]] = {}
     for row in rows:
         wanted = Row(rival, recipe or row.row.recipe)
         wanted = replace(wanted, settings=known.of(wanted, row.row.settings))
         found = next((other for other in candidates if _is(other, wanted, row.labeled)), None)
-        shared = found is not None and row.runs.keys() & found.runs.keys()
-        if found is not None and shared:
+        if found is not None and row.runs.keys() & found.runs.keys():
             gains.append(Gain(row, found, row.gain_over(found)))
         else:
             name = f"{wanted.folder} with {row.labeled} labeled"

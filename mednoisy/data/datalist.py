@@ -114,8 +114,8 @@ class Datalist:
     def cases(self, section: str) -> list[Case]:
         """The cases of a section, `{"id", "image", "label"}` with absolute paths; copies.
 
-        They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` also
-        a `confidence`; those of `hidden` are given the image of the case whose reference they are.
+        They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
+        `confidence` besides; those of `hidden` are given the image of the case whose reference they are.
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))

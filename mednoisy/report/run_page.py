@@ -10,10 +10,11 @@ from mednoisy.evaluation.resampling import FEW_PATIENTS, RESAMPLES
 from mednoisy.files import write_text
 from mednoisy.report.metric_names import heading
 from mednoisy.report.page_rendering import rendered_page
+from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.pictures.shown_cases import shown_cases
 from mednoisy.report.plots.page_plots import case_plots, term_plots, validation_plot
 from mednoisy.report.reading.runs import Run, class_names, read_runs
-from mednoisy.report.sentences import opening, patient_noun, standing, who_varies
+from mednoisy.report.sentences import opening, standing
 from mednoisy.report.tables.case_table import case_table, undefined_values
 from mednoisy.report.tables.centre_tables import centre_table
 from mednoisy.report.tables.comparison_tables import comparison

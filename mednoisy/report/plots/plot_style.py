@@ -39,9 +39,10 @@ class PlotColours:
         any number of series share one, and those of one hue differ in marker and line (`marker`, `line_style`) too.
         """
         again, place = divmod(number if series > 1 else 1, len(self.lines))
-        one = np.array(to_rgb(self.lines[place]))
-        end = 0.0 if one.mean() > DARKEST else 1.0
-        return to_hex(end + (one - end) * 0.6**again)
+        red, green, blue = to_rgb(self.lines[place])
+        end = 0.0 if (red + green + blue) / 3 > DARKEST else 1.0
+        kept = 0.6**again
+        return to_hex((end + (red - end) * kept, end + (green - end) * kept, end + (blue - end) * kept))
 
 
 def marker(number: int) -> str:

@@ -12,8 +12,8 @@ from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.report.checkpoint_names import checkpoint_name
 from mednoisy.report.metric_names import METRIC_NAMES, heading
 from mednoisy.report.number_format import coefficient, counted
+from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, patients_of, read_runs
-from mednoisy.report.sentences import patient_noun, who_varies
 from mednoisy.report.tables.comparison_tables import compared_by, pair_rows, rank_rows
 from mednoisy.report.tables.text_tables import latex_table, markdown_table, score_rows
 
