@@ -91,6 +91,7 @@ class Study:
         """
         self._check()
         failed = []
+        self.write()
         for number, cell in enumerate(self.cells, 1):
             if not self._finished(cell):
                 print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
@@ -99,7 +100,7 @@ class Study:
                     raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
                 if code:
                     failed.append(cell.name)
-            self.write()
+                self.write()
         return failed
 
     def _check(self) -> None:

@@ -165,8 +165,8 @@ def paired_difference(
     Returns:
         `difference` (mean of other - baseline over cases), its 95 % `interval` (`resampling.mean_intervals`), `p`
         (Wilcoxon signed-rank over patients' mean differences, two-sided; 1 if no patient differs), `patients` and
-        `n` cases compared, `undefined` cases left out because no class is defined in both, `unpaired` cases that only
-        one of them has, and how many cases are `better`, `worse` and `tied` in `other`: higher is better for Dice,
+        `n` cases compared, `undefined` cases left out because no class is defined in both, `missed` pairs of case and
+        class of `pairs` that are not defined in both, `unpaired` cases that only one of them has, and how many cases are `better`, `worse` and `tied` in `other`: higher is better for Dice,
         Jaccard and NSD, lower for distances. None where no case, or for an interval no second patient, can be compared.
     """
     pair = case_class_values(baseline, metric), case_class_values(other, metric)
@@ -214,6 +214,7 @@ def _difference(
     before, after = ({case for case, _ in run} for run in pair)
     figures = _figures(gaps, interval, patients)
     known = defined(gaps)
+    shared = pair[0].keys() & pair[1].keys()
     sign = 1 if HIGHER_IS_BETTER.get(metric) else -1
     return {
         "difference": figures.mean,
@@ -222,6 +223,8 @@ def _difference(
         "patients": figures.patients,
         "n": figures.n,
         "undefined": figures.undefined,
+        "missed": sum(any(math.isnan(run[key]) for run in pair) for key in shared),
+        "pairs": len(shared),
         "unpaired": len(before ^ after),
         "better": int(np.count_nonzero(sign * known > 0)),
         "worse": int(np.count_nonzero(sign * known < 0)),

@@ -197,6 +197,7 @@ def test_runs_are_compared_on_classes_that_both_have_defined():
     assert values.tolist() == [[3, 2], [3, 4]]
     difference = paired_difference(before, after, "hd95")
     assert (difference["difference"], difference["better"], difference["worse"]) == (0, 1, 1)
+    assert (difference["missed"], difference["pairs"], difference["undefined"]) == (1, 4, 0)
 
 
 def test_many_pairs_are_each_as_if_alone():

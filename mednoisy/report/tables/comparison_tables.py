@@ -45,6 +45,7 @@ def pair_rows(compared: Mapping) -> list[dict]:
             "cases": pair["n"],
             "patients": pair["patients"],
             "left_out": pair["undefined"] + pair["unpaired"],
+            "missed": f"{pair['missed']} of {pair['pairs']}" if pair["missed"] else "",
         }
         for pair in compared["pairs"]
     ]

@@ -21,7 +21,7 @@ TABLES = {"markdown": markdown_table, "latex": latex_table}
 COMPARED = [metric for metric in TABLE_METRICS if not metric.startswith("volume")]
 PAIR_COLUMNS = {
     "pair": "Run against another", "difference": "Difference", "interval": "95 % interval",
-    "wins": "Better / tied / worse", "p": "p", "p_holm": "p (Holm)", "cases": "Cases",
+    "wins": "Better / tied / worse", "p": "p", "p_holm": "p (Holm)", "cases": "Cases", "missed": "Undefined in either",
 }  # fmt: skip
 RANK_COLUMNS = {"rank": "Rank", "run": "Run", "mean": "Mean", "interval": "95 % of ranks", "first": "First"}
 SHOWN = ("dice", "hd95", "asd")
@@ -79,11 +79,12 @@ def comparison_lines(folders: Sequence[Path | str], metric: str = "dice") -> lis
     cases, stability = counted(compared["cases"], "case"), coefficient(compared["stability"])
     patients = f" of {counted(compared['patients'], patient_noun(runs))}" if patients_of(runs) else ""
     pairs = [row | {"pair": f"{row['run']} against {row['baseline']}"} for row in pair_rows(compared)]
+    pair_columns = {key: title for key, title in PAIR_COLUMNS.items() if any(row[key] for row in pairs)}
     return [
         _scores(runs, "markdown"),
         f"{who_varies(runs)}\n",
         f"differences in {title}; Holm's correction is for all {len(pairs)} of them:\n",
-        markdown_table(pairs, PAIR_COLUMNS),
+        markdown_table(pairs, pair_columns),
         f"ranking by {title} on {cases}{patients}, stability {stability}:\n",
         markdown_table(rank_rows(compared), RANK_COLUMNS),
     ]

@@ -26,18 +26,20 @@ def test_rows_of_a_known_comparison():
         "metric": "dice",
         "pairs": [
             {"baseline": "a", "other": "b", "difference": 0.05, "interval": [-0.01, 0.11], "better": 4, "tied": 1,
-             "worse": 2, "p": 0.0156, "p_holm": 0.0002, "n": 7, "patients": 5, "undefined": 2, "unpaired": 1},
+             "worse": 2, "p": 0.0156, "p_holm": 0.0002, "n": 7, "patients": 5, "undefined": 2, "unpaired": 1,
+             "missed": 5, "pairs": 21},
             {"baseline": "a", "other": "c", "difference": None, "interval": None, "better": 0, "tied": 0, "worse": 0,
-             "p": None, "p_holm": None, "n": 0, "patients": 0, "undefined": 0, "unpaired": 0},
+             "p": None, "p_holm": None, "n": 0, "patients": 0, "undefined": 0, "unpaired": 0,
+             "missed": 0, "pairs": 0},
         ],
         "ranking": [{"run": "b", "rank": 1.5, "mean": 0.9, "rank_interval": [1.0, 2.0], "first": 0.75},
                     {"run": "a", "rank": 1.5, "mean": 0.9, "rank_interval": None, "first": None}],
     }  # fmt: skip
     assert pair_rows(compared) == [
         {"baseline": "a", "run": "b", "difference": "+5.0", "interval": "−1.0 to +11.0", "wins": "4 / 1 / 2",
-         "p": "0.016", "p_holm": "< 0.001", "cases": 7, "patients": 5, "left_out": 3},
+         "p": "0.016", "p_holm": "< 0.001", "cases": 7, "patients": 5, "left_out": 3, "missed": "5 of 21"},
         {"baseline": "a", "run": "c", "difference": "–", "interval": "", "wins": "0 / 0 / 0",
-         "p": "–", "p_holm": "–", "cases": 0, "patients": 0, "left_out": 0},
+         "p": "–", "p_holm": "–", "cases": 0, "patients": 0, "left_out": 0, "missed": ""},
     ]  # fmt: skip
     assert rank_rows(compared) == [
         {"run": "b", "rank": "1.5", "mean": "90.0", "interval": "1 to 2", "first": "75 %"},
@@ -73,6 +75,8 @@ def test_a_terminal_shows_the_same_rows(folders):
         for line, row in zip(lines, rows, strict=True):
             assert [cell for cell in line if cell in {row[key] for key in keys}] == [row[key] for key in keys]
     assert "far against middle" in pairs
+    assert "| Undefined in either |" in pairs
+    assert pairs.count("| 1 of 3 |") == 2
 
 
 def test_cases_of_one_patient_are_one(finished_run):
