@@ -166,8 +166,9 @@ def paired_difference(
         `difference` (mean of other - baseline over cases), its 95 % `interval` (`resampling.mean_intervals`), `p`
         (Wilcoxon signed-rank over patients' mean differences, two-sided; 1 if no patient differs), `patients` and
         `n` cases compared, `undefined` cases left out because no class is defined in both, `missed` pairs of case and
-        class of `pairs` that are not defined in both, `unpaired` cases that only one of them has, and how many cases are `better`, `worse` and `tied` in `other`: higher is better for Dice,
-        Jaccard and NSD, lower for distances. None where no case, or for an interval no second patient, can be compared.
+        class of `pairs` that are not defined in both, `unpaired` cases that only one of them has, and how many cases
+        are `better`, `worse` and `tied` in `other`: higher is better for Dice, Jaccard and NSD, lower for distances.
+        None where no case, or for an interval no second patient, can be compared.
     """
     pair = case_class_values(baseline, metric), case_class_values(other, metric)
     return paired_differences([pair], metric, patient_of, seed)[0]

@@ -189,7 +189,7 @@ def test_what_is_missed_has_no_distance(data):
 
 
 def test_what_is_missed_is_told_with_what_it_would_cost(data):
-    """The summary has each image's diagonal in mm, which a missed class is given; patients and scenes as they are named.
+    """The summary has each image's diagonal in mm, which a missed class is given; patients and scenes as named.
 
     In mm alone: published distances are in voxels.
     """
@@ -200,7 +200,7 @@ def test_what_is_missed_is_told_with_what_it_would_cost(data):
     cases = [case | origin for case, origin in zip(plain.cases("test"), origins, strict=True)]
     evaluation_of(data, Datalist("planted", {0: "level"}, plain.labels, {"test": cases})).run()
     summary = read_summary(data / "run")
-    diagonal = float(np.linalg.norm(np.array(SHAPE) * np.abs(np.diag(AFFINE))[:3]))
+    diagonal = math.sqrt(12**2 + (10 * 1.5) ** 2 + (9 * 2) ** 2)
     assert [case.diagonal for case in summary.cases] == [pytest.approx(diagonal)] * 2
     assert summary.patient_of == {"shifted": "p", "exact": "s"}
     hd95 = summary.checkpoints["honest"].predictors["main"].by_class[2]["hd95"]
