@@ -7,8 +7,9 @@ training. The first is the hardest, so it comes first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,12 @@ def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None 
         ("supervised training under the same recipe and settings", SUPERVISED, others, None),
         ("plain supervised training", SUPERVISED, recipes, PLAIN),
     ]
-    known = _Settings(bundle, dataset)
-    tables = [_table(title, rival, some, recipe, rows, known) for title, rival, some, recipe in kinds]
+
+    def wanted(rival: str, recipe: str, settings: Mapping[str, Any]) -> Row:
+        known = {key: value for key, value in settings.items() if _has_use(bundle, dataset, rival, recipe, key)}
+        return Row(rival, recipe, known)
+
+    tables = [_table(title, rival, some, recipe, rows, wanted) for title, rival, some, recipe in kinds]
     corrected = iter(holm([gain.figures.p for table in tables for gain in table.gains]))
     return [
         replace(table, gains=tuple(replace(gain, p_holm=next(corrected)) for gain in table.gains)) for table in tables
@@ -132,18 +137,17 @@ def _table(
     rows: Sequence[FinishedRow],
     recipe: str | None,
     candidates: Sequence[FinishedRow],
-    known: _Settings,
+    wanted: Callable[[str, str, Mapping[str, Any]], Row],
 ) -> RivalTable:
     gains: list[Gain] = []
     missing: dict[str, list[str]] = {}
     for row in rows:
-        wanted = Row(rival, recipe or row.row.recipe)
-        wanted = replace(wanted, settings=known.of(wanted, row.row.settings))
-        found = next((other for other in candidates if _is(other, wanted, row.labeled)), None)
+        sought = wanted(rival, recipe or row.row.recipe, row.row.settings)
+        found = next((other for other in candidates if _is(other, sought, row.labeled)), None)
         if found is not None and row.runs.keys() & found.runs.keys():
             gains.append(Gain(row, found, row.gain_over(found)))
         else:
-            name = f"{wanted.folder} with {row.labeled} labeled"
+            name = f"{sought.folder} with {row.labeled} labeled"
             missing.setdefault(name, []).append(row.row.folder)
     return RivalTable(title, tuple(gains), {name: tuple(of) for name, of in missing.items()})
 
@@ -153,25 +157,14 @@ def _is(row: FinishedRow, wanted: Row, labeled: int) -> bool:
     return same and row.labeled == labeled and dict(row.row.settings) == dict(wanted.settings)
 
 
-class _Settings:
-    """Which settings a row's configuration has a use for."""
-
-    def __init__(self, bundle: str, dataset: Path | None):
-        self.bundle, self.dataset = bundle, dataset
-        self.known: dict[tuple[str, str, str], bool] = {}
-
-    def of(self, row: Row, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in settings.items() if self._has(row, key, value)}
-
-    def _has(self, row: Row, key: str, value: Any) -> bool:
-        place = row.method, row.recipe, key
-        if place not in self.known:
-            composed = compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides={key: value})
-            try:
-                composed.check_overrides()
-                self.known[place] = True
-            except UserError as fault:
-                if fault.code != "E103":
-                    raise
-                self.known[place] = False
-        return self.known[place]
+@cache
+def _has_use(bundle: str, dataset: Path | None, method: str, recipe: str, key: str) -> bool:
+    """Whether a configuration has an entry of this name that a run comes to."""
+    composed = compose(bundle, method, recipe, dataset=dataset, overrides={key: None})
+    try:
+        composed.check_overrides()
+    except UserError as fault:
+        if fault.code != "E103":
+            raise
+        return False
+    return True

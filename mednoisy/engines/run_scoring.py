@@ -215,7 +215,7 @@ class RunScoring:
 
 
 def _figures(rows: Sequence[Row], checkpoint: str, cases: Sequence[ScoredCase]) -> dict[str, PredictorFigures]:
-    """Figures of each predictor of a checkpoint; none of `published` is penalised, its distances are in voxels."""
+    """Figures of each predictor of a checkpoint; `published` has no diagonals, its distances are in voxels."""
     patient_of = {case.id: case.drawn_with for case in cases if case.drawn_with}
     diagonal_of = {case.id: case.diagonal for case in cases if case.diagonal is not None and checkpoint != "published"}
     rows_of: dict[str, list[Row]] = {}

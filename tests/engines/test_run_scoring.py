@@ -191,7 +191,7 @@ def test_what_is_missed_has_no_distance(data):
 def test_what_is_missed_is_told_with_what_it_would_cost(data):
     """The summary has each image's diagonal in mm, which a missed class is given; patients and scenes as named.
 
-    In mm alone: published distances are in voxels.
+    Published rows score 0 there, in voxels: nothing is undefined, so nothing is penalised.
     """
     for name in ("last", "best_published_main", "best_published_other"):
         save(data, name, 8, main=BLIND)
@@ -206,7 +206,7 @@ def test_what_is_missed_is_told_with_what_it_would_cost(data):
     hd95 = summary.checkpoints["honest"].predictors["main"].by_class[2]["hd95"]
     assert (hd95.mean, hd95.penalised, hd95.undefined) == (None, pytest.approx(diagonal), 2)
     published = summary.checkpoints["published"].predictors["main"].by_class[2]["hd95"]
-    assert (published.mean, published.penalised) == (0, None)
+    assert (published.mean, published.undefined, published.penalised) == (0, 0, 0)
 
 
 def test_published_figures_are_in_voxels_and_0_where_nothing_is_predicted(data):

@@ -96,7 +96,7 @@ class Run:
     def figures(self, rows: Sequence[Row] | None = None, checkpoint: str | None = None) -> PredictorFigures:
         """Figures of the rows of one predictor at a checkpoint; of those that are shown if not given.
 
-        Distances of the checkpoint `published` are in voxels, so that none of its means is penalised.
+        Distances of the checkpoint `published` are in voxels, so that no diagonal is one of them.
         """
         of_millimetres = (checkpoint or self.shown) != "published"
         diagonals = self.summary.diagonal_of if of_millimetres else {}
