@@ -144,6 +144,7 @@ def in_per_cent(interval: tuple[float, float] | None) -> tuple[float, float] | N
 
 def write_page(study: Study, name: str, page: Path) -> None:
     """Replace what stands between the markers of `name`, or add it at the end of the page."""
+    study.write()  # tables of today, whatever made the runs
     groups = study.output / "groups.md"
     made = "\n".join(
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -32,6 +33,7 @@ def compare(
         Ready for JSON:
 
         - `metric`; `cases` and `patients`, how many the ranking uses; `left_out`, cases of any run that it does not;
+          `missed` of `shared` pairs of case and class that all runs have are not defined in all of them;
         - `pairs`: for every two runs in the given order `baseline`, `other`, what `paired_difference` gives, and
           `p_holm`, its p corrected for all pairs together (None where p is);
         - `ranking`, best first, empty where no case is shared: `run`, `mean`, `rank` (runs of equal mean share
@@ -55,6 +57,7 @@ def compare(
     used = ~np.isnan(shared).any(axis=1)
     values = shared[used]
     patients = patient_numbers([case for case, is_used in zip(cases, used, strict=True) if is_used], patient_of)
+    in_all = set.intersection(*(set(run) for run in of_run.values()))
     everywhere = {case for run in of_run.values() for case, _ in run}
     ranking, stability = _rank(list(runs), values, patients, 1 if HIGHER_IS_BETTER.get(metric) else -1, seed)
     return {
@@ -62,6 +65,8 @@ def compare(
         "cases": len(values),
         "patients": len(set(patients.tolist())),
         "left_out": len(everywhere) - len(values),
+        "missed": sum(any(math.isnan(run[key]) for run in of_run.values()) for key in in_all),
+        "shared": len(in_all),
         "pairs": [
             {"baseline": before, "other": after, **difference, "p_holm": p}
             for (before, after), difference, p in zip(names, differences, corrected, strict=True)

@@ -118,6 +118,7 @@ def test_a_missed_class_gains_nothing():
     found = compare({"misses": misses, "whole": whole}, "hd95")
     assert [(entry["run"], entry["mean"]) for entry in found["ranking"]] == [("whole", 1), ("misses", 2)]
     assert (found["pairs"][0]["difference"], found["pairs"][0]["better"]) == (-1, 2)
+    assert (found["missed"], found["shared"], found["left_out"]) == (2, 4, 0)
 
 
 def test_cases_that_not_all_runs_have_are_counted():

@@ -75,7 +75,7 @@ def comparison(runs: Sequence[Run]) -> dict:
     Returns:
         `by_metric`, what `compared_by` gives for each; `differences`, a line for each run against the baseline;
         `pairs`, a line for each other pair; `ranking`, a line for each run, best Dice first; of each metric's ranking
-        `stability`, `cases` and `left_out`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one a metric.
+        `stability`, `cases`, `left_out` and `missed`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one a metric.
     """
     by_metric = {metric: compared_by(runs, metric) for metric in MAIN_METRICS}
     lines = [
@@ -90,6 +90,10 @@ def comparison(runs: Sequence[Run]) -> dict:
         "stability": [coefficient(compared["stability"]) for compared in by_metric.values()],
         "cases": [compared["cases"] for compared in by_metric.values()],
         "left_out": [compared["left_out"] for compared in by_metric.values()],
+        "missed": [
+            f"{compared['missed']} of {compared['shared']}" if compared["missed"] else ""
+            for compared in by_metric.values()
+        ],
     }
 
 

@@ -35,7 +35,7 @@ def study_table(
     columns = {
         "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
         "honest": f"Dice, {checkpoint_name('honest', validated=validated)}", "final": "Dice, final",
-        "interval": "95 % of it", "published": "Dice, published", "hd95": f"HD95, final, {unit}",
+        "interval": "its 95 % interval", "published": "Dice, published", "hd95": f"HD95, final, {unit}",
         "hd95_penalised": "HD95 penalised", "asd": f"ASD, final, {unit}", "asd_penalised": "ASD penalised",
         "undefined": "undefined distances", "seeds": "seeds", "minutes": "training, min by the clock",
     }  # fmt: skip

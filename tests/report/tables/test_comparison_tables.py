@@ -56,6 +56,7 @@ def test_a_page_has_a_cell_for_each_metric(folders):
     dice = compared_by(runs, "dice")
     assert [line["cells"][0] for line in [*table["differences"], *table["pairs"]]] == pair_rows(dice)
     assert [line["cells"][0] for line in table["ranking"]] == rank_rows(dice)
+    assert table["missed"] == ["", "", "1 of 3", "1 of 3"]
     assert table["cases"] == [3, 3, 2, 2]  # the missed case has overlaps of 0 and no distance
 
 

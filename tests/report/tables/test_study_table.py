@@ -60,7 +60,7 @@ def test_what_is_missed_is_counted_and_penalised():
     intervals = {(4, "bcp", "default", "student"): (0.45, 0.55)}
     headings, _, line = study_table(rows, intervals=intervals).splitlines()
     shown = dict(zip(*([c.strip() for c in part.strip("|").split("|")] for part in (headings, line)), strict=True))
-    assert shown["95 % of it"] == "45.0 to 55.0"
+    assert shown["its 95 % interval"] == "45.0 to 55.0"
     assert (shown["HD95, final, mm"], shown["HD95 penalised"]) == ("4.00 ± 1.41", "20.00 ± 21.21")
     assert shown["ASD penalised"] == "16.00 ± 21.21"
     assert shown["undefined distances"] == "3 of 20"
