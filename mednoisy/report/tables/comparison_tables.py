@@ -75,7 +75,8 @@ def comparison(runs: Sequence[Run]) -> dict:
     Returns:
         `by_metric`, what `compared_by` gives for each; `differences`, a line for each run against the baseline;
         `pairs`, a line for each other pair; `ranking`, a line for each run, best Dice first; of each metric's ranking
-        `stability`, `cases`, `left_out` and `missed`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one a metric.
+        `stability`, `cases`, `left_out` and `missed`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one for
+        each metric.
     """
     by_metric = {metric: compared_by(runs, metric) for metric in MAIN_METRICS}
     lines = [
