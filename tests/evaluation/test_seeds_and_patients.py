@@ -121,6 +121,8 @@ def test_what_cannot_be_told_is_left_open():
     assert (one.mean, one.interval, one.p, one.of_seed) == (0.6, None, None, {0: 0.5, 1: 0.7})
     none = difference_over_seeds({0: run_of([math.nan])}, {0: run_of([0.6])}, "dice")
     assert (none.mean, none.interval, none.p, none.of_seed, none.patients) == (None, None, None, {}, 0)
+    nobody = mean_over_seeds({0: {}, 1: {}}, "dice")  # a predictor that only another checkpoint has
+    assert (nobody.mean, nobody.interval, nobody.of_seed) == (None, None, {})
     strangers = difference_over_seeds({0: run_of([0.5], ["a"])}, {0: run_of([0.6], ["b"])}, "dice")
     assert (strangers.mean, strangers.patients) == (None, 0)
     with pytest.raises(ValueError, match=r"seeds \[0\] and \[1\] have none in common"):
