@@ -18,6 +18,7 @@ from mednoisy.data.counter_based_random import Draw
 RESAMPLES = 10_000
 FEW_PATIENTS = 10  # below these a bootstrap interval is too short: at 5 patients it holds the mean in 82 of 100 trials
 BLOCK = 2**20  # numbers of times drawn that are held at once: 8 MB
+COLUMNS = 50  # whose resampled sums and counts are held at once: 8 MB; the next ones see the same resamples anew
 
 Interval = tuple[float, float]
 Bounds = tuple[float, float]  # least and greatest value that there can be
@@ -47,11 +48,12 @@ def sums_by_patient(values: np.ndarray, patients: np.ndarray) -> tuple[np.ndarra
     Returns:
         Both float, (patients, ...).
     """
-    count = int(patients.max()) + 1 if patients.size else 0
-    belongs = np.zeros((count, len(patients)))
-    belongs[patients, np.arange(len(patients))] = 1
+    shape = (int(patients.max()) + 1 if patients.size else 0, *values.shape[1:])
+    totals, counts = np.zeros(shape), np.zeros(shape)
     is_defined = ~np.isnan(values)
-    return np.tensordot(belongs, np.where(is_defined, values, 0), 1), np.tensordot(belongs, is_defined.astype(float), 1)
+    np.add.at(totals, patients, np.where(is_defined, values, 0))
+    np.add.at(counts, patients, is_defined)
+    return totals, counts
 
 
 def patient_means(values: np.ndarray, patients: np.ndarray) -> np.ndarray:
@@ -97,7 +99,11 @@ def mean_intervals(
             places_of[totals.size].append(place)
         elif known > 1:
             intervals[place] = within(t_interval(totals, counts), bounds[place])
-    for size, places in places_of.items():
+    for size, places in (
+        (size, of_size[start : start + COLUMNS])
+        for size, of_size in places_of.items()
+        for start in range(0, len(of_size), COLUMNS)
+    ):
         summands = np.stack([part for place in places for part in sums[place]], axis=1)
         drawn = np.concatenate([times @ summands for times in resamples(size, seed)])
         for number, place in enumerate(places):

@@ -84,3 +84,13 @@ def test_patients_without_a_value_are_none():
 
 def test_a_case_that_names_nobody_is_no_patient_of_its_name():
     assert patient_numbers(["a", "b", "c"], {"b": "a", "c": "a"}).tolist() == [0, 1, 1]
+
+
+def test_columns_beyond_those_held_at_once_are_as_if_alone(monkeypatch):
+    """Pairs of sixty runs are 1,770 columns."""
+    columns = list(np.random.Generator(np.random.PCG64(0)).random((7, 12)))
+    arguments = [np.arange(12)] * 7, [UNBOUNDED] * 7
+    whole = mean_intervals(columns, *arguments, 0)
+    monkeypatch.setattr("mednoisy.evaluation.resampling.COLUMNS", 3)
+    assert mean_intervals(columns, *arguments, 0) == whole
+    assert whole[6] == mean_intervals(columns[6:], arguments[0][6:], arguments[1][6:], 0)[0]
