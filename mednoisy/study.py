@@ -258,8 +258,9 @@ class Study:
             for table in tables
             if table.gains or table.missing
         ]
-        several = any(len(gain.figures.of_seed) > 1 for table in tables for gain in table.gains)
-        return "\n".join([*texts, *([family(count, several, who_varies(runs))] if count else [])])
+        several = any(len(row.runs) > 1 for row in finished)
+        who = who_varies(runs)
+        return "\n".join([*texts, family(count, several, who) if count else f"{who}\n"])
 
 
 def _predictors(row: FinishedRow) -> list[str]:

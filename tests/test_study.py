@@ -117,6 +117,9 @@ def test_rows_with_settings_of_their_own(dataset, tmp_path, started):
     assert listed == [("supervised", ""), ("supervised", "width=3"), ("supervised", "width=4")]
     lines = [line.split("|")[2].strip() for line in study.table_file.read_text().splitlines()[2:]]
     assert lines == ["supervised", "supervised width=3", "wide"]
+    told = (tmp_path / "differences.md").read_text()
+    assert "Against" not in told  # rows of supervised training under the default recipe have no rival
+    assert told.startswith("No case names its patient")
     groups = (tmp_path / "groups.md").read_text()
     assert all(f"| {title} |" in groups for title in lines)
     assert study.run() == []
