@@ -5,7 +5,7 @@
 
 Data are those of `mednoisy prepare`; the left atrium at `--spacing 1.25`. A study takes hours of training; interrupted,
 the same call goes on. Between the markers of its name the page gets the study's table, scores by centre where cases
-name one, paired differences and the names of the pictures beside it. Runs that are missing are left out.
+name one, gains over the rivals and the names of the pictures beside it. Runs that are missing are left out.
 """
 
 from __future__ import annotations
@@ -14,27 +14,20 @@ import argparse
 import base64
 import platform
 import re
+from collections.abc import Callable
 from importlib.metadata import version
-from itertools import product
 from pathlib import Path
 
-from mednoisy.evaluation.metrics import Row
-from mednoisy.evaluation.statistics import case_values, paired_difference
+from mednoisy.evaluation.statistics import case_values
 from mednoisy.files import write_text, written_aside
-from mednoisy.report.number_format import probability
 from mednoisy.report.plots.plot_kinds import EmbeddedPlot, curves, dots_per_case
-from mednoisy.report.reading.runs import Run, read_runs
-from mednoisy.report.tables.text_tables import markdown_table
+from mednoisy.report.plots.study_plots import IntervalGain, Point, against, gains
+from mednoisy.report.reading.runs import Run
 from mednoisy.study import Study
 from mednoisy.study_files import read_study
+from mednoisy.study_rivals import FinishedRow, rival_tables
 
-BASELINES = ("supervised", "supervised-strong")
 MARKERS = "<!-- {}, made by benchmarks/study_page.py -->", "<!-- end -->"
-
-
-def scores(run: Run) -> list[Row]:
-    """Rows of the deployed predictor at the final checkpoint."""
-    return [row for row in run.scores if row["checkpoint"] == "final" and row["predictor"] == run.deployed]
 
 
 def validation_curve(run: Run) -> tuple[list[float], list[float]]:
@@ -44,32 +37,11 @@ def validation_curve(run: Run) -> tuple[list[float], list[float]]:
     return [float(row["step"]) for row in validated], [100 * float(row[name]) for row in validated]
 
 
-def first_seed(study: Study, labeled: int) -> dict[str, Run]:
-    """The finished runs of the first seed with so many labels, by the names of their rows."""
-    cells = [cell for cell in study.cells if (cell.labeled, cell.seed) == (labeled, study.seeds[0])]
-    folders = {cell.row.folder: study.folder(cell) for cell in cells}
-    return {name: read_runs([path])[0] for name, path in folders.items() if (path / "summary.json").is_file()}
-
-
-def differences(study: Study) -> str:
-    """Paired differences of the final Dice from two baselines, by test case."""
-    lines = []
-    for labeled, baseline in product(study.labeled, BASELINES):
-        runs = first_seed(study, labeled)
-        for row in [name for name in runs if name != baseline] if baseline in runs else []:
-            gap = paired_difference(scores(runs[baseline]), scores(runs[row]), "dice")
-            low, high = gap["interval"]
-            lines.append(
-                {
-                    "labeled": labeled,
-                    "row": row,
-                    "against": baseline,
-                    "Dice points": f"{100 * gap['difference']:+.1f}",
-                    "95 % interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
-                    "p (Wilcoxon)": probability(gap["p"]),
-                }
-            )
-    return markdown_table(lines, list(lines[0])) if lines else ""
+def first_seed(study: Study, labeled: int) -> dict[str, tuple[FinishedRow, int]]:
+    """The finished rows with so many labels that have the first seed, by their names, and that seed."""
+    seed = study.seeds[0]
+    rows = [row for row in study.finished() if row.labeled == labeled and seed in row.runs]
+    return {row.row.folder: (row, seed) for row in rows}
 
 
 def picture(plot: EmbeddedPlot, path: Path) -> None:
@@ -79,33 +51,106 @@ def picture(plot: EmbeddedPlot, path: Path) -> None:
 
 
 def pictures(study: Study, name: str, page: Path) -> list[str]:
-    """Two pictures beside the page, of the fewest labels and the first seed; the lines that show them."""
-    runs = first_seed(study, study.labeled[0])
-    if len(runs) < 2:
-        return []
-    of_cases = {
-        row: {case: 100 * value for case, value in case_values(scores(run), "dice").items()}
-        for row, run in runs.items()
-    }
-    steps = {row: validation_curve(run) for row, run in runs.items()}
-    cases = dots_per_case(of_cases, "test Dice %", "Dice per test case", higher_is_better=True)
-    picture(curves(steps, "validation Dice %", "Dice against steps"), page.with_name(f"{name}_steps.png"))
-    picture(cases, page.with_name(f"{name}_cases.png"))
-    return [
-        f"![Dice on the validation cases against steps]({name}_steps.png)",
-        f"![Dice of each test case, final checkpoint]({name}_cases.png)",
-        "",
+    """Pictures beside the page; the lines that show them, what convinces first."""
+    shown = [
+        ("gaps", "Gain over copy-paste between the labeled cases", gap_picture(study)),
+        ("labels", "Dice against the number of labels", label_picture(study)),
+        ("minutes", "Dice against minutes of training by the clock", minute_picture(study)),
+        *((kind, words, plot) for kind, words, plot in seed_pictures(study)),
     ]
+    lines = []
+    for kind, words, plot in shown:
+        if plot is not None:
+            picture(plot, page.with_name(f"{name}_{kind}.png"))
+            lines.append(f"![{words}]({name}_{kind}.png)")
+    return [*lines, ""] if lines else []
+
+
+def gap_picture(study: Study) -> EmbeddedPlot | None:
+    """What rows gain over copy-paste under their own recipe, with intervals and seeds."""
+    table = rival_tables(study.finished(), study.bundle, study.dataset)[0]
+    several = len(study.labeled) > 1
+    lines = []
+    for gain in table.gains:
+        figures = gain.figures
+        if figures.mean is not None:
+            name = f"{gain.row.row.folder}, {gain.row.labeled} labeled" if several else gain.row.row.folder
+            ends = in_per_cent(figures.interval)
+            lines.append(
+                IntervalGain(name, 100 * figures.mean, ends, tuple(100 * one for one in figures.of_seed.values()))
+            )
+    if not lines:
+        return None
+    label = "Dice points over copy-paste of the labeled, 95 % interval"
+    return gains(lines, label, "Gains over copy-paste between the labeled cases, with intervals")
+
+
+def points_of(study: Study, place: Callable[[FinishedRow], float]) -> dict[str, list[Point]]:
+    """Final Dice in per cent of each row, with its interval, at some place of each number of labels."""
+    series: dict[str, list[Point]] = {}
+    for row in study.finished():
+        figures = row.mean()
+        if figures.mean is not None:
+            point = Point(place(row), 100 * figures.mean, in_per_cent(figures.interval))
+            series.setdefault(row.row.folder, []).append(point)
+    return series
+
+
+def label_picture(study: Study) -> EmbeddedPlot | None:
+    """Final Dice against the number of labels; None with one number of them."""
+    series = points_of(study, lambda row: row.labeled)
+    numbers = sorted({point.place for points in series.values() for point in points})
+    if len(numbers) < 2:
+        return None
+    words = "Final Dice against the number of labels, with intervals"
+    return against(series, "labels", "test Dice %, 95 % interval", words, ticks=numbers, limits=(0, 100))
+
+
+def minute_picture(study: Study) -> EmbeddedPlot | None:
+    """Final Dice against training time by the clock, which is no processor time; None without any run."""
+    series = points_of(study, lambda row: row.minutes)
+    if not series:
+        return None
+    words = "Final Dice against minutes of training by the clock, with intervals"
+    label = "minutes of training by the clock (not of a processor)"
+    return against(series, label, "test Dice %, 95 % interval", words, limits=(0, 100))
+
+
+def seed_pictures(study: Study) -> list[tuple[str, str, EmbeddedPlot]]:
+    """Learning curves and test cases, of the fewest labels and the first seed."""
+    rows = first_seed(study, study.labeled[0])
+    if len(rows) < 2:
+        return []
+    steps = {name: validation_curve(row.runs[seed]) for name, (row, seed) in rows.items()}
+    of_cases = {
+        name: {case: 100 * value for case, value in case_values(row.scores(seed), "dice").items()}
+        for name, (row, seed) in rows.items()
+    }
+    cases = dots_per_case(of_cases, "test Dice %", "Dice per test case", higher_is_better=True)
+    return [
+        (
+            "steps",
+            "Dice on the validation cases against steps",
+            curves(steps, "validation Dice %", "Dice against steps"),
+        ),
+        ("cases", "Dice of each test case, final checkpoint", cases),
+    ]
+
+
+def in_per_cent(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Both ends times 100."""
+    return None if interval is None else (100 * interval[0], 100 * interval[1])
 
 
 def write_page(study: Study, name: str, page: Path) -> None:
     """Replace what stands between the markers of `name`, or add it at the end of the page."""
+    study.write()  # tables of today, whatever made the runs
     groups = study.output / "groups.md"
     made = "\n".join(
         [
             study.table_file.read_text(encoding="utf-8"),
             groups.read_text(encoding="utf-8") if groups.is_file() else "",
-            differences(study),
+            (study.output / "differences.md").read_text(encoding="utf-8"),
             *pictures(study, name, page),
             f"torch {version('torch')}, MONAI {version('monai')}, Python {platform.python_version()}, "
             f"{study.steps} steps a run.",

@@ -21,12 +21,13 @@ CHANNELS = {0: "red", 1: "green", 2: "blue"}
 
 @dataclass(frozen=True)
 class Source:
-    """A picture, its mask where it has one, and the centre that it comes from where that is known."""
+    """A picture, its mask where it has one, and its centre and its scene of a recording where these are known."""
 
     case: str
     image: Path
     mask: Path | None
     centre: str | None = None
+    scene: str | None = None
 
 
 def prepare_pictures(
@@ -75,7 +76,7 @@ def prepare_pictures(
 
 
 def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str, list[Source]]:
-    """The pictures of `raw/images` and `raw/masks` as `raw/split.json` lists them, centres from `raw/cases.csv`.
+    """The pictures and masks of `raw` as its `split.json` lists them, with what `cases.csv` says of their origin.
 
     Args:
         raw: folder.
@@ -95,19 +96,29 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
     if absent := [case for cases in listed.values() for case in cases if case not in pairs]:
         cause = f"{path} lists {len(absent)} pictures that {raw / 'images'} has not, {absent[0]!r} for one"
         raise UserError("E222", cause, "Add them, or take them out of the split")
-    centres = _centres(raw / "cases.csv")
-    return {part: [Source(case, *pairs[case], centres.get(case)) for case in cases] for part, cases in listed.items()}
+    origins = _origins(raw / "cases.csv")
+    return {
+        part: [Source(case, *pairs[case], *origins.get(case, (None, None))) for case in cases]
+        for part, cases in listed.items()
+    }
 
 
-def _centres(path: Path) -> dict[str, str]:
+def _origins(path: Path) -> dict[str, tuple[str | None, str | None]]:
+    """Case id to centre and scene, from columns id, centre and sequence; sequences are numbered by centre."""
     if not path.is_file():
         return {}
     with open(path, newline="", encoding="utf-8") as file:
-        return {row["id"]: row["centre"] for row in csv.DictReader(file) if row.get("centre")}
+        return {row["id"]: (row.get("centre") or None, _scene(row)) for row in csv.DictReader(file)}
+
+
+def _scene(row: Mapping[str, str | None]) -> str | None:
+    sequence = row.get("sequence")
+    return "_".join(part for part in (row.get("centre"), sequence) if part) if sequence else None
 
 
 def _entry(source: Source, job: PictureJob) -> Case:
-    return {**job.entry(), **({"centre": source.centre} if source.centre else {})}
+    origin = {"centre": source.centre, "scene": source.scene}
+    return {**job.entry(), **{name: value for name, value in origin.items() if value}}
 
 
 def _in_drawn_order(cases: list[Case], seed: int) -> list[Case]:

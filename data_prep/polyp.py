@@ -2,11 +2,12 @@
 
     python -m data_prep.polyp RAW OUT [--seed 0] [--workers 2]
 
-RAW holds either images/, masks/, cases.csv (columns id, centre) and split.json (lists of ids: train, val, test,
-test_seen), or the TrainDataset and TestDataset of PraNet, whose collections are the centres. OUT receives the pictures
-as they are, masks of one bit at native size and datalist.json: training cases in a drawn order in which every beginning
-holds the centres in their shares (20 % of the cases are 20 % of each), validation cases, and test cases that name their
-centre. A second run does nothing.
+RAW holds either images/, masks/, cases.csv (columns id, centre and perhaps sequence) and split.json (lists of ids:
+train, val, test, test_seen), or the TrainDataset and TestDataset of PraNet, whose collections are the centres. OUT
+receives the pictures as they are, masks of one bit at native size and datalist.json: training cases in a drawn order in
+which every beginning holds the centres in their shares (20 % of the cases are 20 % of each), validation cases, and test
+cases that name their centre. Frames of one sequence share a `scene`, which statistics resample as one; the order of
+labels takes no notice of it. A second run does nothing.
 """
 
 from __future__ import annotations

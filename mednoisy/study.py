@@ -19,15 +19,18 @@ from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import write_text
 from mednoisy.report.checkpoint_names import any_validated
+from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
+from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.report.tables.study_table import study_table
+from mednoisy.study_rivals import FinishedRow, rival_tables
 from mednoisy.study_rows import Cell, Row, grid
 
 OF_THE_STUDY = {"labeled", "seed", "dataset_dir", "output_dir", "model_file", "resume", "method_name", "recipe_name"}
 ROW_COLUMNS = (
     "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
-    *MAIN_METRICS, "undefined",
+    *MAIN_METRICS, "undefined", "hd95_penalised", "asd_penalised", "undefined_distances", "distances",
 )  # fmt: skip
 
 
@@ -41,8 +44,8 @@ class Study:
     Args:
         bundle: name or folder.
         data: the prepared dataset.
-        output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md` and `comparison.html`;
-            where cases name two or more centres also `groups.md`.
+        output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md`, `differences.md` and
+            `comparison.html`; where cases name two or more centres also `groups.md`.
         methods: the rows, in full or as `Row.parse` reads them; the first is the baseline.
         labeled, seeds: the rest of the grid.
         steps: of each run, over all its stages.
@@ -88,6 +91,7 @@ class Study:
         """
         self._check()
         failed = []
+        self.write()
         for number, cell in enumerate(self.cells, 1):
             if not self._finished(cell):
                 print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
@@ -96,7 +100,7 @@ class Study:
                     raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
                 if code:
                     failed.append(cell.name)
-            self.write()
+                self.write()
         return failed
 
     def _check(self) -> None:
@@ -188,6 +192,10 @@ class Study:
                         "step": checkpoint.step,
                         "seconds": summary.facts["seconds"],
                         "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
+                        "hd95_penalised": figures.over_classes["hd95"].penalised,
+                        "asd_penalised": figures.over_classes["asd"].penalised,
+                        "undefined_distances": figures.over_classes["hd95"].undefined,
+                        "distances": figures.pairs,
                     }
                     row |= {metric: figures.over_classes[metric].mean for metric in MAIN_METRICS}
                     rows.append(row)
@@ -201,19 +209,62 @@ class Study:
         row_of = {cell.name: cell.row for cell in self.cells}
         listed = [row | {"settings": row_of[row["run"]].listed_settings} for row in rows]
         write_metrics(self.output / "rows.csv", listed, ROW_COLUMNS)
-        done = [cell for cell in self.cells if self._finished(cell)]
-        folders = [self.folder(cell) for cell in done]
-        runs = read_runs(folders)
+        finished = self.finished()
+        runs = [run for row in finished for run in row.runs.values()]
         titled = [row | {"method": row_of[row["run"]].title} for row in rows]
-        write_text(self.table_file, study_table(titled, runs[0].unit, validated=any_validated(runs)))
-        groups: dict[tuple[int, str, str], list[Run]] = defaultdict(list)
-        for cell, run in zip(done, runs, strict=True):
-            groups[cell.labeled, cell.row.title, Path(cell.recipe).stem].append(run)
+        intervals = {
+            (row.labeled, row.row.title, row.recipe, predictor): row.mean(predictor).interval
+            for row in finished
+            for predictor in _predictors(row)
+        }
+        validated = any_validated(runs)
+        write_text(self.table_file, study_table(titled, runs[0].unit, validated=validated, intervals=intervals))
+        write_text(self.output / "differences.md", self._differences(finished))
+        groups = {(row.labeled, row.row.title, row.recipe): list(row.runs.values()) for row in finished}
         if by_centre := seeds_by_centre(groups):
             write_text(self.output / "groups.md", by_centre)
         from mednoisy.report.run_page import write_report
 
+        folders = [self.folder(cell) for cell in self.cells if self._finished(cell)]
         write_report(folders, self.output / "comparison.html")
+
+    def finished(self) -> list[FinishedRow]:
+        """The finished runs by labels and row, in the order of the grid."""
+        done = [cell for cell in self.cells if self._finished(cell)]
+        runs = read_runs([self.folder(cell) for cell in done]) if done else []
+        of_row: dict[tuple[int, str], list[tuple[Cell, Run]]] = defaultdict(list)
+        for cell, run in zip(done, runs, strict=True):
+            of_row[cell.labeled, cell.row.folder].append((cell, run))
+        return [
+            FinishedRow(members[0][0].row, members[0][0].labeled, {cell.seed: run for cell, run in members})
+            for members in of_row.values()
+        ]
+
+    def _differences(self, finished: Sequence[FinishedRow]) -> str:
+        """Gains over rivals, as `differences.md` tells them."""
+        tables = rival_tables(finished, self.bundle, self.dataset)
+        runs = [run for row in finished for run in row.runs.values()]
+        count = sum(len(table.gains) for table in tables)
+        texts = [
+            gain_table(
+                table.title,
+                [
+                    gain_line(gain.row.labeled, gain.row.row.folder, gain.rival.row.folder, gain.figures, gain.p_holm)
+                    for gain in table.gains
+                ],
+                table.missing,
+                patient_noun(runs),
+            )
+            for table in tables
+            if table.gains or table.missing
+        ]
+        several = any(len(row.runs) > 1 for row in finished)
+        who = who_varies(runs)
+        return "\n".join([*texts, family(count, several, who) if count else f"{who}\n"])
+
+
+def _predictors(row: FinishedRow) -> list[str]:
+    return list(dict.fromkeys(str(line["predictor"]) for run in row.runs.values() for line in run.scores))
 
 
 def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bool]:

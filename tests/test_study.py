@@ -117,6 +117,9 @@ def test_rows_with_settings_of_their_own(dataset, tmp_path, started):
     assert listed == [("supervised", ""), ("supervised", "width=3"), ("supervised", "width=4")]
     lines = [line.split("|")[2].strip() for line in study.table_file.read_text().splitlines()[2:]]
     assert lines == ["supervised", "supervised width=3", "wide"]
+    told = (tmp_path / "differences.md").read_text()
+    assert "Against" not in told  # rows of supervised training under the default recipe have no rival
+    assert told.startswith("No case names its patient")
     groups = (tmp_path / "groups.md").read_text()
     assert all(f"| {title} |" in groups for title in lines)
     assert study.run() == []
@@ -152,8 +155,12 @@ def test_a_study_from_a_file_and_its_page(dataset, tmp_path, started, monkeypatc
     assert text.endswith(f"{end}\nafter\n")
     assert "old" not in text
     assert (output / "table.md").read_text() in text
+    assert (output / "differences.md").read_text() in text
     assert "| 2 | copy_paste | supervised |" in text
-    for name in ("small_steps.png", "small_cases.png"):
+    assert "Holm's correction is for all differences of these tables together, 1 of them." in text
+    assert "No case names its patient" in text
+    assert "small_labels.png" not in text
+    for name in ("small_minutes.png", "small_steps.png", "small_cases.png"):
         assert f"({name})" in text
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 

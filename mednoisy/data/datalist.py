@@ -39,7 +39,9 @@ class Datalist:
     one whose `label` is a prediction, with the file of its `confidence`.
 
     Where cases name their `patient`, patients are what `--labeled` and `--validation` count, for the scans of one are
-    alike, and no patient is in two of training, validation and test. `centre` says where a case comes from.
+    alike, and no patient is in two of training, validation and test. `centre` says where a case comes from, `scene`
+    which stretch of a recording it is a frame of: statistics resample frames of one scene together, nothing else
+    reads it.
 
     Attributes:
         name: of the dataset.
@@ -110,10 +112,10 @@ class Datalist:
         return hashlib.blake2b(json.dumps(ids).encode(), digest_size=8).hexdigest()
 
     def cases(self, section: str) -> list[Case]:
-        """The cases of a section, `{"id", "image", "label", "patient"?, "centre"?}` with absolute paths; copies.
+        """The cases of a section, `{"id", "image", "label"}` with absolute paths; copies.
 
-        Unlabeled cases have no `label`, those of `pseudo` also a `confidence`; those of `hidden` are given the image of
-        the case whose reference they are.
+        They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
+        `confidence` besides; those of `hidden` are given the image of the case whose reference they are.
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))

@@ -19,7 +19,7 @@ SECTIONS = {  # what an entry of each section holds
     "pseudo": ("id", "image", "label", "confidence"),
 }
 TRAINING = ("labeled", "unlabeled", "pseudo")
-OPTIONAL = ("patient", "centre")  # what an entry of any section but `hidden` may hold too
+OPTIONAL = ("patient", "centre", "scene")  # what an entry of any section but `hidden` may hold too
 PATHS = ("image", "label", "confidence")
 TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
 Case = dict[str, str]

@@ -19,7 +19,7 @@ from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
-from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, score_case
+from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, image_diagonal, score_case
 from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import (
@@ -71,6 +71,7 @@ class RunScoring:
         self.device, self.run_folder, self.method = torch.device(device), run_folder, method
         self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
         self.model_file = Path(model_file)
+        self._diagonals: dict[str, float] = {}  # of the images of cases that were scored
 
     def check(self) -> None:
         """Refuse what could not be scored, before hours of training (on the main process).
@@ -115,8 +116,11 @@ class RunScoring:
         shown = [row for row in rows if row["checkpoint"] == "honest" and row["predictor"] == deployed]
         write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
         write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
-        checkpoints = {name: CheckpointFigures(step, _figures(rows, name)) for name, step in steps.items()}
-        self._write_summary(checkpoints, deployed, last["seconds"], count_undefined(shown))
+        scored_cases = tuple(_scored_case(case, self._diagonals[case["id"]]) for case in cases)
+        checkpoints = {
+            name: CheckpointFigures(step, _figures(rows, name, scored_cases)) for name, step in steps.items()
+        }
+        self._write_summary(checkpoints, scored_cases, deployed, last["seconds"], count_undefined(shown))
 
     def _scored(self) -> tuple[str, list[Case]]:
         """The section whose cases are scored, and them."""
@@ -156,6 +160,7 @@ class RunScoring:
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device, progress=True)
             reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
+            self._diagonals[case["id"]] = image_diagonal(reference.array.shape, reference.spacing)
             spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
             for predictor, labels in prediction.labels.items():
                 for row in score_case(case["id"], labels, reference.array, spacing, self._classes):
@@ -172,7 +177,12 @@ class RunScoring:
         return [code for code in self.datalist.labels if code != 0]
 
     def _write_summary(
-        self, checkpoints: Mapping[str, CheckpointFigures], deployed: str, seconds: float, undefined: int
+        self,
+        checkpoints: Mapping[str, CheckpointFigures],
+        scored_cases: tuple[ScoredCase, ...],
+        deployed: str,
+        seconds: float,
+        undefined: int,
     ) -> None:
         section, cases = self._scored()
         learned = self.datalist.cases("labeled") + self.datalist.cases("unlabeled")
@@ -193,7 +203,7 @@ class RunScoring:
             shown="honest",
             checkpoints=checkpoints,
             undefined=undefined,
-            cases=tuple(_scored_case(case) for case in cases),
+            cases=scored_cases,
             versions=package_versions(PACKAGES),
         )
         write_summary(self.run_folder.path, summary)
@@ -204,16 +214,18 @@ class RunScoring:
         LOGGER.info("deployed predictor written to %s", self.model_file)
 
 
-def _figures(rows: Sequence[Row], checkpoint: str) -> dict[str, PredictorFigures]:
-    """Figures of each predictor of a checkpoint."""
+def _figures(rows: Sequence[Row], checkpoint: str, cases: Sequence[ScoredCase]) -> dict[str, PredictorFigures]:
+    """Figures of each predictor of a checkpoint; `published` has no diagonals, its distances are in voxels."""
+    patient_of = {case.id: case.drawn_with for case in cases if case.drawn_with}
+    diagonal_of = {case.id: case.diagonal for case in cases if case.diagonal is not None and checkpoint != "published"}
     rows_of: dict[str, list[Row]] = {}
     for row in rows:
         if row["checkpoint"] == checkpoint:
             rows_of.setdefault(str(row["predictor"]), []).append(row)
-    return {predictor: PredictorFigures.from_json(summarise(of)) for predictor, of in rows_of.items()}
+    return {predictor: summarise(of, patient_of, diagonal_of) for predictor, of in rows_of.items()}
 
 
-def _scored_case(case: Case) -> ScoredCase:
+def _scored_case(case: Case, diagonal: float) -> ScoredCase:
     image = case["image"]
     return ScoredCase(
         id=case["id"],
@@ -221,6 +233,9 @@ def _scored_case(case: Case) -> ScoredCase:
         reference=case["label"],
         prediction=f"predictions/{label_file('', case['id'], image)}",
         centre=case.get("centre"),
+        patient=case.get("patient"),
+        scene=case.get("scene"),
+        diagonal=round(diagonal, 6),
     )
 
 

@@ -16,9 +16,12 @@ class MetricFigures:
     Attributes:
         mean, sd, median: of the defined cases; `sd` is that of a sample (divisor n - 1).
         quartiles: the first and the third.
-        interval: bootstrap 95 % interval of the mean.
+        interval: 95 % interval of the mean, patients being what varies (`resampling.mean_intervals`).
         n: defined cases.
         undefined: cases without a value; over classes, pairs of case and class without one.
+        patients: who the defined cases are of.
+        penalised: the mean of a distance with the image's diagonal where one of two masks is empty; None of other
+            metrics, and where a diagonal is not known.
     """
 
     mean: float | None
@@ -28,10 +31,12 @@ class MetricFigures:
     interval: tuple[float, float] | None
     n: int
     undefined: int
+    patients: int = 0
+    penalised: float | None = None
 
     @classmethod
     def from_json(cls, content: Any, name: str = "figures") -> MetricFigures:
-        """From the entry of a summary, `name` in messages.
+        """From the entry of a summary, `name` in messages; before schema 3 each case was a patient of its own.
 
         Raises:
             KeyError: a figure is missing.
@@ -46,6 +51,8 @@ class MetricFigures:
             interval=checked.range_or_none(entry["interval"], f"{name} interval"),
             n=checked.count(entry["n"], f"{name} n"),
             undefined=checked.count(entry["undefined"], f"{name} undefined"),
+            patients=checked.count(entry.get("patients", entry["n"]), f"{name} patients"),
+            penalised=checked.number_or_none(entry.get("penalised"), f"{name} penalised"),
         )
 
 
@@ -62,6 +69,11 @@ class PredictorFigures:
     by_class: Mapping[int, Mapping[str, MetricFigures]]
     over_classes: Mapping[str, MetricFigures]
     cases: int
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of case and class there are, which `undefined` over classes counts."""
+        return self.cases * len(self.by_class)
 
     @classmethod
     def from_json(cls, content: Any, name: str = "figures") -> PredictorFigures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -19,8 +20,7 @@ from tqdm import tqdm
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.errors import UserError
-from mednoisy.evaluation.figures import PredictorFigures
-from mednoisy.evaluation.metric_rows import COLUMNS, absent_row, count_undefined, score_case
+from mednoisy.evaluation.metric_rows import COLUMNS, absent_row, count_undefined, image_diagonal, score_case
 from mednoisy.evaluation.metrics import Row, write_metrics
 from mednoisy.evaluation.prediction_pairs import Pair, PairedFolders, find_pairs, on_grid_of
 from mednoisy.evaluation.statistics import summarise
@@ -66,6 +66,7 @@ class PairResult:
     notes: tuple[str, ...] = ()
     axes: int = 3
     located: bool = True
+    diagonal: float = math.nan
     fault: UserError | None = None
 
 
@@ -208,7 +209,8 @@ def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:
         return PairResult(pair.id, [], fault=fault)
     notes = [f"prediction {note}" for note in (*prediction.notes, turned) if note]
     notes += [f"reference {note}" for note in reference.notes]
-    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located)
+    diagonal = image_diagonal(truth.shape, spacing)
+    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located, diagonal)
 
 
 def _write(
@@ -228,7 +230,12 @@ def _write(
     if rules.mapping:
         facts["mapped codes"] = ", ".join(f"{old} to {new}" for old, new in sorted(rules.mapping.items()))
     write_metrics(output / "metrics.csv", rows, COLUMNS)
-    figures = PredictorFigures.from_json(summarise(rows))
+    cases = tuple(
+        _scored_case(pair, result) for pair, result in zip(folders.pairs, results, strict=True) if not result.fault
+    )
+    figures = summarise(
+        rows, diagonal_of={case.id: result.diagonal for case, result in zip(cases, scored, strict=True)}
+    )
     summary = RunSummary(
         facts=facts,
         labels={code: (rules.labels or {}).get(code, f"class {code}") for code in codes},
@@ -236,9 +243,7 @@ def _write(
         shown=CHECKPOINT,
         checkpoints={CHECKPOINT: CheckpointFigures(None, {PREDICTOR: figures})},
         undefined=count_undefined(rows),
-        cases=tuple(
-            _scored_case(pair) for pair, result in zip(folders.pairs, results, strict=True) if not result.fault
-        ),
+        cases=cases,
         label_maps=GivenLabelMaps(
             codes=None if rules.labels is None else tuple(codes),
             mapping=dict(sorted(rules.mapping.items())),
@@ -262,9 +267,10 @@ def _every_class(result: PairResult, codes: Sequence[int]) -> list[Row]:
     return [row_of.get(code) or absent_row(result.id, code) for code in codes]
 
 
-def _scored_case(pair: Pair) -> ScoredCase:
+def _scored_case(pair: Pair, result: PairResult) -> ScoredCase:
     image = None if pair.image is None else str(pair.image.resolve())
-    return ScoredCase(pair.id, str(pair.reference.resolve()), str(pair.prediction.resolve()), image)
+    files = str(pair.reference.resolve()), str(pair.prediction.resolve()), image
+    return ScoredCase(pair.id, *files, diagonal=result.diagonal)
 
 
 def _notes(results: Sequence[PairResult], folders: PairedFolders) -> list[str]:

@@ -34,6 +34,16 @@ def absent_row(case: str, code: int) -> Row:
     return score_case(case, background, background, (1.0, 1.0), [code])[0]
 
 
+def image_diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
+    """How far an image reaches from corner to corner, in the unit of its spacing: the distance that a miss is given.
+
+    Examples:
+        >>> image_diagonal((3, 8), (1.0, 0.5))
+        5.0
+    """
+    return math.hypot(*(size * step for size, step in zip(shape, spacing, strict=True)))
+
+
 def count_undefined(rows: Iterable[Mapping]) -> int:
     """How many values of published tables' metrics are undefined."""
     return sum(math.isnan(row[metric]) for row in rows for metric in MAIN_METRICS)

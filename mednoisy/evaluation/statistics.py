@@ -2,61 +2,94 @@
 
 Everywhere an undefined value (NaN) is counted and left out, never scored. Where there are several classes, the
 value of a case "over classes" is the mean of its defined classes; runs are compared on the classes of a case that
-all of them have defined, so that a run gains nothing by missing a class altogether.
+all of them have defined, so that a run gains nothing by missing a class altogether. Means are over cases; what is
+resampled and tested are patients (`resampling`).
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from mednoisy.data.counter_based_random import Draw
-from mednoisy.evaluation.metrics import HIGHER_IS_BETTER, TEXT_COLUMNS
+from mednoisy.evaluation.figures import MetricFigures, PredictorFigures
+from mednoisy.evaluation.metrics import DISTANCES, HIGHER_IS_BETTER, TEXT_COLUMNS
+from mednoisy.evaluation.resampling import (
+    UNBOUNDED,
+    Bounds,
+    Interval,
+    mean_intervals,
+    patient_means,
+    patient_numbers,
+)
 from mednoisy.evaluation.undefined_values import defined, mean_of_defined
 
-RESAMPLES = 5000
 NOT_METRICS = (*TEXT_COLUMNS, "class")
 SAME_DECIMALS = 10  # decimals up to which two means are one: far below any reading, above the rounding of sums
-BLOCK = 2**20  # resampled cases held at once: 8 MB as numbers of times drawn
 
 CaseClassValues = Mapping[tuple[str, int], float]  # (case, class code) to the value of one metric
 
 
-def summarise(rows: Iterable[Mapping], seed: int = 0) -> dict:
+def summarise(
+    rows: Iterable[Mapping],
+    patient_of: Mapping[str, str] | None = None,
+    diagonal_of: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> PredictorFigures:
     """Mean, spread and interval of every metric, per class and over classes.
 
     Args:
         rows: one for each case and class, as `read_metrics` gives them, of one predictor of one checkpoint. A
             metric that any row lacks (an older table beside a newer one) is left out.
+        patient_of: case id to patient; a case that is not there is a patient of its own.
+        diagonal_of: case id to the diagonal of its image, for the penalised mean of distances; without those of the
+            cases that miss something there is none.
         seed: of the bootstrap.
-
-    Returns:
-        `{"classes": {code as text: {metric: figures}}, "all": {metric: figures}, "cases": n}`, ready for JSON.
-        Figures are `mean`, `sd` (of a sample, divisor n - 1), `median`, `quartiles` (two), `interval` (bootstrap 95 %
-        of the mean, cases resampled, percentile method; two; the same resamples for every metric), `n` defined cases
-        and `undefined`; None for what too few defined cases leave open. In "all", `undefined` counts pairs of case
-        and class.
     """
     rows = list(rows)
     metrics = [name for name in (rows[0] if rows else ()) if name not in NOT_METRICS]
     metrics = [name for name in metrics if all(name in row for row in rows)]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     classes = sorted({row["class"] for row in rows})
+    patients = patient_numbers(cases, patient_of)
     tables = {metric: _table(case_class_values(rows, metric), cases, classes) for metric in metrics}
-    columns = {(metric, code): tables[metric][:, place] for metric in metrics for place, code in enumerate(classes)}
-    columns |= {(metric, "all"): mean_of_defined(tables[metric]) for metric in metrics}
-    described = dict(zip(columns, _describe(list(columns.values()), seed), strict=True))
-    return {
-        "classes": {str(code): {metric: described[metric, code] for metric in metrics} for code in classes},
-        "all": {
-            metric: described[metric, "all"] | {"undefined": int(np.isnan(tables[metric]).sum())} for metric in metrics
-        },
-        "cases": len(cases),
+    penalised = {
+        metric: _penalised(tables[metric], tables["dice"], cases, diagonal_of or {})
+        for metric in metrics
+        if metric in DISTANCES and "dice" in tables
     }
+    columns = {(metric, code): tables[metric][:, place] for metric in metrics for place, code in enumerate(classes)}
+    columns |= {(metric, None): mean_of_defined(tables[metric]) for metric in metrics}
+    bounds = [bounds_of(metric) for metric, _ in columns]
+    intervals = mean_intervals(list(columns.values()), [patients] * len(columns), bounds, seed)
+    figures = {
+        key: _figures(values, interval, patients)
+        for (key, values), interval in zip(columns.items(), intervals, strict=True)
+    }
+    for metric, table in penalised.items():
+        for place, code in enumerate(classes):
+            of_class = None if table is None else table[:, [place]]
+            figures[metric, code] = replace(figures[metric, code], penalised=_mean(of_class))
+        figures[metric, None] = replace(figures[metric, None], penalised=_mean(table))
+    return PredictorFigures(
+        by_class={code: {metric: figures[metric, code] for metric in metrics} for code in classes},
+        over_classes={
+            metric: replace(figures[metric, None], undefined=int(np.isnan(tables[metric]).sum())) for metric in metrics
+        },
+        cases=len(cases),
+    )
+
+
+def bounds_of(metric: str, *, difference: bool = False) -> Bounds:
+    """Beyond what no mean of a metric can be, or no difference of two: shares are from 0 to 1, all else from 0."""
+    share = metric in HIGHER_IS_BETTER
+    if difference:
+        return (-1.0, 1.0) if share else UNBOUNDED
+    return 0.0, 1.0 if share else math.inf
 
 
 def case_class_values(rows: Iterable[Mapping], metric: str) -> dict[tuple[str, int], float]:
@@ -72,20 +105,28 @@ def case_values(rows: Iterable[Mapping], metric: str) -> dict[str, float]:
     return {case: float(value) for case, value in zip(cases, values, strict=True)}
 
 
-def by_group(rows: Iterable[Mapping], group_of: Mapping[str, str], metric: str, seed: int = 0) -> dict[str, dict]:
+def by_group(
+    rows: Iterable[Mapping],
+    group_of: Mapping[str, str],
+    metric: str,
+    patient_of: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict[str, MetricFigures]:
     """Figures of one metric over classes, as `summarise` has them, for each group of cases that has any.
 
     Args:
         rows: as for `summarise`.
         group_of: case id to its group; rows of other cases are left out.
         metric: that all rows have.
-        seed: of the bootstrap.
+        patient_of, seed: as for `summarise`.
     """
     members: dict[str, list[dict]] = defaultdict(list)
     for row in rows:
         if row["case"] in group_of:
             members[group_of[row["case"]]].append({name: row[name] for name in ("case", "class", metric)})
-    return {group: summarise(of_group, seed)["all"][metric] for group, of_group in members.items()}
+    return {
+        group: summarise(of_group, patient_of, seed=seed).over_classes[metric] for group, of_group in members.items()
+    }
 
 
 def shared_values(runs: Sequence[CaseClassValues]) -> tuple[list[str], np.ndarray]:
@@ -106,75 +147,90 @@ def shared_values(runs: Sequence[CaseClassValues]) -> tuple[list[str], np.ndarra
     return cases, mean_of_defined(tables)
 
 
-def paired_difference(baseline: Iterable[Mapping], other: Iterable[Mapping], metric: str, seed: int = 0) -> dict:
+def paired_difference(
+    baseline: Iterable[Mapping],
+    other: Iterable[Mapping],
+    metric: str,
+    patient_of: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict:
     """How far `other` is above `baseline` on the cases that both have, over classes.
 
     Args:
         baseline, other: rows as for `summarise`.
         metric: name of the metric.
+        patient_of: case id to patient; a case that is not there is a patient of its own.
         seed: of the bootstrap.
 
     Returns:
-        `difference` (mean of other - baseline), its `interval` (bootstrap 95 %, cases resampled), `p` (Wilcoxon
-        signed-rank, two-sided; 1 if no case differs), `n` cases compared, `undefined` cases left out because no
-        class is defined in both, `unpaired` cases that only one of them has, and how many cases are `better`,
-        `worse` and `tied` in `other`: higher is better for Dice, Jaccard and NSD, lower for distances. None where no
-        case can be compared.
+        `difference` (mean of other - baseline over cases), its 95 % `interval` (`resampling.mean_intervals`), `p`
+        (Wilcoxon signed-rank over patients' mean differences, two-sided; 1 if no patient differs), `patients` and
+        `n` cases compared, `undefined` cases left out because no class is defined in both, `missed` pairs of case and
+        class of `pairs` that are not defined in both, `unpaired` cases that only one of them has, and how many cases
+        are `better`, `worse` and `tied` in `other`: higher is better for Dice, Jaccard and NSD, lower for distances.
+        None where no case, or for an interval no second patient, can be compared.
     """
-    return paired_differences([(case_class_values(baseline, metric), case_class_values(other, metric))], metric, seed)[
-        0
-    ]
+    pair = case_class_values(baseline, metric), case_class_values(other, metric)
+    return paired_differences([pair], metric, patient_of, seed)[0]
 
 
 def paired_differences(
-    pairs: Sequence[tuple[CaseClassValues, CaseClassValues]], metric: str, seed: int = 0
+    pairs: Sequence[tuple[CaseClassValues, CaseClassValues]],
+    metric: str,
+    patient_of: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> list[dict]:
     """What `paired_difference` gives, of many pairs (baseline, other) at the cost of little more than one."""
-    gaps = []
+    gaps, patients = [], []
     for pair in pairs:
-        _, values = shared_values(pair)
+        cases, values = shared_values(pair)
         gaps.append(np.round(values[:, 1] - values[:, 0], SAME_DECIMALS))
-    described = _describe(gaps, seed)
-    return [_difference(*parts, metric) for parts in zip(pairs, gaps, described, strict=True)]
+        patients.append(patient_numbers(cases, patient_of))
+    intervals = mean_intervals(gaps, patients, [bounds_of(metric, difference=True)] * len(gaps), seed)
+    return [_difference(*parts, metric) for parts in zip(pairs, gaps, patients, intervals, strict=True)]
 
 
-def _difference(pair: tuple[CaseClassValues, CaseClassValues], gaps: np.ndarray, figures: Mapping, metric: str) -> dict:
+def signed_rank_p(gaps: np.ndarray, patients: np.ndarray) -> float | None:
+    """Two-sided p of Wilcoxon's signed-rank test over patients' mean differences; None without any.
+
+    Args:
+        gaps: differences by case, (cases,), NaN where undefined.
+        patients: of `resampling.patient_numbers`.
+    """
+    means = np.round(patient_means(gaps, patients), SAME_DECIMALS)
+    if means.size == 0:
+        return None
+    if not means.any():
+        return 1.0
+    return float(stats.wilcoxon(means[means != 0]).pvalue)  # with zeros among them scipy would approximate
+
+
+def _difference(
+    pair: tuple[CaseClassValues, CaseClassValues],
+    gaps: np.ndarray,
+    patients: np.ndarray,
+    interval: Interval | None,
+    metric: str,
+) -> dict:
     before, after = ({case for case, _ in run} for run in pair)
+    figures = _figures(gaps, interval, patients)
     known = defined(gaps)
+    shared = pair[0].keys() & pair[1].keys()
     sign = 1 if HIGHER_IS_BETTER.get(metric) else -1
     return {
-        "difference": figures["mean"],
-        "interval": figures["interval"],
-        "p": _wilcoxon(known),
-        "n": int(known.size),
-        "undefined": figures["undefined"],
+        "difference": figures.mean,
+        "interval": None if interval is None else list(interval),
+        "p": signed_rank_p(gaps, patients),
+        "patients": figures.patients,
+        "n": figures.n,
+        "undefined": figures.undefined,
+        "missed": sum(any(math.isnan(run[key]) for run in pair) for key in shared),
+        "pairs": len(shared),
         "unpaired": len(before ^ after),
         "better": int(np.count_nonzero(sign * known > 0)),
         "worse": int(np.count_nonzero(sign * known < 0)),
         "tied": int(np.count_nonzero(known == 0)),
     }
-
-
-def _wilcoxon(gaps: np.ndarray) -> float | None:
-    if gaps.size == 0:
-        return None
-    if not gaps.any():
-        return 1.0
-    return float(stats.wilcoxon(gaps[gaps != 0]).pvalue)  # with zeros among them scipy would approximate
-
-
-def resamples(size: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of `size` cases is drawn in each bootstrap resample, in blocks of bounded memory.
-
-    Yields:
-        Floats (some resamples, size), `RESAMPLES` lines in all; every line adds up to `size`. Equal size and seed
-        give equal resamples, so that intervals of several metrics and runs can be set against one another.
-    """
-    generator = Draw(seed, "bootstrap", 0).generator()
-    at_once = max(1, BLOCK // size)
-    for start in range(0, RESAMPLES, at_once):
-        count = min(at_once, RESAMPLES - start)
-        yield generator.multinomial(size, np.full(size, 1 / size), size=count).astype(float)
 
 
 def _table(values_of: CaseClassValues, cases: Sequence[str], classes: Sequence[int]) -> np.ndarray:
@@ -183,38 +239,36 @@ def _table(values_of: CaseClassValues, cases: Sequence[str], classes: Sequence[i
     return np.array(values, dtype=float).reshape(len(cases), len(classes))
 
 
-def _describe(columns: Sequence[np.ndarray], seed: int) -> list[dict]:
-    """Figures of each column of values, one value a case."""
-    described = []
-    for values, interval in zip(columns, _intervals(columns, seed), strict=True):
-        known = defined(values)
-        figures: dict = {"mean": None, "sd": None, "median": None, "quartiles": None, "interval": interval}
-        if known.size:
-            low, middle, high = (float(quartile) for quartile in np.quantile(known, (0.25, 0.5, 0.75)))
-            figures |= {"mean": float(known.mean()), "median": middle, "quartiles": [low, high]}
-        if known.size > 1:
-            figures["sd"] = float(known.std(ddof=1))
-        described.append(figures | {"n": int(known.size), "undefined": int(values.size - known.size)})
-    return described
+def _penalised(
+    distances: np.ndarray, dice: np.ndarray, cases: Sequence[str], diagonal_of: Mapping[str, float]
+) -> np.ndarray | None:
+    """Distances (cases, classes) with the image's diagonal where one of two masks is empty; None if one is unknown.
 
-
-def _intervals(columns: Sequence[np.ndarray], seed: int) -> list[list[float] | None]:
-    """Bootstrap 95 % intervals of the means over defined values; undefined cases are resampled like all others.
-
-    Columns of equal length share their resamples: drawing these is what takes the time.
+    Where both are empty nothing is missed, and nothing penalised: there is no Dice either.
     """
-    intervals: list[list[float] | None] = [None] * len(columns)
-    places_of: dict[int, list[int]] = defaultdict(list)
-    for place, column in enumerate(columns):
-        if defined(column).size > 1:
-            places_of[column.size].append(place)
-    for size, places in places_of.items():
-        values = np.stack([columns[place] for place in places], axis=1)
-        is_defined = ~np.isnan(values)
-        summands = np.concatenate([np.where(is_defined, values, 0), is_defined], axis=1)
-        totals, counts = np.hsplit(np.concatenate([times @ summands for times in resamples(size, seed)]), 2)
-        for number, place in enumerate(places):
-            drawn = counts[:, number] > 0
-            means = totals[drawn, number] / counts[drawn, number]
-            intervals[place] = [float(end) for end in np.quantile(means, (0.025, 0.975))]
-    return intervals
+    missed = np.isnan(distances) & ~np.isnan(dice)
+    diagonals = np.array([diagonal_of.get(case, math.nan) for case in cases])
+    if np.isnan(diagonals[missed.any(axis=1)]).any():
+        return None
+    return np.where(missed, diagonals[:, None], distances)
+
+
+def _mean(table: np.ndarray | None) -> float | None:
+    """Mean over cases of the means over classes; None where there is nothing."""
+    known = defined([]) if table is None else defined(mean_of_defined(table))
+    return float(known.mean()) if known.size else None
+
+
+def _figures(values: np.ndarray, interval: Interval | None, patients: np.ndarray) -> MetricFigures:
+    """Figures of a column of values, one value a case; what is penalised is left open."""
+    known = defined(values)
+    counts = {
+        "n": int(known.size),
+        "undefined": int(values.size - known.size),
+        "patients": int(np.unique(patients[~np.isnan(values)]).size),
+    }
+    if not known.size:
+        return MetricFigures(None, None, None, None, None, **counts)
+    low, middle, high = (float(quartile) for quartile in np.quantile(known, (0.25, 0.5, 0.75)))
+    deviation = float(known.std(ddof=1)) if known.size > 1 else None
+    return MetricFigures(float(known.mean()), deviation, middle, (low, high), interval, **counts)

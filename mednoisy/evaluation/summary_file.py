@@ -1,7 +1,8 @@
 """`summary.json`, written and read: what an evaluation found, however it was started.
 
-Schema 2; the documentation lists its entries for users. Schema 1 is the same without `shown`, `codes`, `mapping`,
-`failed` and `notes`; it can still be read.
+Schema 3; the documentation lists its entries for users. Schema 2 is the same without `patient`, `scene` and `diagonal`
+of cases and without `patients` and `penalised` of figures, schema 1 without `shown`, `codes`, `mapping`, `failed` and
+`notes` as well; both can still be read.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.files import write_text
 
 FILE = "summary.json"
-SCHEMA, SCHEMAS = 2, (1, 2)  # that is written, that are read
+SCHEMA, SCHEMAS = 3, (1, 2, 3)  # that is written, that are read
 OF_LABEL_MAPS = ("codes", "mapping", "failed", "notes")  # entries that a training run lacks
 
 Paths = str | tuple[str, ...]  # several where each channel has a file; relative to the summary's folder or absolute
@@ -43,13 +44,28 @@ class CheckpointFigures:
 
 @dataclass(frozen=True)
 class ScoredCase:
-    """A case with its files, and where it comes from if it says so."""
+    """A case with its files, and where it comes from if it says so.
+
+    Attributes:
+        centre: that the scan is from.
+        patient: who it shows.
+        scene: the stretch of a recording that it is a frame of.
+        diagonal: of the image, from corner to corner, in what distances are counted in.
+    """
 
     id: str
     reference: str
     prediction: str
     image: Paths | None = None
     centre: str | None = None
+    patient: str | None = None
+    scene: str | None = None
+    diagonal: float | None = None
+
+    @property
+    def drawn_with(self) -> str | None:
+        """What is resampled in its place: its patient, or its scene where the patient is not known; None of neither."""
+        return self.patient or self.scene
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,16 @@ class RunSummary:
     def unit(self) -> str:
         """What distances are counted in."""
         return str(self.facts.get("spacing_unit", "mm"))
+
+    @property
+    def patient_of(self) -> dict[str, str]:
+        """Case id to patient, or scene, of those that name one: what statistics resample."""
+        return {case.id: case.drawn_with for case in self.cases if case.drawn_with}
+
+    @property
+    def diagonal_of(self) -> dict[str, float]:
+        """Case id to the diagonal of its image, of those where it is known."""
+        return {case.id: case.diagonal for case in self.cases if case.diagonal is not None}
 
     @property
     def codes(self) -> tuple[int, ...] | None:
@@ -187,7 +213,7 @@ def read_summary(folder: Path | str) -> RunSummary:
 
 def _from_json(content: Any) -> RunSummary:
     if content["schema"] not in SCHEMAS:
-        known = " and ".join(str(schema) for schema in SCHEMAS)
+        known = " and ".join(", ".join(str(schema) for schema in part) for part in (SCHEMAS[:-1], SCHEMAS[-1:]))
         raise ValueError(f"it has schema {content['schema']}, this program reads {known}")
     labels = checked.table(content.get("labels", {}), "labels")
     checkpoints = checked.table(content.get("checkpoints", {}), "checkpoints")
@@ -219,8 +245,7 @@ def _checkpoint_from_json(content: Any, name: str) -> CheckpointFigures:
 
 
 def _case_to_json(case: ScoredCase) -> dict[str, Any]:
-    files = {"image": case.image, "reference": case.reference, "prediction": case.prediction, "centre": case.centre}
-    return {"id": case.id} | {name: value for name, value in files.items() if value is not None}
+    return {name: value for name, value in asdict(case).items() if value is not None}
 
 
 def _case_from_json(content: Any) -> ScoredCase:
@@ -236,7 +261,8 @@ def _case_from_json(content: Any) -> ScoredCase:
         reference=checked.text(entry["reference"], f"the reference of case {name!r}"),
         prediction=checked.text(entry["prediction"], f"the prediction of case {name!r}"),
         image=image or None,
-        centre=str(entry["centre"]) if entry.get("centre") else None,
+        **{origin: str(entry[origin]) if entry.get(origin) else None for origin in ("centre", "patient", "scene")},
+        diagonal=checked.number_or_none(entry.get("diagonal"), f"the diagonal of case {name!r}"),
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
-from mednoisy.evaluation.statistics import summarise
+from mednoisy.evaluation.resampling import FEW_PATIENTS, RESAMPLES
 from mednoisy.files import write_text
 from mednoisy.report.metric_names import heading
 from mednoisy.report.page_rendering import rendered_page
+from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.pictures.shown_cases import shown_cases
 from mednoisy.report.plots.page_plots import case_plots, term_plots, validation_plot
 from mednoisy.report.reading.runs import Run, class_names, read_runs
@@ -49,7 +50,7 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
 def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
     first = runs[0]
     unit = first.unit
-    figures = [summarise(run.metrics) for run in runs]
+    figures = [run.figures() for run in runs]
     several = len(runs) > 1
     compared = comparison(runs) if several else None
     cases = case_table(runs, unit)
@@ -64,6 +65,11 @@ def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
         "by_centre": centre_table(runs),
         "further": further_table(runs, figures, unit),
         "doubts": doubts(runs),
+        "who_varies": who_varies(runs),
+        "patient": patient_noun(runs),
+        "few_patients": FEW_PATIENTS,
+        "resamples": f"{RESAMPLES:,}",
+        "family": len(runs) * (len(runs) - 1) // 2,
         "compared": compared,
         "baseline": first.name,
         "several": several,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.report.number_format import counted, interval, number, share
 from mednoisy.report.reading.runs import Run
 
@@ -15,17 +16,17 @@ def nothing_scored(run: Run) -> str:
     return f"There was nothing to score in {run.name}: the label maps hold no class."
 
 
-def standing(run: Run, figures: Mapping, unit: str) -> str:
+def standing(run: Run, figures: PredictorFigures, unit: str) -> str:
     """One sentence that says where a run stands."""
-    if not figures["cases"]:
+    if not figures.cases:
         return nothing_scored(run)
-    dice, hd95 = figures["all"]["dice"], figures["all"]["hd95"]
-    within = f" (95 % interval of the mean {interval(dice['interval'], 'dice')})" if dice["interval"] else ""
-    over = f" over {counted(dice['n'], _scored_noun(run))}"
-    sentence = f"{run.name} reaches a mean Dice of {number(dice['mean'], 'dice')} %{within}{over}"
-    if hd95["mean"] is not None:
-        sentence += f", with a mean HD95 of {number(hd95['mean'], 'hd95')} {unit}"
-    missed = dice["undefined"] + hd95["undefined"]
+    dice, hd95 = figures.over_classes["dice"], figures.over_classes["hd95"]
+    within = f" (95 % interval of the mean {interval(dice.interval, 'dice')})" if dice.interval else ""
+    over = f" over {counted(dice.n, _scored_noun(run))}"
+    sentence = f"{run.name} reaches a mean Dice of {number(dice.mean, 'dice')} %{within}{over}"
+    if hd95.mean is not None:
+        sentence += f", with a mean HD95 of {number(hd95.mean, 'hd95')} {unit}"
+    missed = dice.undefined + hd95.undefined
     return sentence + (f"; {counted(missed, 'value')} undefined and left out of the means." if missed else ".")
 
 
@@ -71,7 +72,7 @@ def opening(runs: Sequence[Run], dice: Mapping) -> list[str]:
     best = dice["ranking"][0]["run"]
     first = f"{best} ranks first of {len(runs)} runs by mean Dice on {counted(dice['cases'], 'case')}"
     stable = dice["ranking"][0]["first"]
-    first += "." if stable is None else f", and in {share(stable)} of the resamples of these cases."
+    first += "." if stable is None else f", and in {share(stable)} of the resamples of their patients."
     return [first, verdicts[best]] if best in verdicts else [first]
 
 

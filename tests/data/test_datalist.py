@@ -293,3 +293,19 @@ def test_patients_and_centres_are_kept(written, tmp_path):
     again = Datalist.load(tmp_path / "again.json")
     assert again.sections == datalist.sections
     assert again.cases("test")[0]["centre"] == "C4"
+
+
+def test_scenes_change_no_split(written):
+    """Frames of one scene are labeled one by one, as if none were named, and a scene may be on both sides."""
+    plain = Datalist.load(written(), labeled=2, validation=1)
+
+    def of_one_scene(content):
+        for section in ("labeled", "unlabeled", "test"):
+            for case in content[section]:
+                case["scene"] = "s"
+
+    scenic = Datalist.load(written(of_one_scene), labeled=2, validation=1)
+    for section in ("labeled", "unlabeled", "validation", "test"):
+        assert ids(scenic, section) == ids(plain, section)
+        assert {case["scene"] for case in scenic.cases(section)} == {"s"}
+    assert scenic.split_digest == plain.split_digest

@@ -65,6 +65,24 @@ def test_test_cases_name_their_centre(raw, tmp_path):
     assert "Test cases by centre: 1 of C1, 1 of C2, 1 of C4 (not in training)." in datalist.protocol
 
 
+def test_frames_of_a_sequence_share_a_scene_and_are_drawn_as_before(raw, tmp_path):
+    """Sequences are numbered by centre, so that the first of two centres are two scenes."""
+    before = Datalist.load(polyp.prepare(raw, tmp_path / "a"), labeled=4)
+    assert not any("scene" in case for case in before.cases("test"))
+    with_sequences = [
+        f"{row},{'sequence' if row.startswith('id') else sequence}"
+        for row, sequence in zip(
+            (raw / "cases.csv").read_text().splitlines(), [0, *[1, 1, 1, 2, 2, 2, 3, 3], 4, 4, 1, 1, ""], strict=True
+        )
+    ]
+    (raw / "cases.csv").write_text("\n".join(with_sequences))
+    datalist = Datalist.load(polyp.prepare(raw, tmp_path / "b"), labeled=4)
+    assert datalist.split_digest == before.split_digest
+    assert [case.get("scene") for case in datalist.cases("test")] == ["C1_1", "C2_1", None]
+    scenes = {case["id"]: case["scene"] for case in [*datalist.cases("labeled"), *datalist.cases("unlabeled")]}
+    assert (scenes["t01"], scenes["t02"], scenes["t00"]) == ("C1_1", "C1_1", "C2_1")
+
+
 def test_labels_are_drawn_with_the_centres_in_their_shares(raw, tmp_path):
     """Of 6 and 2 training cases the first 4 are 3 and 1; another seed draws another order, the same seed the same."""
     first = Datalist.load(polyp.prepare(raw, tmp_path / "a"), labeled=4)

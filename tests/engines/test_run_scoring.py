@@ -27,6 +27,7 @@ from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.run_scoring import RunScoring
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metric_rows import COLUMNS
+from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.report.reading.runs import read_runs
@@ -190,6 +191,27 @@ def test_what_is_missed_has_no_distance(data):
     found = scores(data, "final", "main")
     np.testing.assert_equal(figures(found["exact", "2"]), [0, 0, math.nan, math.nan])
     assert figures(found["exact", "1"])[:2] == pytest.approx([2 * 64 / (64 + 72), 64 / 72])
+
+
+def test_what_is_missed_is_told_with_what_it_would_cost(data):
+    """The summary has each image's diagonal in mm, which a missed class is given; patients and scenes as named.
+
+    Published rows score 0 there, in voxels: nothing is undefined, so nothing is penalised.
+    """
+    for name in ("last", "best_published_main", "best_published_other"):
+        save(data, name, 8, main=BLIND)
+    plain = datalist(data)
+    origins = {"patient": "p"}, {"scene": "s"}
+    cases = [case | origin for case, origin in zip(plain.cases("test"), origins, strict=True)]
+    evaluation_of(data, Datalist("planted", {0: "level"}, plain.labels, {"test": cases})).run()
+    summary = read_summary(data / "run")
+    diagonal = math.sqrt(12**2 + (10 * 1.5) ** 2 + (9 * 2) ** 2)
+    assert [case.diagonal for case in summary.cases] == [pytest.approx(diagonal)] * 2
+    assert summary.patient_of == {"shifted": "p", "exact": "s"}
+    hd95 = summary.checkpoints["honest"].predictors["main"].by_class[2]["hd95"]
+    assert (hd95.mean, hd95.penalised, hd95.undefined) == (None, pytest.approx(diagonal), 2)
+    published = summary.checkpoints["published"].predictors["main"].by_class[2]["hd95"]
+    assert (published.mean, published.undefined, published.penalised) == (0, 0, 0)
 
 
 def test_published_figures_are_in_voxels_and_0_where_nothing_is_predicted(data):

@@ -69,11 +69,12 @@ def test_figures_are_those_worked_out_by_hand(pair_of_folders, tmp_path):
     assert (float(off["hd"]), float(off["hd95"])) == (1, 1)
     assert float(off["volume_reference"]) == pytest.approx(64 * 3 / 1000)
     written = summary(tmp_path / "out")
-    assert (written["schema"], written["shown"], written["deployed"]) == (2, "given", "prediction")
+    assert (written["schema"], written["shown"], written["deployed"]) == (3, "given", "prediction")
     assert written["labels"] == {"1": "cube"}
     figures = written["checkpoints"]["given"]["predictors"]["prediction"]
     assert figures["all"]["dice"]["mean"] == pytest.approx((1 + 0.75) / 2)
     assert [entry["id"] for entry in written["cases"]] == ["exact", "off 1"]
+    assert written["cases"][0]["diagonal"] == pytest.approx(math.sqrt(12**2 + (10 * 1.5) ** 2 + (9 * 2) ** 2))
 
 
 def test_workers_change_nothing_but_the_time(pair_of_folders, tmp_path):
@@ -99,6 +100,7 @@ def test_a_class_that_few_cases_have_gets_a_row_in_all(pair_of_folders, tmp_path
     assert (missed["dice"], missed["hd95"], missed["volume_prediction"]) == ("0.0", "", "0.0")
     figures = summary(tmp_path / "out")["checkpoints"]["given"]["predictors"]["prediction"]["classes"]["2"]
     assert (figures["dice"]["undefined"], figures["hd95"]["undefined"]) == (1, 2)
+    assert figures["hd95"]["penalised"] == pytest.approx(math.sqrt(12**2 + (10 * 1.5) ** 2 + (9 * 2) ** 2))
 
 
 def test_a_flipped_file_in_the_same_space_scores_alike(pair_of_folders, tmp_path):

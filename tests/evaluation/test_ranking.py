@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from mednoisy.evaluation.ranking import compare, holm
-from mednoisy.evaluation.statistics import RESAMPLES, paired_difference, resamples
+from mednoisy.evaluation.resampling import RESAMPLES, resamples
+from mednoisy.evaluation.statistics import paired_difference
 
 
 def rows_of(values, metric="dice", code=1):
@@ -117,6 +118,7 @@ def test_a_missed_class_gains_nothing():
     found = compare({"misses": misses, "whole": whole}, "hd95")
     assert [(entry["run"], entry["mean"]) for entry in found["ranking"]] == [("whole", 1), ("misses", 2)]
     assert (found["pairs"][0]["difference"], found["pairs"][0]["better"]) == (-1, 2)
+    assert (found["missed"], found["shared"], found["left_out"]) == (2, 4, 0)
 
 
 def test_cases_that_not_all_runs_have_are_counted():
@@ -131,6 +133,21 @@ def test_one_case_leaves_uncertainty_open():
     assert [entry["run"] for entry in found["ranking"]] == ["b", "a"]
     assert all(entry[name] is None for entry in found["ranking"] for name in ("rank_interval", "first", "shares"))
     assert found["stability"] is None
+
+
+def test_patients_are_drawn_anew_not_cases():
+    """Two patients as in the ranking by hand, the second with three cases alike.
+
+    A resample of one patient twice is as that patient, one of both has the mean over four cases.
+    """
+    runs = {"a": rows_of([0.9, 0.3, 0.3, 0.3]), "b": rows_of([0.5] * 4)}
+    patient_of = {"c1": "p", "c2": "p", "c3": "p"}
+    found = compare(runs, "dice", patient_of)
+    assert (found["cases"], found["patients"], found["pairs"][0]["patients"]) == (4, 2, 2)
+    leads = {entry["run"]: entry["first"] for entry in found["ranking"]}
+    assert leads["a"] == pytest.approx(1 / 4, abs=0.02)  # the first patient twice
+    alone = compare(runs, "dice", dict.fromkeys(("c0", "c1", "c2", "c3"), "p"))
+    assert [entry["first"] for entry in alone["ranking"]] == [None, None]
 
 
 def test_strangers_and_single_runs():

@@ -22,8 +22,8 @@ from mednoisy.evaluation.summary_file import (
     write_summary,
 )
 
-DICE = MetricFigures(0.8, 0.1, 0.85, (0.7, 0.9), (0.75, 0.85), 3, 1)
-ONE_CASE = MetricFigures(0.5, None, 0.5, (0.5, 0.5), None, 1, 0)
+DICE = MetricFigures(0.8, 0.1, 0.85, (0.7, 0.9), (0.75, 0.85), 3, 1, 2)
+ONE_CASE = MetricFigures(0.5, None, 0.5, (0.5, 0.5), None, 1, 0, 1, 12.5)
 NO_CASE = MetricFigures(None, None, None, None, None, 0, 4)
 FIGURES = PredictorFigures({1: {"dice": DICE, "hd95": ONE_CASE}, 12: {"dice": NO_CASE}}, {"dice": DICE}, 4)
 TRAINED = RunSummary(
@@ -37,9 +37,10 @@ TRAINED = RunSummary(
     },
     undefined=5,
     cases=(
-        ScoredCase("c1", "labels/c1.nii.gz", "predictions/c1.nii.gz", "images/c1.nii.gz", "a"),
+        ScoredCase("c1", "labels/c1.nii.gz", "predictions/c1.nii.gz", "images/c1.nii.gz", "a", "p1", None, 75.5),
         ScoredCase("c2", "labels/c2.nii.gz", "predictions/c2.nii.gz", ("images/c2_0.nii.gz", "images/c2_1.nii.gz")),
         ScoredCase("c3", "labels/c3.nii.gz", "predictions/c3.nii.gz"),
+        ScoredCase("c4", "labels/c4.nii.gz", "predictions/c4.nii.gz", scene="s7"),
     ),
     versions={"numpy": "2.0", "python": "3.11"},
 )
@@ -82,7 +83,7 @@ def test_entries_are_those_that_programs_rely_on(tmp_path):
     assert list(trained) == [*first, "versions"]
     assert trained["checkpoints"]["honest"]["predictors"]["mean"]["classes"]["1"]["dice"] == {
         "mean": 0.8, "sd": 0.1, "median": 0.85, "quartiles": [0.7, 0.9], "interval": [0.75, 0.85],
-        "n": 3, "undefined": 1,
+        "n": 3, "undefined": 1, "patients": 2, "penalised": None,
     }  # fmt: skip
     assert list(trained["checkpoints"]["honest"]["predictors"]["mean"]) == ["classes", "all", "cases"]
     assert trained["cases"][1]["image"] == ["images/c2_0.nii.gz", "images/c2_1.nii.gz"]
@@ -110,8 +111,29 @@ def test_an_earlier_schema_is_read(tmp_path):
     """Schema 1 has neither `shown`, then honest, nor what tells of label maps from elsewhere."""
     summary = read_summary(changed(tmp_path, schema=1, shown=None))
     assert summary == TRAINED
+    assert read_summary(changed(tmp_path, schema=2)) == TRAINED
     assert summary.codes == (0, 1, 12)
     assert (summary.mapping, summary.failed, summary.notes) == ({}, (), ())
+
+
+def test_figures_without_patients_took_each_case_for_one(tmp_path):
+    """As schema 2 has them; and no case names its patient."""
+    write_summary(tmp_path, TRAINED)
+    earlier = content(tmp_path) | {"schema": 2}
+    of_dice = earlier["checkpoints"]["honest"]["predictors"]["mean"]["all"]["dice"]
+    del of_dice["patients"], of_dice["penalised"]
+    earlier["cases"] = [{"id": "c1", "reference": "r", "prediction": "p"}]
+    (tmp_path / "summary.json").write_text(json.dumps(earlier), encoding="utf-8")
+    summary = read_summary(tmp_path)
+    dice = summary.checkpoints["honest"].predictors["mean"].over_classes["dice"]
+    assert (dice.patients, dice.penalised) == (3, None)
+    assert (summary.patient_of, summary.diagonal_of) == ({}, {})
+
+
+def test_what_is_resampled_together():
+    """Patients, or scenes where these are all that is known."""
+    assert TRAINED.patient_of == {"c1": "p1", "c4": "s7"}
+    assert TRAINED.diagonal_of == {"c1": 75.5}
 
 
 @pytest.mark.parametrize(("codes", "expected"), [([1, 2], (1, 2)), ("null", None), (None, (0, 1, 12))])
@@ -137,7 +159,7 @@ def without(entry: str) -> dict[str, Any]:
 
 
 DAMAGE = [
-    ({"schema": 3}, "it has schema 3, this program reads 1 and 2"),
+    ({"schema": 4}, "it has schema 4, this program reads 1, 2 and 3"),
     ({"run": {}}, "'method' is missing"),
     ({"deployed": None}, "'deployed' is missing"),
     ({"run": ["sdcl"]}, "run is no table"),
@@ -149,6 +171,10 @@ DAMAGE = [
     ({"cases": {"id": "c1"}}, "cases is no list"),
     ({"cases": [{"id": "c1", "prediction": "p"}]}, "'reference' is missing"),
     ({"cases": [{"id": "c1", "reference": 1, "prediction": "p"}]}, "the reference of case 'c1' is no text"),
+    (
+        {"cases": [{"id": "c1", "reference": "r", "prediction": "p", "diagonal": ""}]},
+        "the diagonal of case 'c1' is no number",
+    ),
     ({"codes": "1"}, "codes is no list"),
     ({"failed": [{"id": "c1"}]}, "'reason' is missing"),
 ]

@@ -99,7 +99,7 @@ READERS: dict[str, Callable[[Study, Path], Any]] = {
     ("content", "cause"),
     [
         ('{"schema": 2, "run": {"method": "supervised"}}', "'deployed' is missing"),
-        ('{"schema": 7}', "it has schema 7, this program reads 1 and 2"),
+        ('{"schema": 7}', "it has schema 7, this program reads 1, 2 and 3"),
         ('{"schema": 2, "run": {"method": "m"}, "deployed": "a", "checkpoints": 3}', "checkpoints is no table"),
     ],
 )

@@ -31,15 +31,17 @@ class FinishedRun:
         folder: of the run.
         shifts: case id to how far the prediction misses, in voxels; None predicts nothing.
         centres: case id to where the case comes from, of those that say so.
+        origins: case id to further entries of the case in `summary.json`: patient, scene, diagonal.
         flat: whether cases are pictures in colour instead of volumes.
     """
 
     def __init__(
         self, folder: Path, shifts: dict[str, float | None], flat: bool = False,
-        centres: Mapping[str, str] = MappingProxyType({}), **facts: object,
+        centres: Mapping[str, str] = MappingProxyType({}),
+        origins: Mapping[str, Mapping[str, object]] = MappingProxyType({}), **facts: object,
     ):  # fmt: skip
         self.folder, self.shifts, self.flat = folder, shifts, flat
-        self.centres = centres
+        self.centres, self.origins = centres, origins
         self.spacing = (1.0, 1.0) if flat else (1.0, 1.2, 1.5)
         self.entries: list[dict] = []
         scores = []
@@ -67,7 +69,7 @@ class FinishedRun:
         image = 0.35 + 0.3 * reference + noise
         suffix = ".png" if self.flat else ".nii.gz"
         parts = {"reference": reference, "prediction": prediction}
-        entry = {"id": case, "image": f"images/{number}{suffix}"}
+        entry = {"id": case, "image": f"images/{number}{suffix}", **self.origins.get(case, {})}
         if case in self.centres:
             entry["centre"] = self.centres[case]
         for part, mask in parts.items():

@@ -149,7 +149,7 @@ def test_report_can_be_made_where_images_and_curves_are_gone(finished_run, tmp_p
 
 def test_an_evaluation_of_a_folder_has_no_steps_and_no_predictors(finished_run, tmp_path):
     run = finished_run("run", {"c1": 1, "c2": 2})
-    figures = summarise(read_metrics(run / "metrics.csv"))
+    figures = summarise(read_metrics(run / "metrics.csv")).to_json()
     facts = {"title": "theirs", "predictions": "a", "tolerance": 1.0, "axes": "3"}
     change(
         run, schema=2, run=facts, shown="given", deployed="prediction",
@@ -168,6 +168,28 @@ def test_an_evaluation_of_a_folder_has_no_steps_and_no_predictors(finished_run, 
     assert "At step" not in shown
     (line,) = result_lines(run)
     assert line.startswith("2 cases: Dice 0.")
+
+
+def test_a_page_counts_what_is_missed_and_says_what_it_would_cost(finished_run, tmp_path):
+    """HD95 of an unshifted prediction is 0, so that half of the diagonal is left: of 40 x 57.6 x 48 mm it is 85.0."""
+    origins = {"c1": {"patient": "p", "diagonal": 85.0}, "c2": {"patient": "p", "diagonal": 85.0}}
+    one = finished_run("one", {"c1": 0, "c2": None}, origins=origins, title="one")
+    shown = words(write_report([one], tmp_path / "one.html").read_text())
+    assert "HD95 mm 0.00 median 0.00 1 of 2 undefined penalised 42.50" in shown
+    assert "Intervals and tests are by patient: 2 cases of 1 patient." in shown
+    other = finished_run("other", {"c1": 0, "c2": None}, title="other")
+    shown = words(write_report([one, other], tmp_path / "both.html").read_text())
+    assert "ASD mm Undefined distances Cases" in shown
+    assert shown.count("penalised 42.50") >= 2
+    assert "penalised not known" in shown
+    assert "after Holm's correction for the one pair of runs on this page" in shown
+
+
+def test_scenes_are_called_scenes(finished_run, tmp_path):
+    run = finished_run("run", {"c1": 0, "c2": 1, "c3": 2}, origins={"c1": {"scene": "s"}, "c2": {"scene": "s"}})
+    shown = words(write_report([run], tmp_path / "report.html").read_text())
+    assert "by scene: 2 cases of 1 scene, and 1 case without one, each for itself." in shown
+    assert "bootstrap resamples of scenes with all their cases" in shown
 
 
 def test_run_and_folder_compare(finished_run, tmp_path):
@@ -205,7 +227,7 @@ def test_an_image_on_another_grid_is_not_shown(finished_run, tmp_path):
     assert "the image is not shown: " in words(write_report([run], tmp_path / "report.html").read_text())
 
 
-@pytest.mark.parametrize("changes", [{"schema": 3}, {"run": {}}, {"deployed": None}])
+@pytest.mark.parametrize("changes", [{"schema": 4}, {"run": {}}, {"deployed": None}])
 def test_unusable_summaries_are_refused(finished_run, tmp_path, changes):
     run = finished_run("run", {"c1": 1})
     change(run, **changes)

@@ -25,6 +25,8 @@ from mednoisy.report.plots.plot_style import (
     draw_limit_bar,
     draw_limit_lines,
     limits_of_agreement,
+    line_style,
+    marker,
     shortened,
     wrapped,
 )
@@ -73,7 +75,7 @@ def dots_per_case(
         for number, of_case in enumerate(values.values()):
             values_by_case = [of_case.get(case, math.nan) for case in cases]
             axes.plot(
-                values_by_case, range(len(cases)), "o", color=colours.colour(number), label=names[number],
+                values_by_case, range(len(cases)), marker(number), color=colours.colour(number), label=names[number],
                 markersize=6 if number else 5, alpha=0.9, markeredgewidth=0,
             )  # fmt: skip
         spans = [[of_case[case] for of_case in values.values() if case in of_case] for case in cases]
@@ -84,11 +86,11 @@ def dots_per_case(
         named = len(cases) <= NAMED_CASES
         axes.set_yticks(range(len(cases)) if named else [], [shortened(case) for case in cases] if named else [])
         axes.set_ylim(-0.7, len(cases) - 0.3)
-        axes.set_xlim(_within(axes.get_xlim(), limits))
+        axes.set_xlim(within(axes.get_xlim(), limits))
         axes.set_xlabel(label)
         axes.grid(axis="x", color=colours.grid, linewidth=0.8)
 
-    return _both(draw, 1.0 + min(0.24 * len(cases), 7.0), names, words)
+    return drawn_twice(draw, 1.0 + min(0.24 * len(cases), 7.0), names, words)
 
 
 def distributions(
@@ -116,11 +118,11 @@ def distributions(
                 draw_box(axes, sorted_values, place, colours, colours.colour(place, len(lines)))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.45, -0.55)
-        axes.set_xlim(_within(axes.get_xlim(), limits))
+        axes.set_xlim(within(axes.get_xlim(), limits))
         axes.set_xlabel(label)
         axes.grid(axis="x", color=colours.grid, linewidth=0.8)
 
-    return _both(draw, 0.6 + len(names) * max(0.46, 0.14 * tallest + 0.14), [], words)
+    return drawn_twice(draw, 0.6 + len(names) * max(0.46, 0.14 * tallest + 0.14), [], words)
 
 
 def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, words: str) -> EmbeddedPlot:
@@ -148,8 +150,9 @@ def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], 
         for number, ((means, differences), ends) in enumerate(zip(points, limits, strict=True)):
             colour = colours.colour(number, len(points))
             axes.plot(
-                means, differences, "o", color=colour, label=names[number], markersize=4.5, alpha=0.8, markeredgewidth=0
-            )
+                means, differences, marker(number), color=colour, label=names[number], markersize=4.5, alpha=0.8,
+                markeredgewidth=0,
+            )  # fmt: skip
             if ends is not None and len(points) > 1:
                 draw_limit_bar(axes, ends, 1.02 + 0.025 * number, colour)
             elif ends is not None:
@@ -159,7 +162,7 @@ def bland_altman(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], 
         axes.set_ylabel(f"prediction − reference, {unit}")
         axes.grid(color=colours.grid, linewidth=0.8)
 
-    return _both(draw, 3.1, names, words)
+    return drawn_twice(draw, 3.1, names, words)
 
 
 def _means_and_differences(prediction: Sequence[float], reference: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -187,28 +190,33 @@ def curves(
 
     def draw(axes: Axes, colours: PlotColours) -> None:
         for number, (steps, values) in enumerate(lines.values()):
-            few = "o" if len(steps) < 25 else None
+            few = marker(number) if len(steps) < 25 else None
             colour = colours.colour(number, len(lines))
-            axes.plot(steps, values, color=colour, marker=few, markersize=3.5, linewidth=1.8, label=names[number])
+            axes.plot(
+                steps, values, line_style(number), color=colour, marker=few, markersize=3.5, linewidth=1.8,
+                label=names[number],
+            )  # fmt: skip
         if logarithmic:
             axes.set_yscale("log")
-        axes.set_ylim(_within(axes.get_ylim(), limits))
+        axes.set_ylim(within(axes.get_ylim(), limits))
         axes.set_xlabel("training step")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(color=colours.grid, linewidth=0.8)
 
-    return _both(draw, 3.1, names, words)
+    return drawn_twice(draw, 3.1, names, words)
 
 
-def _within(ends: tuple[float, float], limits: Limits) -> tuple[float, float]:
+def within(ends: tuple[float, float], limits: Limits) -> tuple[float, float]:
     """The ends of an axis, drawn in to the limits where they are beyond them."""
     least, greatest = limits
     low, high = ends
     return low if least is None else max(low, least), high if greatest is None else min(high, greatest)
 
 
-def _both(draw: Callable[[Axes, PlotColours], None], height: float, names: Sequence[str], words: str) -> EmbeddedPlot:
+def drawn_twice(
+    draw: Callable[[Axes, PlotColours], None], height: float, names: Sequence[str], words: str
+) -> EmbeddedPlot:
     """A plot of a height in inches, and above it a legend where there are several names."""
     columns = _legend_columns(names) if len(names) > 1 else 0
     height += 0.2 * math.ceil(len(names) / columns) if columns else 0

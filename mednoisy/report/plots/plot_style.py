@@ -9,12 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 
 from mednoisy.report.number_format import signed_number
 
 LONGEST_NAME = 22  # characters in a line of a name beside a plot
 LABEL_GAP = 0.12  # of the height of a plot, what a label of two lines takes
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINE_STYLES = ("-", "--", ":", "-.")
+COLOURS = 10  # of `PlotColours.lines`
+DARKEST = 0.25  # mean of red, green and blue, below which a colour cannot be darkened visibly
 
 Limits = tuple[float, float, float]  # lower limit of agreement, bias, upper limit
 
@@ -28,8 +33,26 @@ class PlotColours:
     lines: tuple[str, ...]
 
     def colour(self, number: int, series: int = 2) -> str:
-        """Of one series of several, the first in grey as the baseline; of a lone series the first real colour."""
-        return self.lines[(number if series > 1 else 1) % len(self.lines)]
+        """Of one series of several, the first in grey as the baseline; of a lone series the first real colour.
+
+        Beyond the last of `lines` they come again, each time farther darkened (the darkest ones lightened): no two of
+        any number of series share one, and those of one hue differ in marker and line (`marker`, `line_style`) too.
+        """
+        again, place = divmod(number if series > 1 else 1, len(self.lines))
+        red, green, blue = to_rgb(self.lines[place])
+        end = 0.0 if (red + green + blue) / 3 > DARKEST else 1.0
+        kept = 0.6**again
+        return to_hex((end + (red - end) * kept, end + (green - end) * kept, end + (blue - end) * kept))
+
+
+def marker(number: int) -> str:
+    """The mark of one series of several: another one each time the colours of `PlotColours.lines` come again."""
+    return MARKERS[number // COLOURS % len(MARKERS)]
+
+
+def line_style(number: int) -> str:
+    """The line of one series of several: another one each time the colours of `PlotColours.lines` come again."""
+    return LINE_STYLES[number // COLOURS % len(LINE_STYLES)]
 
 
 LIGHT = PlotColours(

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.errors import UserError
+from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metrics import Row
 from mednoisy.evaluation.read_finished_run import read_finished_run
+from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import FailedCase, RunSummary
 
 FACTS_IN_NAMES = ("recipe", "labeled", "seed", "steps")  # that a run's name gets where they tell runs apart
@@ -86,6 +88,20 @@ class Run:
         """Case id to where the case comes from, of those that say so."""
         return {case.id: case.centre for case in self.summary.cases if case.centre}
 
+    @property
+    def patient_of(self) -> Mapping[str, str]:
+        """Case id to patient, or scene, of the cases that name one."""
+        return self.summary.patient_of
+
+    def figures(self, rows: Sequence[Row] | None = None, checkpoint: str | None = None) -> PredictorFigures:
+        """Figures of the rows of one predictor at a checkpoint; of those that are shown if not given.
+
+        Distances of the checkpoint `published` are in voxels, so that no diagonal is one of them.
+        """
+        of_millimetres = (checkpoint or self.shown) != "published"
+        diagonals = self.summary.diagonal_of if of_millimetres else {}
+        return summarise(self.metrics if rows is None else rows, self.patient_of, diagonals)
+
     def step(self, checkpoint: str) -> int | None:
         """The training step of a checkpoint; None where it has none or there is no such checkpoint."""
         figures = self.summary.checkpoints.get(checkpoint)
@@ -103,6 +119,11 @@ class Run:
                 paths = {"image": image, "reference": scored.reference, "prediction": scored.prediction}
                 return {part: self.folder / path for part, path in paths.items() if path}
         return {}
+
+
+def patients_of(runs: Sequence[Run]) -> dict[str, str]:
+    """Case id to patient, or scene, as far as any of the runs tells."""
+    return {case: patient for run in reversed(runs) for case, patient in run.patient_of.items()}
 
 
 def class_names(runs: Sequence[Run]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mednoisy.evaluation.figures import MetricFigures
 from mednoisy.evaluation.statistics import by_group
 from mednoisy.report.number_format import counted
 from mednoisy.report.reading.runs import Run
@@ -26,7 +27,7 @@ def centre_table(runs: Sequence[Run]) -> dict:
         return {"centres": [], "lines": [], "protocol": [], "without": 0}
     lines = []
     for run in runs:
-        of_centre = by_group(run.metrics, run.centres, "dice")
+        of_centre = by_group(run.metrics, run.centres, "dice", run.patient_of)
         lines.append({"run": run.name, "cells": [_cell(run, of_centre, centre) for centre in centres]})
     unknown = [run for run in runs if "centres_in_training" not in run.facts]
     return {
@@ -49,7 +50,7 @@ def unseen(run: Run, centre: str) -> bool:
     return "centres_in_training" in run.facts and centre not in run.facts["centres_in_training"]
 
 
-def _cell(run: Run, of_centre: Mapping[str, Mapping], centre: str) -> dict:
+def _cell(run: Run, of_centre: Mapping[str, MetricFigures], centre: str) -> dict:
     if centre not in of_centre:
         return score_cell(NOTHING, "dice") | {"cases": "", "unseen": False}
     cases = counted(len(_cases([run], centre)), "case")
@@ -71,10 +72,10 @@ def seeds_by_centre(runs: Mapping[Key, Sequence[Run]]) -> str | None:
         return None
     lines = []
     for (labeled, method, recipe), of_key in runs.items():
-        of_seeds = [by_group(_final(run), run.centres, "dice") for run in of_key]
+        of_seeds = [by_group(_final(run), run.centres, "dice", run.patient_of) for run in of_key]
         line = {"labeled": labeled, "method": method, "recipe": recipe, "predictor": of_key[0].deployed}
         for centre in centres:
-            means = [figures[centre]["mean"] for figures in of_seeds if centre in figures]
+            means = [figures[centre].mean for figures in of_seeds if centre in figures]
             line[centre] = mean_and_deviation(means, 1, scale=100)
         lines.append(line | {"seeds": len(of_key)})
     columns = {name: name for name in ("labeled", "method", "recipe", "predictor")}

@@ -16,14 +16,14 @@ from mednoisy.report.number_format import (
     rank_interval,
     share,
 )
-from mednoisy.report.reading.runs import Run
+from mednoisy.report.reading.runs import Run, patients_of
 
 UNRANKED = {"rank": UNDEFINED, "mean": UNDEFINED, "interval": "", "first": UNDEFINED}  # where no case is shared
 
 
 def compared_by(runs: Sequence[Run], metric: str) -> dict:
     """What `evaluation.ranking.compare` gives for the metrics that the runs show."""
-    return compare({run.name: run.metrics for run in runs}, metric)
+    return compare({run.name: run.metrics for run in runs}, metric, patients_of(runs))
 
 
 def pair_rows(compared: Mapping) -> list[dict]:
@@ -43,7 +43,9 @@ def pair_rows(compared: Mapping) -> list[dict]:
             "p": probability(pair["p"]),
             "p_holm": probability(pair["p_holm"]),
             "cases": pair["n"],
+            "patients": pair["patients"],
             "left_out": pair["undefined"] + pair["unpaired"],
+            "missed": f"{pair['missed']} of {pair['pairs']}" if pair["missed"] else "",
         }
         for pair in compared["pairs"]
     ]
@@ -73,7 +75,8 @@ def comparison(runs: Sequence[Run]) -> dict:
     Returns:
         `by_metric`, what `compared_by` gives for each; `differences`, a line for each run against the baseline;
         `pairs`, a line for each other pair; `ranking`, a line for each run, best Dice first; of each metric's ranking
-        `stability`, `cases` and `left_out`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one a metric.
+        `stability`, `cases`, `left_out` and `missed`. A line's `cells` are rows of `pair_rows` or `rank_rows`, one for
+        each metric.
     """
     by_metric = {metric: compared_by(runs, metric) for metric in MAIN_METRICS}
     lines = [
@@ -88,6 +91,10 @@ def comparison(runs: Sequence[Run]) -> dict:
         "stability": [coefficient(compared["stability"]) for compared in by_metric.values()],
         "cases": [compared["cases"] for compared in by_metric.values()],
         "left_out": [compared["left_out"] for compared in by_metric.values()],
+        "missed": [
+            f"{compared['missed']} of {compared['shared']}" if compared["missed"] else ""
+            for compared in by_metric.values()
+        ],
     }
 
 

@@ -7,29 +7,46 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mednoisy.report.checkpoint_names import checkpoint_name
+from mednoisy.report.number_format import interval
 from mednoisy.report.tables.text_tables import markdown_table, mean_and_deviation
 
+Key = tuple[int, str, str, str]  # labels, method, recipe and predictor of a line
 
-def study_table(rows: Sequence[Mapping[str, Any]], unit: str = "mm", *, validated: bool = True) -> str:
+
+def study_table(
+    rows: Sequence[Mapping[str, Any]],
+    unit: str = "mm",
+    *,
+    validated: bool = True,
+    intervals: Mapping[Key, tuple[float, float] | None] | None = None,
+) -> str:
     """Rows of one study in Markdown: a line per method, recipe, labels and predictor, the deployed one first.
 
     Dice of the honest, the final and (where it was kept) the published checkpoint in per cent, HD95 and ASD of
-    the final one; mean over seeds, with the standard deviation where there are several.
+    the final one; mean over seeds, with the standard deviation where there are several. How many of the final
+    distances of all seeds are undefined and, where any is, the penalised means (the image's diagonal in their place).
 
     Args:
         rows: of `rows.csv`, one a run, checkpoint and predictor.
         unit: of distances.
         validated: whether the runs had validation cases, which choose the honest checkpoint.
+        intervals: of the final Dice, by line; without them there is no such column.
     """
     columns = {
         "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
         "honest": f"Dice, {checkpoint_name('honest', validated=validated)}", "final": "Dice, final",
-        "published": "Dice, published", "hd95": f"HD95, final, {unit}", "asd": f"ASD, final, {unit}",
-        "seeds": "seeds", "minutes": "training, min",
+        "interval": "its 95 % interval", "published": "Dice, published", "hd95": f"HD95, final, {unit}",
+        "hd95_penalised": "HD95 penalised", "asd": f"ASD, final, {unit}", "asd_penalised": "ASD penalised",
+        "undefined": "undefined distances", "seeds": "seeds", "minutes": "training, min by the clock",
     }  # fmt: skip
     if not any(row["checkpoint"] == "published" for row in rows):
         del columns["published"]
-    return markdown_table([_line(key, members) for key, members in _grouped(rows).items()], columns)
+    if intervals is None:
+        del columns["interval"]
+    if not any(row["undefined_distances"] for row in rows if row["checkpoint"] == "final"):
+        del columns["hd95_penalised"], columns["asd_penalised"]
+    lines = [_line(key, members, intervals or {}) for key, members in _grouped(rows).items()]
+    return markdown_table(lines, columns)
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple, list[Mapping[str, Any]]]:
@@ -44,7 +61,9 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple, list[Mapping[str,
     return groups
 
 
-def _line(key: tuple, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _line(
+    key: tuple, rows: Sequence[Mapping[str, Any]], intervals: Mapping[Key, tuple[float, float] | None]
+) -> dict[str, Any]:
     labeled, method, recipe, predictor, deployed = key
     by_checkpoint: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -57,8 +76,12 @@ def _line(key: tuple, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "recipe": recipe,
         "predictor": predictor + (" (deployed)" if deployed else ""),
         **{name: mean_and_deviation(values, 1, scale=100) for name, values in dice.items()},
-        "hd95": mean_and_deviation([row["hd95"] for row in final], 2),
-        "asd": mean_and_deviation([row["asd"] for row in final], 2),
+        "interval": interval(intervals.get((labeled, method, recipe, predictor)), "dice") or None,
+        **{
+            name: mean_and_deviation([row[name] for row in final], 2)
+            for name in ("hd95", "hd95_penalised", "asd", "asd_penalised")
+        },
+        "undefined": f"{sum(row['undefined_distances'] for row in final)} of {sum(row['distances'] for row in final)}",
         "seeds": len(final),
         "minutes": mean_and_deviation([row["seconds"] / 60 for row in final], 0),
     }

@@ -8,12 +8,12 @@ from pathlib import Path
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.evaluation.figures import MetricFigures
 from mednoisy.evaluation.metrics import TABLE_METRICS
-from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.report.checkpoint_names import checkpoint_name
 from mednoisy.report.metric_names import METRIC_NAMES, heading
 from mednoisy.report.number_format import coefficient, counted
-from mednoisy.report.reading.runs import Run, read_runs
+from mednoisy.report.patient_words import patient_noun, who_varies
+from mednoisy.report.reading.runs import Run, patients_of, read_runs
 from mednoisy.report.tables.comparison_tables import compared_by, pair_rows, rank_rows
 from mednoisy.report.tables.text_tables import latex_table, markdown_table, score_rows
 
@@ -21,7 +21,7 @@ TABLES = {"markdown": markdown_table, "latex": latex_table}
 COMPARED = [metric for metric in TABLE_METRICS if not metric.startswith("volume")]
 PAIR_COLUMNS = {
     "pair": "Run against another", "difference": "Difference", "interval": "95 % interval",
-    "wins": "Better / tied / worse", "p": "p", "p_holm": "p (Holm)", "cases": "Cases",
+    "wins": "Better / tied / worse", "p": "p", "p_holm": "p (Holm)", "cases": "Cases", "missed": "Undefined in either",
 }  # fmt: skip
 RANK_COLUMNS = {"rank": "Rank", "run": "Run", "mean": "Mean", "interval": "95 % of ranks", "first": "First"}
 SHOWN = ("dice", "hd95", "asd")
@@ -77,18 +77,21 @@ def comparison_lines(folders: Sequence[Path | str], metric: str = "dice") -> lis
     compared = compared_by(runs, metric)
     title = heading(metric, runs[0].unit)
     cases, stability = counted(compared["cases"], "case"), coefficient(compared["stability"])
+    patients = f" of {counted(compared['patients'], patient_noun(runs))}" if patients_of(runs) else ""
     pairs = [row | {"pair": f"{row['run']} against {row['baseline']}"} for row in pair_rows(compared)]
+    pair_columns = {key: title for key, title in PAIR_COLUMNS.items() if any(row[key] for row in pairs)}
     return [
         _scores(runs, "markdown"),
-        f"differences in {title}:\n",
-        markdown_table(pairs, PAIR_COLUMNS),
-        f"ranking by {title} on {cases}, stability {stability}:\n",
+        f"{who_varies(runs)}\n",
+        f"differences in {title}; Holm's correction is for all {len(pairs)} of them:\n",
+        markdown_table(pairs, pair_columns),
+        f"ranking by {title} on {cases}{patients}, stability {stability}:\n",
         markdown_table(rank_rows(compared), RANK_COLUMNS),
     ]
 
 
 def _scores(runs: Sequence[Run], form: str) -> str:
-    return TABLES[form](*score_rows({run.name: summarise(run.metrics) for run in runs}, runs[0].unit))
+    return TABLES[form](*score_rows({run.name: run.figures() for run in runs}, runs[0].unit))
 
 
 def _mean(figures: MetricFigures, metric: str, unit: str) -> str:

@@ -6,14 +6,16 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 
+from mednoisy.evaluation.figures import MetricFigures, PredictorFigures
 from mednoisy.evaluation.metrics import MAIN_METRICS
 from mednoisy.evaluation.undefined_values import defined
-from mednoisy.report.metric_names import heading
+from mednoisy.report.metric_names import METRIC_NAMES, heading
 from mednoisy.report.number_format import UNDEFINED, number
 
 Columns = Sequence[str] | Mapping[str, str]
 
-NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")  # with its standard deviation, or without
+DISTANCES_SHOWN = ("hd95", "asd")  # among the main metrics
+NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?( ± \d+(\.\d+)?| of \d+)?")  # with its standard deviation, or of how many
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -79,25 +81,33 @@ def latex_table(rows: Sequence[Mapping], columns: Columns, caption: str | None =
     return "".join(f"{line}\n" for line in lines)
 
 
-def score_rows(figures_by_run: Mapping[str, Mapping], unit: str) -> tuple[list[dict], dict[str, str]]:
+def score_rows(figures_by_run: Mapping[str, PredictorFigures], unit: str) -> tuple[list[dict], dict[str, str]]:
     """The summary table of published papers: a row for each run, for `markdown_table` or `latex_table`.
 
     Args:
-        figures_by_run: run name to what `evaluation.statistics.summarise` gives for it.
+        figures_by_run: run name to its figures (`evaluation.statistics.summarise`).
         unit: of distances, such as mm.
 
     Returns:
         Rows and columns: Dice and Jaccard in per cent, HD95 and ASD as mean ± standard deviation over the cases
-        where they are defined (the mean alone with one case), the number of cases, and how many of the values
-        behind these four, one for each case and class, are undefined.
+        where they are defined (the mean alone with one case), the number of cases, and how many of the distances,
+        one for each case and class, are undefined; where any is, also the penalised means (the image's diagonal in
+        its place).
     """
+    everyone = figures_by_run.values()
+    missed = any(figures.over_classes[metric].undefined for figures in everyone for metric in _penalised(figures))
     rows = []
     for name, figures in figures_by_run.items():
-        known = {metric: figures["all"][metric] for metric in MAIN_METRICS if metric in figures["all"]}
+        known = {metric: of_metric for metric, of_metric in figures.over_classes.items() if metric in MAIN_METRICS}
         row: dict = {"run": name} | {metric: _mean_and_sd(of_metric, metric) for metric, of_metric in known.items()}
-        rows.append(row | {"cases": figures["cases"], "undefined": sum(known[metric]["undefined"] for metric in known)})
-    metrics = {metric: heading(metric, unit) for metric in MAIN_METRICS}
-    return rows, {"run": "Run", **metrics, "cases": "Cases", "undefined": "Undefined"}
+        for metric in _penalised(figures):
+            row[f"{metric} penalised"] = number(known[metric].penalised, metric)
+        undefined = max((known[metric].undefined for metric in _penalised(figures)), default=0)
+        rows.append(row | {"cases": figures.cases, "undefined": f"{undefined} of {figures.pairs}"})
+    columns = {metric: heading(metric, unit) for metric in MAIN_METRICS}
+    if missed:
+        columns |= {f"{metric} penalised": f"{METRIC_NAMES[metric]} penalised" for metric in DISTANCES_SHOWN}
+    return rows, {"run": "Run", **columns, "cases": "Cases", "undefined": "Undefined distances"}
 
 
 def mean_and_deviation(values: Sequence[float | None], decimals: int, scale: float = 1) -> str | None:
@@ -115,11 +125,15 @@ def mean_and_deviation(values: Sequence[float | None], decimals: int, scale: flo
     return f"{mean} ± {statistics.stdev(known):.{decimals}f}" if len(known) > 1 else mean
 
 
-def _mean_and_sd(figures: Mapping, metric: str) -> str | None:
-    if figures["mean"] is None:
+def _penalised(figures: PredictorFigures) -> list[str]:
+    return [metric for metric in DISTANCES_SHOWN if metric in figures.over_classes]
+
+
+def _mean_and_sd(figures: MetricFigures, metric: str) -> str | None:
+    if figures.mean is None:
         return None
-    mean = number(figures["mean"], metric)
-    return mean if figures["sd"] is None else f"{mean} ± {number(figures['sd'], metric)}"
+    mean = number(figures.mean, metric)
+    return mean if figures.sd is None else f"{mean} ± {number(figures.sd, metric)}"
 
 
 def _cells(rows: Sequence[Mapping], columns: Columns) -> tuple[list[str], list[bool], list[list[str]]]:

@@ -46,7 +46,7 @@ def test_names_are_no_formulas_and_are_never_hidden():
 def test_a_lone_series_is_not_grey_like_a_baseline():
     assert LIGHT.colour(0) == LIGHT.lines[0]
     assert LIGHT.colour(0, series=1) == LIGHT.lines[1]
-    assert LIGHT.colour(len(LIGHT.lines)) == LIGHT.lines[0]
+    assert LIGHT.colour(len(LIGHT.lines)) == "#4a5159"  # 0.6 of each channel of the first
 
 
 def test_box_of_known_quartiles(axes):

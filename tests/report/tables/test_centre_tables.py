@@ -36,6 +36,7 @@ def test_means_are_those_of_the_centres_own_cases(finished_run):
         "mean": f"{100 * of_case['c3']:.1f}",
         "interval": "",
         "undefined": 0,
+        "penalised": "",
         "cases": "1 case",
         "unseen": False,
     }

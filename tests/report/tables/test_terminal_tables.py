@@ -14,7 +14,7 @@ from mednoisy.report.tables.terminal_tables import comparison_lines, result_line
 def test_a_line_for_each_checkpoint_of_a_run(finished_run, validation, best):
     """Unshifted predictions have Dice 1; an empty one has no distance."""
     folder = finished_run("run", {"c1": 0, "c2": None}, validation=validation)
-    figures = summarise(read_metrics(folder / "metrics.csv"))
+    figures = summarise(read_metrics(folder / "metrics.csv")).to_json()
     summary = json.loads((folder / "summary.json").read_text())
     summary["checkpoints"] = {
         name: {"step": step, "predictors": {"mean": figures}} for name, step in (("honest", 400), ("final", 500))

@@ -71,14 +71,22 @@ def test_score_rows_are_those_of_papers():
         {"case": "b", "class": 1, "dice": 0.8, "jaccard": 0.7, "hd95": 4.0, "asd": 1.0},
         {"case": "c", "class": 1, "dice": 0.7, "jaccard": 0.6, "hd95": math.nan, "asd": math.nan},
     ]
-    table = score_rows({"sdcl": summarise(rows), "one_case": summarise(rows[:1]), "none": summarise([])}, "mm")
-    assert markdown_table(*table).splitlines() == [
-        "| Run | Dice % | Jaccard % | HD95 mm | ASD mm | Cases | Undefined |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| sdcl | 80.0 ± 10.0 | 70.0 ± 10.0 | 3.00 ± 1.41 | 1.00 ± 0.00 | 3 | 2 |",
-        "| one_case | 90.0 | 80.0 | 2.00 | 1.00 | 1 | 0 |",
-        "| none | – | – | – | – | 0 | 0 |",
+    sdcl, one_case, none = (summarise(part, diagonal_of={"c": 60.0}) for part in (rows, rows[:1], []))
+    assert markdown_table(*score_rows({"sdcl": sdcl, "one_case": one_case, "none": none}, "mm")).splitlines() == [
+        "| Run | Dice % | Jaccard % | HD95 mm | ASD mm | HD95 penalised | ASD penalised | Cases | "
+        "Undefined distances |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| sdcl | 80.0 ± 10.0 | 70.0 ± 10.0 | 3.00 ± 1.41 | 1.00 ± 0.00 | 22.00 | 20.67 | 3 | 1 of 3 |",
+        "| one_case | 90.0 | 80.0 | 2.00 | 1.00 | 2.00 | 1.00 | 1 | 0 of 1 |",
+        "| none | – | – | – | – | – | – | 0 | 0 of 0 |",
     ]
-    assert latex_table(*table).splitlines()[4] == (
-        r"sdcl & 80.0 $\pm$ 10.0 & 70.0 $\pm$ 10.0 & 3.00 $\pm$ 1.41 & 1.00 $\pm$ 0.00 & 3 & 2 \\"
+    assert latex_table(*score_rows({"sdcl": sdcl}, "mm")).splitlines()[4] == (
+        r"sdcl & 80.0 $\pm$ 10.0 & 70.0 $\pm$ 10.0 & 3.00 $\pm$ 1.41 & 1.00 $\pm$ 0.00 & 22.00 & 20.67 & 3 & 1 of 3 \\"
     )
+
+
+def test_without_a_miss_no_column_is_penalised():
+    rows = [{"case": "a", "class": 1, "dice": 0.9, "jaccard": 0.8, "hd95": 2.0, "asd": 1.0}]
+    assert list(score_rows({"one": summarise(rows)}, "mm")[1].values()) == [
+        *("Run", "Dice %", "Jaccard %", "HD95 mm", "ASD mm", "Cases", "Undefined distances")
+    ]
