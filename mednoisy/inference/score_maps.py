@@ -15,7 +15,7 @@ class ScoreMaps:
     """Sums of scores, one map for each predictor, made when the first window's scores tell the number of classes.
 
     Sums are in single precision or better: in half precision, 8 windows a voxel (half a patch of overlap) already
-    change labels, docs/explanation/speed.md.
+    change labels, docs/explanation/performance.md.
 
     Args:
         cases: B.
