@@ -10,7 +10,9 @@ import nibabel
 import numpy as np
 from PIL import Image as Picture
 
-from mednoisy.data.file_formats import SUFFIXES, UNORIENTED, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
+from mednoisy.data.file_formats import SUFFIXES, other_content, reader_of
+from mednoisy.data.formats.nifti import UNORIENTED
+from mednoisy.data.formats.voxels import UNREADABLE, UPRIGHT, NoSuchDataset, NotOneImage
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
@@ -27,12 +29,16 @@ class Image:
             a picture's are rows and columns. Whole numbers stay whole, all else is float32.
         affine: (4, 4), from voxel indices to millimetres (or pixels, where a file knows no size).
         spacing: the distance between neighbouring voxels along each spatial axis.
-        located: whether the file says how large its voxels are or where they lie; False for pictures, and for HDF5
-            and NRRD files without a word of it. `affine` is a mere convention then.
+        located: whether the file says how large its voxels are; False for pictures, and for HDF5, NRRD and MetaImage
+            files without a word of it. `affine` is a mere convention then.
         order: of the stored axes by the format's convention: "xyz" for volumes, "rows" (then columns) for pictures,
             "unknown" for HDF5.
         oriented: whether the file says where the patient's right, front and top are; False for pictures, for NIfTI
             with neither qform nor sform, for HDF5 without `affine`, for NRRD without an anatomical space.
+        placed: whether the file says where its voxels lie; False for NIfTI with neither qform nor sform, for HDF5
+            with `spacing` alone, for NRRD without a space, and wherever `located` is.
+        turned: how a picture was stored, as EXIF counts orientations; 1 where it was not turned for reading.
+        notes: texts that follow a subject ("image ..."): what contradicts itself in the header.
     """
 
     array: np.ndarray
@@ -41,6 +47,9 @@ class Image:
     located: bool = True
     order: str = "xyz"
     oriented: bool = False
+    placed: bool = True
+    turned: int = UPRIGHT
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,13 +90,24 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
     except NoSuchDataset as error:
         raise UserError("E202", f"{path} {error}", "Name the datasets `image` and `label`", case=case) from error
     except UNREADABLE as error:
-        cause = f"{path} cannot be read: {error or type(error).__name__}"
+        _tell_other_content(path, case)
+        cause = f"{path} cannot be read: {str(error).strip() or type(error).__name__}"
         raise UserError("E202", cause, "Copy or export the file again, or drop the case", case=case) from error
     _check_array(array, path, case)
     _check_affine(affine, path, case)
     spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :axes], axis=0))
     array = np.require(array, requirements=["C", "W"])  # Pillow gives read-only ones, at which PyTorch warns
-    return Image(array, affine, spacing, voxels.located, voxels.order, voxels.oriented)
+    return Image(
+        array,
+        affine,
+        spacing,
+        voxels.located,
+        voxels.order,
+        voxels.oriented,
+        placed=voxels.placed and voxels.located,
+        turned=voxels.turned,
+        notes=voxels.notes,
+    )
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
@@ -181,6 +201,15 @@ def _plain(array: np.ndarray) -> np.ndarray:
         raise ValueError(f"voxels are of type {array.dtype}, numbers are needed")
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
         return array.astype(array.dtype.newbyteorder("=") if array.dtype.kind in "iu" else np.float32, copy=False)
+
+
+def _tell_other_content(path: Path, case: str | None) -> None:
+    """Refuse a file whose content is of another format than its suffix says: it may be sound."""
+    found = other_content(path)
+    if found is not None:
+        name, suffix = found
+        cure = f"Rename it to {case_name(path)}{suffix}" if suffix else f"Convert it; known are {', '.join(SUFFIXES)}"
+        raise UserError("E202", f"{path} cannot be read: it is {name}, not what its suffix says", cure, case=case)
 
 
 def _check_array(array: np.ndarray, path: Path, case: str | None) -> None:
