@@ -119,9 +119,11 @@ class SemiSupervisedTrainer(Trainer):
         self._check_cases()
         self.run_folder.open()
         try:
-            last = self.run_folder.checkpoints / "last.pt"
-            if self.run_folder.resume and last.is_file():
-                training.restore(checkpoint.load(last, training.device))
+            last = (
+                checkpoint.load_last(self.run_folder.checkpoints, training.device) if self.run_folder.resume else None
+            )
+            if last is not None:
+                training.restore(last)
                 self.state.iteration = training.step
                 self.state.epoch = training.step // self.state.epoch_length
             else:
