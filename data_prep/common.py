@@ -92,13 +92,12 @@ class VolumeJob(Job):
         check_image(parts["image"], case=self.case)
         if self.label is not None:
             parts["label"] = read_image(self.label, "label", case=self.case)
-            check_pair(parts["image"], parts["label"], self.codes, case=self.case)
+            parts["label"] = check_pair(parts["image"], parts["label"], self.codes, case=self.case)
         for part, image in parts.items():
             if self.source_spacing_mm is not None:
                 affine = np.diag([self.source_spacing_mm] * 3 + [1.0])
-                image = Image(
-                    image.array, affine, (self.source_spacing_mm,) * len(image.shape), oriented=image.oriented
-                )
+                spacing = (self.source_spacing_mm,) * len(image.shape)
+                image = Image(image.array, affine, spacing, oriented=image.oriented)
             if self.spacing_mm is not None:
                 image = resample(image, self.spacing_mm, labels=part == "label")
             array = image.array.astype(np.uint8) if part == "label" else self.intensities(image.array)

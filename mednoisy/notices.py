@@ -5,8 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterable
 
 LOGGER = logging.getLogger("mednoisy")
+
+
+MOST_CASES = 3  # of one kind that are told one by one
+_cases_of: dict[str, set[str]] = {}  # note -> cases of which it was told
+
+
+def tell_each(notes: Iterable[str], case: str) -> None:
+    """Tell what was noticed of a case, once; of notes that many cases share the first few are told."""
+    for note in notes:
+        cases = _cases_of.setdefault(note, set())
+        if case in cases or len(cases) > MOST_CASES:
+            continue
+        cases.add(case)
+        more = len(cases) > MOST_CASES
+        tell(f"note: case {case!r}: {note}" + (" (further cases of this kind are not told)" if more else ""))
 
 
 def tell(text: str) -> None:

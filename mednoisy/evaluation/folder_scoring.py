@@ -199,15 +199,13 @@ def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:
         codes = None if rules.labels is None else set(rules.labels)
         reference = read_label_map(pair.reference, codes, rules.mapping, case=pair.id)
         prediction = read_label_map(pair.prediction, codes, rules.mapping, case=pair.id)
-        array, turned = on_grid_of(prediction.image, reference.image, strict=rules.strict, case=pair.id)
-        truth, spacing = reference.image.array, reference.image.spacing
-        if truth.ndim == 3 and truth.shape[-1] == 1:  # a slice: in 3D its every voxel would be surface
-            array, truth, spacing = array[..., 0], truth[..., 0], spacing[:2]
-        rows = score_case(pair.id, array, truth, spacing, rules.labels, rules.tolerance)
+        truth = reference.image.as_slice()  # in 3D a slice's every voxel would be surface
+        array, turned = on_grid_of(prediction.image, truth, strict=rules.strict, case=pair.id)
+        rows = score_case(pair.id, array, truth.array, truth.steps, rules.labels, rules.tolerance)
     except UserError as fault:
         return PairResult(pair.id, [], fault=fault)
-    notes = [f"prediction {note}" for note in (*prediction.notes, turned) if note]
-    notes += [f"reference {note}" for note in reference.notes]
+    notes = [f"prediction {note}" for note in (*prediction.notes, *prediction.image.notes, turned) if note]
+    notes += [f"reference {note}" for note in (*reference.notes, *reference.image.notes)]
     return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located)
 
 

@@ -16,7 +16,7 @@ def score_case(
     case: str,
     prediction: np.ndarray,
     reference: np.ndarray,
-    spacing: Sequence[float],
+    spacing: Sequence[float] | np.ndarray,
     labels: Iterable[int] | None = None,
     tolerance: float = 1.0,
 ) -> list[Row]:

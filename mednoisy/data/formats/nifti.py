@@ -32,13 +32,7 @@ def read_nifti(path: Path, key: str) -> Voxels:
 
     With both qform and sform code 0 the file states the size of its voxels, but neither place nor directions.
     """
-    encoding = "gzip" if path.name.lower().endswith(".gz") else "raw"
-    try:
-        header = _header(path, encoding)
-    except (ValueError, HeaderDataError):
-        if encoding != "raw":
-            check_stream(path, encoding)  # damage is the cause, where there is some
-        raise
+    header, encoding = read_header(path), _encoding(path)
     shape, kind = header.get_data_shape(), header.get_data_dtype()
     array = one_volume(read_voxels(path, kind, shape, encoding, skip=_offset(header)))
     slope, intercept = header.get_slope_inter()
@@ -55,6 +49,25 @@ def read_nifti(path: Path, key: str) -> Voxels:
         placed=qform or sform,
         notes=_contradictions(header, array.ndim, millimetres) if sform else (),
     )
+
+
+def read_header(path: Path) -> nibabel.Nifti1Header:
+    """The header of a NIfTI file, its sizes and offset checked.
+
+    Raises:
+        ValueError: with the cause; HeaderDataError.
+    """
+    encoding = _encoding(path)
+    try:
+        return _header(path, encoding)
+    except (ValueError, HeaderDataError):
+        if encoding != "raw":
+            check_stream(path, encoding)  # damage is the cause, where there is some
+        raise
+
+
+def _encoding(path: Path) -> str:
+    return "gzip" if path.name.lower().endswith(".gz") else "raw"
 
 
 def _header(path: Path, encoding: str) -> nibabel.Nifti1Header:
