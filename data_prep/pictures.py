@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
 
+from .case_tables import centres_of
 from .common import PictureJob, drawn_order, prepare_cases, save_datalist
 
 PARTS = {"train": "labeled", "val": "validation", "test": "test"}
@@ -82,11 +82,12 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
         parts: for each of `train`, `val` and `test`, the lists of the split that it joins.
 
     Raises:
-        UserError: E222 a split that is none, or lists pictures that are not there; E42x as `images_with_masks`.
+        UserError: E222 a split that is none, or lists pictures that are not there; E42x as `images_with_masks`; E243 as
+            `centres_of`.
     """
     path = raw / "split.json"
     try:
-        split = json.loads(path.read_text(encoding="utf-8"))
+        split = json.loads(path.read_text(encoding="utf-8-sig"))
         listed = {part: [str(case) for key in keys for case in split[key]] for part, keys in parts.items()}
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
         wanted = ", ".join(key for keys in parts.values() for key in keys)
@@ -95,15 +96,8 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
     if absent := [case for cases in listed.values() for case in cases if case not in pairs]:
         cause = f"{path} lists {len(absent)} pictures that {raw / 'images'} has not, {absent[0]!r} for one"
         raise UserError("E222", cause, "Add them, or take them out of the split")
-    centres = _centres(raw / "cases.csv")
+    centres = centres_of(raw / "cases.csv")
     return {part: [Source(case, *pairs[case], centres.get(case)) for case in cases] for part, cases in listed.items()}
-
-
-def _centres(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["id"]: row["centre"] for row in csv.DictReader(file) if row.get("centre")}
 
 
 def _entry(source: Source, job: PictureJob) -> Case:

@@ -15,6 +15,7 @@ from torch import Tensor
 from mednoisy.data.batch import Batch
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.label_presence import absent_labels
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks
@@ -27,6 +28,7 @@ from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
 from mednoisy.methods.method import Step
+from mednoisy.notices import tell
 
 LOGGER = logging.getLogger("mednoisy")
 BAD_STEPS = 3  # steps in a row with a gradient that is not finite, after which a run stops
@@ -129,6 +131,9 @@ class SemiSupervisedTrainer(Trainer):
             else:
                 training.enter(training.plan[0])
             LOGGER.info(self.loader.stream.summary)
+            if self.datalist is not None:
+                for line in absent_labels(self.loader.stream.labeled, self.datalist.labels):
+                    tell(line)
             stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in training.plan)
             LOGGER.info("step %d of %d (%s)", training.step, training.total_steps, stages)
             if training.step < training.total_steps:

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
+from mednoisy.data.mask_greys import FolderGreys, greys_of_folder
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metric_rows import COLUMNS, absent_row, count_undefined, score_case
@@ -47,12 +49,16 @@ class ScoringRules:
     Attributes:
         labels: class code to name; None scores every code that occurs.
         mapping: code to code, applied to predictions and references before anything else; 0 is background.
+        ignore: codes of references, after mapping, whose voxels count in neither.
+        folder_greys: what greys mean in the pictures of `prediction` and `reference`; found out by `evaluate_folders`.
         strict: refuse a prediction whose axes lie otherwise than the reference's, instead of turning it.
         tolerance: of NSD, in mm.
     """
 
     labels: Mapping[int, str] | None = None
     mapping: Mapping[int, int] = field(default_factory=dict)
+    ignore: tuple[int, ...] = ()
+    folder_greys: Mapping[str, FolderGreys] = field(default_factory=dict)
     strict: bool = False
     tolerance: float = 1.0
 
@@ -66,6 +72,7 @@ class PairResult:
     notes: tuple[str, ...] = ()
     axes: int = 3
     located: bool = True
+    ignored: int = 0
     fault: UserError | None = None
 
 
@@ -98,7 +105,8 @@ def evaluate_folders(
     Raises:
         UserError: E42x, nothing that pairs; E106, E430 an output folder that cannot be written or holds a training
             run; E314 another evaluation writes to it; E431 no case could be scored; E432 a worker died; E433 names
-            that are no text; E434 nothing but background anywhere.
+            that are no text; E434 nothing but background anywhere; E241 no code in common; E244 a code to be scored and
+            left out.
     """
     rules = rules or ScoringRules()
     start = time.monotonic()
@@ -108,9 +116,12 @@ def evaluate_folders(
         raise UserError("E430", f"output {output} is a file", "Give a folder with --output")
     folders = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
     _check_names(folders)
+    _check_ignored(rules)
     workers = max(1, min(workers or _cores(), len(folders.pairs)))
     with locked(output):  # so that a folder that cannot be written is refused before the work, too
+        rules = _with_folder_greys(folders.pairs, rules, workers)
         results = _in_order(folders.pairs, rules, workers)
+        _check_codes_meet(results, rules)
         facts = {
             "title": predictions.resolve().name,
             "predictions": str(predictions.resolve()),
@@ -146,6 +157,40 @@ def _in_order(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> list[
     if rules.labels is None and not any(result.rows for result in in_order):
         raise UserError("E434", "no label map holds anything but background", "Name the classes by --labels")
     return in_order
+
+
+def _check_ignored(rules: ScoringRules) -> None:
+    """Refuse a code that is to be scored and left out."""
+    both = sorted(set(rules.ignore) & (set(rules.labels or ()) | {0}))
+    if both:
+        cause = f"code {both[0]} is to be left out and {'is the background' if both[0] == 0 else 'to be scored'}"
+        raise UserError("E244", cause, "Name it in --ignore or in --labels")
+
+
+def _with_folder_greys(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> ScoringRules:
+    """The rules with what greys mean in each folder, where pictures may show white: none of it goes file by file."""
+    if rules.labels is not None and set(rules.labels) - {0} != {1}:
+        return rules
+    greys = {
+        "prediction": greys_of_folder([pair.prediction for pair in pairs], rules.mapping, workers=workers),
+        "reference": greys_of_folder([pair.reference for pair in pairs], rules.mapping, rules.ignore, workers),
+    }
+    return replace(rules, folder_greys={part: found for part, found in greys.items() if found is not None})
+
+
+def _check_codes_meet(results: Sequence[PairResult], rules: ScoringRules) -> None:
+    """Refuse two folders whose classes have no code in common: every figure would be 0 or undefined."""
+    if rules.labels is not None:
+        return
+    rows = [row for result in results for row in result.rows]
+    found = {
+        part: {int(row["class"]) for row in rows if float(row[f"volume_{part}"]) > 0}
+        for part in ("prediction", "reference")
+    }
+    if all(found.values()) and not found["prediction"] & found["reference"]:
+        texts = [listed([str(code) for code in sorted(codes)]) for codes in found.values()]
+        cause = f"predictions hold the codes {texts[0]} and references {texts[1]}, none in common"
+        raise UserError("E241", cause, "Exchange them by --map OLD=NEW, or name the classes by --labels")
 
 
 def _cores() -> int:
@@ -197,16 +242,22 @@ def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:
     """Read and score one pair; a fault of its files is returned, not raised."""
     try:
         codes = None if rules.labels is None else set(rules.labels)
-        reference = read_label_map(pair.reference, codes, rules.mapping, case=pair.id)
-        prediction = read_label_map(pair.prediction, codes, rules.mapping, case=pair.id)
+        greys = rules.folder_greys
+        reference = read_label_map(
+            pair.reference, codes, rules.mapping, ignore=rules.ignore, folder=greys.get("reference"), case=pair.id
+        )
+        prediction = read_label_map(pair.prediction, codes, rules.mapping, folder=greys.get("prediction"), case=pair.id)
         truth = reference.image.as_slice()  # in 3D a slice's every voxel would be surface
         array, turned = on_grid_of(prediction.image, truth, strict=rules.strict, case=pair.id)
+        if reference.ignored is not None:
+            array = np.where(reference.ignored.reshape(array.shape), 0, array)
         rows = score_case(pair.id, array, truth.array, truth.steps, rules.labels, rules.tolerance)
     except UserError as fault:
         return PairResult(pair.id, [], fault=fault)
     notes = [f"prediction {note}" for note in (*prediction.notes, *prediction.image.notes, turned) if note]
     notes += [f"reference {note}" for note in (*reference.notes, *reference.image.notes)]
-    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located)
+    left_out = 0 if reference.ignored is None else int(np.count_nonzero(reference.ignored))
+    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located, left_out)
 
 
 def _write(
@@ -225,6 +276,9 @@ def _write(
     }
     if rules.mapping:
         facts["mapped codes"] = ", ".join(f"{old} to {new}" for old, new in sorted(rules.mapping.items()))
+    if rules.ignore:
+        pixels = sum(result.ignored for result in scored)
+        facts["ignored codes"] = f"{', '.join(map(str, rules.ignore))}: {pixels:,} voxels left out"
     write_metrics(output / "metrics.csv", rows, COLUMNS)
     figures = PredictorFigures.from_json(summarise(rows))
     summary = RunSummary(
@@ -242,6 +296,8 @@ def _write(
             mapping=dict(sorted(rules.mapping.items())),
             failed=tuple(FailedCase(result.id, str(result.fault)) for result in results if result.fault),
             notes=tuple(_notes(scored, folders)),
+            ignored=rules.ignore,
+            white={part: greys.white for part, greys in rules.folder_greys.items()},
         ),
         versions=package_versions(PACKAGES),
     )

@@ -1,0 +1,58 @@
+"""Tables of cases as spreadsheets write them: any usual separator, encoding and heading."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from mednoisy.data.images import case_name
+from mednoisy.errors import UserError
+
+IDS = ("id", "case", "case_id", "caseid", "image", "image_id", "name", "filename", "file", "fall", "bild")
+CENTRES = ("centre", "center", "centre_id", "center_id", "site", "hospital", "institution", "zentrum", "standort")
+SEPARATORS = ",;\t|"
+WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def centres_of(path: Path) -> dict[str, str]:
+    """The centre of each case that names one, by id; nothing where there is no such file.
+
+    A byte order mark, UTF-16, the Western European encoding of Windows, semicolons and tabs, usual headings in any
+    case of letters, and ids with a picture's suffix are understood.
+
+    Raises:
+        UserError: E243, the table has no column of ids or of centres, or a case is in it twice with different ones.
+    """
+    if not path.is_file():
+        return {}
+    rows = _rows(path)
+    heading = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in rows[0]] if rows else []
+    of_id, of_centre = (
+        next((heading.index(name) for name in names if name in heading), None) for names in (IDS, CENTRES)
+    )
+    if of_id is None or of_centre is None:
+        cause = f"{path} has the columns {', '.join(rows[0]) if rows else '(none)'}"
+        raise UserError("E243", cause, "Call the column of case ids `id` and that of their centres `centre`")
+    centres: dict[str, str] = {}
+    for row in rows[1:]:
+        if len(row) > max(of_id, of_centre) and row[of_id].strip() and row[of_centre].strip():
+            case, centre = case_name(row[of_id].strip()), row[of_centre].strip()
+            if centres.setdefault(case, centre) != centre:
+                cause = f"{path} has the case twice, in {centres[case]} and in {centre}"
+                raise UserError("E243", cause, "Keep one of the two lines", case=case)
+    return centres
+
+
+def _rows(path: Path) -> Sequence[list[str]]:
+    """The lines that hold anything, split at the separator that the heading has most of."""
+    payload = path.read_bytes()
+    wide = next((name for mark, name in WIDE.items() if payload.startswith(mark)), None)
+    try:
+        text = payload.decode(wide or "utf-8-sig")
+    except UnicodeDecodeError:
+        text = payload.decode("cp1252", "replace")
+    heading = text.lstrip().split("\n")[0]
+    separator = max(SEPARATORS, key=heading.count)
+    return [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(cell.strip() for cell in row)]

@@ -1,0 +1,45 @@
+"""`cases.csv` as spreadsheets write it."""
+
+from __future__ import annotations
+
+import pytest
+
+from data_prep.case_tables import centres_of
+from mednoisy.errors import UserError
+
+EXPECTED = {"a": "Köln", "b": "C2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("id,centre\na,Köln\nb,C2\n", "utf-8"),
+        ("id,centre\na,Köln\nb,C2\n", "utf-8-sig"),
+        ("id;centre\r\na;Köln\r\nb;C2\r\n", "cp1252"),
+        ("ID\tCenter\na\tKöln\nb\tC2\n", "utf-16"),
+        ("Age, Image ID , Hospital\n3,a.png,Köln\n4,b.png,C2\n", "utf-8"),
+        ('"id","centre"\n"a","Köln"\n\n"b","C2"\n"c",""\n', "utf-8"),
+        ("\n\nfilename;site\na.nii.gz;Köln\nb.nii.gz;C2\n", "utf-8-sig"),
+    ],
+)
+def test_usual_tables_are_read(tmp_path, text, encoding):
+    (tmp_path / "cases.csv").write_bytes(text.encode(encoding))
+    assert centres_of(tmp_path / "cases.csv") == EXPECTED
+
+
+def test_no_table_is_no_centre(tmp_path):
+    assert centres_of(tmp_path / "cases.csv") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("patient,value\na,3\n", r"E243 .*cases.csv has the columns patient, value. Call the column of case ids `id`"),
+        ("", r"E243 .*has the columns \(none\)"),
+        ("id,centre\na,C1\na,C2\n", r"E243 case 'a': .* twice, in C1 and in C2. Keep one"),
+    ],
+)
+def test_other_tables_are_one_line(tmp_path, text, message):
+    (tmp_path / "cases.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        centres_of(tmp_path / "cases.csv")
