@@ -33,7 +33,8 @@ def centres_of(path: Path) -> dict[str, str]:
         next((heading.index(name) for name in names if name in heading), None) for names in (IDS, CENTRES)
     )
     if of_id is None or of_centre is None:
-        cause = f"{path} has the columns {', '.join(rows[0]) if rows else '(none)'}"
+        columns = ", ".join(rows[0]) if rows else "(none)"
+        cause = f"{path} has the columns {columns}"
         raise UserError("E243", cause, "Call the column of case ids `id` and that of their centres `centre`")
     centres: dict[str, str] = {}
     for row in rows[1:]:

@@ -142,5 +142,6 @@ def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:
         "spatial_shape": np.asarray(image.shape),
         "original_channel_dim": "no_channel" if image.array.ndim == len(image.spacing) else -1,
         "space": "RAS",
+        "located": image.located,
     }
     return MetaTensor(torch.from_numpy(array), affine=affine, meta=meta)

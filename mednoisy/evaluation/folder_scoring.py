@@ -161,9 +161,9 @@ def _in_order(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> list[
 
 def _check_ignored(rules: ScoringRules) -> None:
     """Refuse a code that is to be scored and left out."""
-    both = sorted(set(rules.ignore) & (set(rules.labels or ()) | {0}))
+    both = sorted(set(rules.ignore) & set(rules.labels or ()))
     if both:
-        cause = f"code {both[0]} is to be left out and {'is the background' if both[0] == 0 else 'to be scored'}"
+        cause = f"code {both[0]} is to be left out and to be scored"
         raise UserError("E244", cause, "Name it in --ignore or in --labels")
 
 
