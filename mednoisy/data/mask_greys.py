@@ -143,7 +143,11 @@ def _cut_at_half(
         cause = f"{path} holds {', '.join(map(str, between))} beside white ({white}): codes with a mark, or soft edges?"
         cure = f"Store white alone; `evaluate` can leave a mark out (--ignore {white}), or map it (--map {white}=0)"
         raise UserError("E224", cause, cure, case=case)
-    _refuse_classes(class_grey(greys, scale), path, case)
+    grey = class_grey(greys, scale)
+    if grey is not None and len(between) > MOST_CODES:
+        cause = f"{path} has {len(between)} greys between black and white, which look like probabilities"
+        raise UserError("E224", cause, "Threshold them into a mask of 0 and 255", case=case)
+    _refuse_classes(grey, path, case)
     threshold = int(BLACK_UP_TO * scale)
     return (greys > threshold).astype(np.uint8), f"greys thresholded at {threshold}"
 

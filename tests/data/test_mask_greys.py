@@ -137,6 +137,17 @@ def test_a_code_beside_a_soft_edge_is_refused(tmp_path, code):
         read_label_map(path, [1])
 
 
+def test_probabilities_are_told_from_classes(tmp_path):
+    """A sigmoid's map, stretched to black and white: no codes to be named."""
+    soft = 1 / (1 + np.exp((FAR - 13) / 4)) + 0.25 * np.exp(-((ROWS - 12) ** 2 + (COLUMNS - 65) ** 2) / 120)
+    soft = (soft - soft.min()) / (soft.max() - soft.min())
+    [path] = folder(tmp_path, (soft * 255).astype(np.uint8))
+    with pytest.raises(
+        UserError, match=r"E224 .* has 2\d\d greys between black and white, which look like prob.*Thresh"
+    ):
+        read_label_map(path, [1])
+
+
 def rectangle() -> np.ndarray:
     array = np.zeros((240, 320), np.uint8)
     array[42:150, 61:200] = 255

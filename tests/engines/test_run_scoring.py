@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.images import write_nifti
+from mednoisy.data.images import read_image, write_nifti
 from mednoisy.data.load_case import LoadCased
 from mednoisy.engines import checkpoint
 from mednoisy.engines import run_scoring as evaluation
@@ -27,6 +28,7 @@ from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.run_scoring import RunScoring
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metric_rows import COLUMNS
+from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.report.reading.runs import read_runs
@@ -128,6 +130,25 @@ def scores(data: Path, checkpoint: str, predictor: str) -> dict[tuple[str, str],
 
 def figures(row: dict[str, str]) -> list[float]:
     return [float(row[name]) if row[name] else math.nan for name in ("dice", "jaccard", "hd95", "asd")]
+
+
+def test_distances_of_references_without_a_voxel_size_are_in_voxels(data):
+    """The datalist's unit, which is mm where it says nothing, holds for files that state one."""
+    for part in ("image", "label"):
+        for name in ("shifted", "exact"):
+            stem = name if part == "image" else f"{name}_label"
+            array = read_image(data / f"{stem}.nii.gz").array
+            with h5py.File(data / f"{name}.h5", "a") as file:
+                file[part] = array
+    cases = datalist(data)
+    for case in cases.sections["test"]:
+        case["image"] = case["label"] = str(data / f"{case['id']}.h5")
+    for name in ("last", "best_honest"):
+        save(data, name, 8)
+    evaluation_of(data, cases).run()
+    assert read_summary(data / "run").unit == "voxel"
+    evaluation_of(data).run()
+    assert read_summary(data / "run").unit == "mm"
 
 
 @pytest.fixture
