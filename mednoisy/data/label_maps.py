@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,14 +97,24 @@ def read_label_map(
     return LabelMap(replace(image, array=smallest), tuple(note for note in notes if note), marked)
 
 
-def read_reference(path: Path | str, codes: Collection[int] | None = None, *, case: str | None = None) -> Image:
+def ignored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
+    """The codes that a case of a datalist tells to leave out ("254 255")."""
+    return tuple(int(code) for code in str(case.get("ignore", "")).split())
+
+
+def read_reference(
+    path: Path | str, codes: Collection[int] | None = None, *, ignore: Collection[int] = (), case: str | None = None
+) -> Image:
     """The label of a case, for training and for scoring: a picture as `read_label_map` has it, of a volume whole codes.
+
+    Args:
+        ignore: codes to be left out; their voxels are 0.
 
     Raises:
         UserError: E201 to E209, as `read_image`; E223, as `read_label_map`; of pictures also E206 and E224.
     """
-    if is_picture(Path(path)):
-        return read_label_map(path, codes, case=case).image
+    if is_picture(Path(path)) or ignore:
+        return read_label_map(path, codes, ignore=ignore, case=case).image
     image = read_image(path, "label", case=case)
     return replace(image, array=_whole(image.array, Path(path), case))
 

@@ -16,7 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
 from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import ignored_codes, read_reference
 from mednoisy.errors import UserError
 from mednoisy.notices import tell_each
 
@@ -67,7 +67,9 @@ class LoadCased(MapTransform):
         paths = {str(key): str(item[key]) for key in self.key_iterator(item)}
         case = str(item.get("id") or case_name(next(iter(paths.values()), "")))
         images = {
-            key: read_reference(path, self.codes, case=case) if key == "label" else self._image(path, case)
+            key: read_reference(path, self.codes, ignore=ignored_codes(item), case=case)
+            if key == "label"
+            else self._image(path, case)
             for key, path in paths.items()
         }
         for key, image in images.items():

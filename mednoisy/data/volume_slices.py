@@ -26,13 +26,13 @@ def check_slices_last(shape: Sequence[int], spacing: Sequence[float], located: b
     coarsest, shortest = int(np.argmax(spacing)), int(np.argmin(shape))
     if located and spacing[coarsest] >= COARSER * spacing[-1]:
         found = f"its voxels are {'x'.join(f'{step:.4g}' for step in spacing)} mm"
-        axis = coarsest
+        number = coarsest + 1
     elif not located and shape[shortest] <= SHORTER * shape[-1]:
         found = f"it is {'x'.join(map(str, shape))} and states no voxel size"
-        axis = shortest
+        number = shortest + 1
     else:
         return
-    cause = f"slices are cut along the last axis, but {found}: they seem to lie along axis {axis + 1}"
+    cause = f"slices are cut along the last axis, but {found}: they seem to lie along axis {number}"
     cure = "Store the volume with its slices along the last axis, or state its voxel size where this is wrong"
     raise UserError("E245", cause, cure, case=case)
 

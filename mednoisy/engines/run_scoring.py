@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.images import Image
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import ignored_codes, read_label_map
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
@@ -158,11 +158,15 @@ class RunScoring:
         rows: list[Row] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device)
-            reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
+            marked = read_label_map(case["label"], self.datalist.labels, ignore=ignored_codes(case), case=case["id"])
+            reference = marked.image
             self._located |= reference.located
             truth = reference.as_slice()  # in 3D a slice's every voxel would be surface
             spacing = (1.0,) * truth.array.ndim if name == "published" else truth.steps
-            for predictor, labels in prediction.labels.items():
+            for predictor, predicted in prediction.labels.items():
+                labels = predicted
+                if marked.ignored is not None:
+                    labels = np.where(marked.ignored.reshape(predicted.shape), 0, predicted)
                 for row in score_case(case["id"], labels.reshape(truth.shape), truth.array, spacing, self._classes):
                     if name == "published":
                         row = _as_published(row, _voxel_size(truth))
@@ -187,6 +191,7 @@ class RunScoring:
             "test": len(self.datalist.cases("test")),
             "scored_section": section,
             **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
+            **({"ignored_codes": list(self.datalist.ignore)} if self.datalist.ignore else {}),
             "seconds": round(seconds, 1),
             "protocol": self.datalist.protocol,
             "spacing_unit": self._unit(),

@@ -293,3 +293,20 @@ def test_patients_and_centres_are_kept(written, tmp_path):
     again = Datalist.load(tmp_path / "again.json")
     assert again.sections == datalist.sections
     assert again.cases("test")[0]["centre"] == "C4"
+
+
+def test_codes_to_ignore_go_with_test_cases_alone(written, tmp_path):
+    """No loss leaves voxels out, so what is trained on must not hold them."""
+    datalist = Datalist.load(written(lambda content: content.update(ignore=[255, 9, 255])))
+    assert datalist.ignore == (9, 255)
+    assert datalist.cases("test")[0]["ignore"] == "9 255"
+    assert "ignore" not in datalist.cases("labeled")[0]
+    again = Datalist.load(datalist.with_labeled(2).save(tmp_path / "again.json"))
+    assert again.ignore == (9, 255)
+    assert "ignore" not in json.loads(Datalist.load(written()).save(tmp_path / "without.json").read_text())
+
+
+@pytest.mark.parametrize("codes", [[1], ["255"], [-1], [True], [2.0]])
+def test_codes_to_ignore_that_are_none_are_refused(written, codes):
+    with pytest.raises(UserError, match=r"E212 .*'ignore' lists .*, which is a class or no code. List codes that"):
+        Datalist.load(written(lambda content: content.update(ignore=codes)))

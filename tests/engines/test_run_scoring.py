@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,23 @@ def test_distances_of_references_without_a_voxel_size_are_in_voxels(data):
     assert read_summary(data / "run").unit == "voxel"
     evaluation_of(data).run()
     assert read_summary(data / "run").unit == "mm"
+
+
+def test_voxels_of_an_ignored_code_count_in_neither(data):
+    """The cube of `shifted` but its part that the prediction misses, and what that has beyond it, are marked."""
+    labels = read_image(data / "shifted_label.nii.gz").array
+    labels[CUBE[0], CUBE[1], 2] = labels[CUBE[0], CUBE[1], 6] = 255
+    write_nifti(data / "shifted_label.nii.gz", labels, AFFINE)
+    save(data, "last", 8)
+    cases = replace(datalist(data), ignore=(255,))
+    evaluation_of(data, cases).check()
+    evaluation_of(data, cases).run()
+    row = scores(data, "final", "main")["shifted", "1"]
+    assert float(row["dice"]) == 1
+    assert float(row["volume_reference"]) == pytest.approx(4 * 4 * 3 * 3 / 1000)  # voxels of 3 mm3
+    assert read_summary(data / "run").facts["ignored_codes"] == [255]
+    with pytest.raises(UserError, match=r"E206 case 'shifted': label holds 255; known codes are 0, 1, 2"):
+        evaluation_of(data).check()
 
 
 @pytest.fixture

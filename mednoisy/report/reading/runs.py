@@ -85,7 +85,8 @@ class Run:
     @property
     def ignored(self) -> tuple[int, ...]:
         """Codes of references whose voxels were left out."""
-        return self.summary.label_maps.ignored if self.summary.label_maps else ()
+        of_run = tuple(self.summary.facts.get("ignored_codes", ()))
+        return self.summary.label_maps.ignored if self.summary.label_maps else of_run
 
     @property
     def folder_greys(self) -> dict[str, FolderGreys]:
