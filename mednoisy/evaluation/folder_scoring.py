@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
-from mednoisy.data.mask_greys import FolderGreys, greys_of_folder
+from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
+from mednoisy.evaluation.folder_codes import check_codes_meet, check_ignored, with_folder_greys
 from mednoisy.evaluation.metric_rows import COLUMNS, absent_row, count_undefined, score_case
 from mednoisy.evaluation.metrics import Row, write_metrics
 from mednoisy.evaluation.prediction_pairs import Pair, PairedFolders, find_pairs, on_grid_of
@@ -116,12 +117,12 @@ def evaluate_folders(
         raise UserError("E430", f"output {output} is a file", "Give a folder with --output")
     folders = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
     _check_names(folders)
-    _check_ignored(rules)
+    check_ignored(rules)
     workers = max(1, min(workers or _cores(), len(folders.pairs)))
     with locked(output):  # so that a folder that cannot be written is refused before the work, too
-        rules = _with_folder_greys(folders.pairs, rules, workers)
+        rules = with_folder_greys(folders.pairs, rules, workers)
         results = _in_order(folders.pairs, rules, workers)
-        _check_codes_meet(results, rules)
+        check_codes_meet(results, rules)
         facts = {
             "title": predictions.resolve().name,
             "predictions": str(predictions.resolve()),
@@ -157,40 +158,6 @@ def _in_order(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> list[
     if rules.labels is None and not any(result.rows for result in in_order):
         raise UserError("E434", "no label map holds anything but background", "Name the classes by --labels")
     return in_order
-
-
-def _check_ignored(rules: ScoringRules) -> None:
-    """Refuse a code that is to be scored and left out."""
-    both = sorted(set(rules.ignore) & set(rules.labels or ()))
-    if both:
-        cause = f"code {both[0]} is to be left out and to be scored"
-        raise UserError("E244", cause, "Name it in --ignore or in --labels")
-
-
-def _with_folder_greys(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> ScoringRules:
-    """The rules with what greys mean in each folder, where pictures may show white: none of it goes file by file."""
-    if rules.labels is not None and set(rules.labels) - {0} != {1}:
-        return rules
-    greys = {
-        "prediction": greys_of_folder([pair.prediction for pair in pairs], rules.mapping, workers=workers),
-        "reference": greys_of_folder([pair.reference for pair in pairs], rules.mapping, rules.ignore, workers),
-    }
-    return replace(rules, folder_greys={part: found for part, found in greys.items() if found is not None})
-
-
-def _check_codes_meet(results: Sequence[PairResult], rules: ScoringRules) -> None:
-    """Refuse two folders whose classes have no code in common: every figure would be 0 or undefined."""
-    if rules.labels is not None:
-        return
-    rows = [row for result in results for row in result.rows]
-    found = {
-        part: {int(row["class"]) for row in rows if float(row[f"volume_{part}"]) > 0}
-        for part in ("prediction", "reference")
-    }
-    if all(found.values()) and not found["prediction"] & found["reference"]:
-        texts = [listed([str(code) for code in sorted(codes)]) for codes in found.values()]
-        cause = f"predictions hold the codes {texts[0]} and references {texts[1]}, none in common"
-        raise UserError("E241", cause, "Exchange them by --map OLD=NEW, or name the classes by --labels")
 
 
 def _cores() -> int:
