@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mednoisy.data.images import case_name
 from mednoisy.errors import UserError
+from mednoisy.notices import tell
 
 IDS = ("id", "case", "case_id", "caseid", "image", "image_id", "name", "filename", "file", "fall", "bild")
 CENTRES = ("centre", "center", "centre_id", "center_id", "site", "hospital", "institution", "zentrum", "standort")
@@ -17,13 +18,13 @@ WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def centres_of(path: Path) -> dict[str, str]:
-    """The centre of each case that names one, by id; nothing where there is no such file.
+    """The centre of each case that names one, by id; nothing where there is no such file, or, which is told, no column.
 
     A byte order mark, UTF-16, the Western European encoding of Windows, semicolons and tabs, usual headings in any
     case of letters, and ids with a picture's suffix are understood.
 
     Raises:
-        UserError: E243, the table has no column of ids or of centres, or a case is in it twice with different ones.
+        UserError: E243, the table has centres but no column of ids, or a case is in it twice with different ones.
     """
     if not path.is_file():
         return {}
@@ -32,10 +33,12 @@ def centres_of(path: Path) -> dict[str, str]:
     of_id, of_centre = (
         next((heading.index(name) for name in names if name in heading), None) for names in (IDS, CENTRES)
     )
-    if of_id is None or of_centre is None:
-        columns = ", ".join(rows[0]) if rows else "(none)"
-        cause = f"{path} has the columns {columns}"
-        raise UserError("E243", cause, "Call the column of case ids `id` and that of their centres `centre`")
+    columns = ", ".join(rows[0]) if rows else "(none)"
+    if of_centre is None:
+        tell(f"note: {path} has no column of centres, call it `centre` if there is one; its columns are {columns}")
+        return {}
+    if of_id is None:
+        raise UserError("E243", f"{path} has the columns {columns}", "Call the column of case ids `id`")
     centres: dict[str, str] = {}
     for row in rows[1:]:
         if len(row) > max(of_id, of_centre) and row[of_id].strip() and row[of_centre].strip():

@@ -97,6 +97,9 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
         cause = f"{path} lists {len(absent)} pictures that {raw / 'images'} has not, {absent[0]!r} for one"
         raise UserError("E222", cause, "Add them, or take them out of the split")
     centres = centres_of(raw / "cases.csv")
+    if centres and not any(case in centres for cases in listed.values() for case in cases):
+        cause = f"{raw / 'cases.csv'} names none of the split's cases, but {min(centres)!r}"
+        raise UserError("E243", cause, "Write the ids as split.json has them")
     return {part: [Source(case, *pairs[case], centres.get(case)) for case in cases] for part, cases in listed.items()}
 
 

@@ -17,7 +17,7 @@ from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 from mednoisy.notices import tell
 
-LAST, PREVIOUS = "last.pt", "previous.pt"
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best_"
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)  # of file systems without them
 UNREADABLE = (  # the last ones of a stream whose damage makes other sense
     *(RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, OSError, NotImplementedError, ValueError),
@@ -80,6 +80,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict:
         cure = "Use another checkpoint or train again"
         if path.name == LAST and path.with_name(PREVIOUS).is_file():
             cure = f"Go on from the one before it: mednoisy train --resume {path.parent.parent}"
+        elif path.name.startswith(BEST):
+            cure = "Remove it, then the last checkpoint takes its place, or train again"
         raise UserError("E322", f"checkpoint {path} cannot be read ({_reason(fault)})", cure) from fault
 
 

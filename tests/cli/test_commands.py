@@ -181,7 +181,11 @@ DAMAGES = {
     "image all equal": (IMAGE, lambda path: rewrite(path, np.zeros_like), "E202"),
     "image with a flipped byte": (IMAGE, lambda path: flip(path), "E202"),
     "label with a flipped byte": (LABEL, lambda path: flip(path), "E202"),
-    "a voxel for no data": (IMAGE, lambda path: rewrite(path, with_one(1e20)), "E240"),
+    "a voxel for no data": (
+        IMAGE,
+        lambda path: rewrite(path, lambda voxels: with_one(1e20)(voxels.astype(np.float32))),
+        "E240",
+    ),
     "a NaN voxel": (IMAGE, lambda path: rewrite(path, with_one(np.nan)), "E203"),
     "an infinite voxel": (IMAGE, lambda path: rewrite(path, with_one(np.inf)), "E203"),
     "label of another shape": (LABEL, lambda path: rewrite(path, lambda voxels: voxels[:-1]), "E204"),

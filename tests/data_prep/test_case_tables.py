@@ -31,11 +31,23 @@ def test_no_table_is_no_centre(tmp_path):
     assert centres_of(tmp_path / "cases.csv") == {}
 
 
+@pytest.mark.parametrize(("text", "columns"), [("id,width\na,3\n", "id, width"), ("", "(none)")])
+def test_a_table_without_centres_is_told(tmp_path, capsys, text, columns):
+    """Tables hold other facts, too."""
+    (tmp_path / "cases.csv").write_text(text)
+    assert centres_of(tmp_path / "cases.csv") == {}
+    told = capsys.readouterr().err
+    assert "has no column of centres, call it `centre` if there is one; " in told
+    assert told.endswith(f"its columns are {columns}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("patient,value\na,3\n", r"E243 .*cases.csv has the columns patient, value. Call the column of case ids `id`"),
-        ("", r"E243 .*has the columns \(none\)"),
+        (
+            "patient,centre\na,3\n",
+            r"E243 .*cases.csv has the columns patient, centre. Call the column of case ids `id`",
+        ),
         ("id,centre\na,C1\na,C2\n", r"E243 case 'a': .* twice, in C1 and in C2. Keep one"),
     ],
 )

@@ -202,3 +202,10 @@ def test_a_turned_picture_with_an_unturned_mask_is_told(tmp_path, capsys, tag):
     assert dermoscopy.main([str(tmp_path / "raw"), str(tmp_path / "out")]) == 0
     told = f"mednoisy: note: picture and mask were not turned alike by their EXIF orientation ({tag} and none): "
     assert told + "do they fit?: a, b\n" in capsys.readouterr().err
+
+
+def test_a_table_that_names_no_case_of_the_split_is_refused(raw, tmp_path, capsys):
+    (raw / "cases.csv").write_text("id;centre\nT00;C1\nT01;C2\n")
+    assert polyp.main([str(raw), str(tmp_path / "out")]) == 2
+    assert "E243 " in (told := capsys.readouterr().err)
+    assert "names none of the split's cases, but 'T00'. Write the ids as split.json has them" in told

@@ -163,3 +163,16 @@ def test_the_command_line_tells_it_in_one_line(tmp_path, capsys):
     assert f"E322 checkpoint {last} cannot be read (damaged" in said
     assert main(said.split("mednoisy ")[-1].rstrip(".").split()) == 0
     assert (folder / "metrics.csv").read_text() == scores
+
+
+def test_a_damaged_best_checkpoint_can_be_removed(tmp_path, capsys):
+    """As the message says: scoring then shows the last one."""
+    folder, data = tmp_path / "run", small_dataset(tmp_path / "data")
+    assert main(train_arguments(data, folder, "--method", "supervised", "--validation", "1")) == 0
+    best = folder / "checkpoints" / "best_honest.pt"
+    damage(best)
+    capsys.readouterr()
+    assert main(["evaluate", str(folder)]) == 2
+    assert f"E322 checkpoint {best} cannot be read (damaged" in capsys.readouterr().err
+    best.unlink()
+    assert main(["evaluate", str(folder)]) == 0
