@@ -19,10 +19,20 @@ from tqdm import tqdm
 from mednoisy.argument_parser import Parser
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti, write_picture
+from mednoisy.data.images import (
+    Image,
+    check_image,
+    check_pair,
+    listed,
+    pair_notes,
+    read_image,
+    write_nifti,
+    write_picture,
+)
 from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import DONE, UserError
 from mednoisy.files import write_text, written_aside
+from mednoisy.notices import tell
 
 RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
 BINARY = (0, 1)
@@ -48,8 +58,8 @@ class Job:
         """The files written, by `image` and `label`."""
         raise NotImplementedError
 
-    def prepare(self) -> None:
-        """Read, check and write the case."""
+    def prepare(self) -> list[str]:
+        """Read, check and write the case; what is worth knowing of it, texts that follow its id."""
         raise NotImplementedError
 
     def entry(self) -> Case:
@@ -86,23 +96,25 @@ class VolumeJob(Job):
         """The image's values as they are stored; here those of the source."""
         return array.astype(np.float32)
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[str]:
         """Read, check, resample and write."""
         parts = {"image": read_image(self.image, "image", case=self.case)}
         check_image(parts["image"], case=self.case)
+        notes = [*parts["image"].notes]
         if self.label is not None:
-            parts["label"] = read_image(self.label, "label", case=self.case)
-            check_pair(parts["image"], parts["label"], self.codes, case=self.case)
+            parts["label"] = read_reference(self.label, self.codes, case=self.case)
+            notes += pair_notes(parts["image"], parts["label"])
+            parts["label"] = check_pair(parts["image"], parts["label"], self.codes, case=self.case)
         for part, image in parts.items():
             if self.source_spacing_mm is not None:
                 affine = np.diag([self.source_spacing_mm] * 3 + [1.0])
-                image = Image(
-                    image.array, affine, (self.source_spacing_mm,) * len(image.shape), oriented=image.oriented
-                )
+                spacing = (self.source_spacing_mm,) * len(image.shape)
+                image = Image(image.array, affine, spacing, oriented=image.oriented)
             if self.spacing_mm is not None:
                 image = resample(image, self.spacing_mm, labels=part == "label")
             array = image.array.astype(np.uint8) if part == "label" else self.intensities(image.array)
             write_nifti(self.outputs()[part], array, image.affine, oriented=image.oriented)
+        return notes
 
 
 @dataclass(frozen=True)
@@ -113,16 +125,19 @@ class PictureJob(Job):
         outputs = {"image": Path(self.target, "images", self.case + Path(self.image).suffix.lower())}
         return outputs if self.label is None else outputs | {"label": Path(self.target, "labels", f"{self.case}.png")}
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[str]:
         """Read and check both files, copy the one and cut the other at 127."""
+        notes = []
         image = read_image(self.image, case=self.case)
         check_image(image, case=self.case)
         if self.label is not None:
             mask = read_reference(self.label, BINARY, case=self.case)
             check_pair(image, mask, BINARY, case=self.case)
+            notes = [f"picture and mask {note}" for note in pair_notes(image, mask)]
             write_picture(self.outputs()["label"], mask.array > 0)
         with written_aside(self.outputs()["image"]) as aside:
             shutil.copyfile(self.image, aside)
+        return notes
 
 
 def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
@@ -186,9 +201,14 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
     for job in todo:  # whatever interrupts the work, no half-done case counts as done
         record.pop(job.case, None)
     write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
-    for case in tqdm(_results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None):
+    cases_of: dict[str, list[str]] = {}
+    for case, notes in tqdm(_results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None):
         record[case] = stamps[case]
         write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
+        for note in notes:
+            cases_of.setdefault(note, []).append(case)
+    for note, cases in cases_of.items():
+        tell(f"note: {note}: {listed(sorted(cases))}")
     return len(todo)
 
 
@@ -243,18 +263,17 @@ def command_line(module: str, description: str, raw: str) -> argparse.ArgumentPa
     return parser
 
 
-def _prepared(job: Job) -> str:
-    job.prepare()
-    return job.case
+def _prepared(job: Job) -> tuple[str, list[str]]:
+    return job.case, job.prepare()
 
 
-def _results(jobs: Sequence[Job], workers: int) -> Iterable[str]:
+def _results(jobs: Sequence[Job], workers: int) -> Iterable[tuple[str, list[str]]]:
     if workers == 1 or len(jobs) < 2:
         yield from map(_prepared, jobs)
         return
     pool: Executor = ProcessPoolExecutor(min(workers, len(jobs)))
     try:
-        futures: list[Future[str]] = [pool.submit(_prepared, job) for job in jobs]
+        futures: list[Future[tuple[str, list[str]]]] = [pool.submit(_prepared, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
 
+from .case_tables import origins_of
 from .common import PictureJob, drawn_order, prepare_cases, save_datalist
 
 PARTS = {"train": "labeled", "val": "validation", "test": "test"}
@@ -83,11 +83,12 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
         parts: for each of `train`, `val` and `test`, the lists of the split that it joins.
 
     Raises:
-        UserError: E222 a split that is none, or lists pictures that are not there; E42x as `images_with_masks`.
+        UserError: E222 a split that is none, or lists pictures that are not there; E42x as `images_with_masks`; E243 as
+            `origins_of`.
     """
     path = raw / "split.json"
     try:
-        split = json.loads(path.read_text(encoding="utf-8"))
+        split = json.loads(path.read_text(encoding="utf-8-sig"))
         listed = {part: [str(case) for key in keys for case in split[key]] for part, keys in parts.items()}
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
         wanted = ", ".join(key for keys in parts.values() for key in keys)
@@ -96,24 +97,14 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
     if absent := [case for cases in listed.values() for case in cases if case not in pairs]:
         cause = f"{path} lists {len(absent)} pictures that {raw / 'images'} has not, {absent[0]!r} for one"
         raise UserError("E222", cause, "Add them, or take them out of the split")
-    origins = _origins(raw / "cases.csv")
+    origins = origins_of(raw / "cases.csv")
+    if origins and not any(case in origins for cases in listed.values() for case in cases):
+        cause = f"{raw / 'cases.csv'} names none of the split's cases, but {min(origins)!r}"
+        raise UserError("E243", cause, "Write the ids as split.json has them")
     return {
         part: [Source(case, *pairs[case], *origins.get(case, (None, None))) for case in cases]
         for part, cases in listed.items()
     }
-
-
-def _origins(path: Path) -> dict[str, tuple[str | None, str | None]]:
-    """Case id to centre and scene, from columns id, centre and sequence; sequences are numbered by centre."""
-    if not path.is_file():
-        return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["id"]: (row.get("centre") or None, _scene(row)) for row in csv.DictReader(file)}
-
-
-def _scene(row: Mapping[str, str | None]) -> str | None:
-    sequence = row.get("sequence")
-    return "_".join(part for part in (row.get("centre"), sequence) if part) if sequence else None
 
 
 def _entry(source: Source, job: PictureJob) -> Case:

@@ -20,7 +20,7 @@ EXAMPLE = (
     "  mednoisy evaluate runs/sdcl"
 )
 FOLDER_OPTIONS = (
-    *("predictions", "references", "output", "images", "labels", "map", "strip", "strict", "allow_missing"),
+    *("predictions", "references", "output", "images", "labels", "map", "ignore", "strip", "strict", "allow_missing"),
     *("tolerance", "workers"),
 )  # where label maps are scored instead of a run
 
@@ -37,6 +37,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     maps.add_argument("--labels", type=label, nargs="+", metavar="CODE[=NAME]", help="classes (default: all found)")
     maps.add_argument(
         "--map", type=replaced_code, nargs="+", metavar="OLD=NEW", help="replace codes first; 0 is background"
+    )
+    maps.add_argument(
+        "--ignore", type=count, nargs="+", metavar="CODE", help="leave out voxels where the reference has such a code"
     )
     maps.add_argument("--strip", nargs="+", default=[], metavar="ENDING", help="cut off names, such as _pred")
     maps.add_argument("--strict", action="store_true", help="refuse flipped or exchanged axes instead of turning them")
@@ -78,6 +81,7 @@ def _folders(options: argparse.Namespace) -> int:
     rules = ScoringRules(
         labels=None if options.labels is None else _once(options.labels, "--labels"),
         mapping=_once(options.map or (), "--map"),
+        ignore=tuple(sorted(set(options.ignore or ()))),
         strict=options.strict,
         tolerance=1.0 if options.tolerance is None else options.tolerance,
     )

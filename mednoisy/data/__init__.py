@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from mednoisy.data.batch import Batch
     from mednoisy.data.counter_based_random import Draw
     from mednoisy.data.datalist import Datalist
-    from mednoisy.data.images import Image, read_image
+    from mednoisy.data.image import Image
+    from mednoisy.data.images import read_image
     from mednoisy.data.label_maps import LabelMap, read_label_map
     from mednoisy.data.phantoms import make_dataset
 else:
@@ -18,7 +19,8 @@ else:
             "mednoisy.data.batch": ("Batch",),
             "mednoisy.data.datalist": ("Datalist",),
             "mednoisy.data.counter_based_random": ("Draw",),
-            "mednoisy.data.images": ("Image", "read_image"),
+            "mednoisy.data.image": ("Image",),
+            "mednoisy.data.images": ("read_image",),
             "mednoisy.data.label_maps": ("LabelMap", "read_label_map"),
             "mednoisy.data.phantoms": ("make_dataset",),
         },

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.data.datalist_checks import (
+    IGNORE,
     PATHS,
     SECTIONS,
     TRAINING,
@@ -19,6 +20,7 @@ from mednoisy.data.datalist_checks import (
     check_patients,
     check_unique,
     checked_entry,
+    checked_ignore,
     checked_table,
     patient_of,
     patients_of,
@@ -51,6 +53,8 @@ class Datalist:
         spacing_unit: "mm", or "pixel" where the source states no size.
         protocol: what a reader of results must know about the split and the data.
         source: the file this was loaded from, for messages.
+        ignore: codes that references of test cases may hold besides; their voxels count in no figure of these. No loss
+            leaves voxels out, so labels that are trained or chosen on must not hold them.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Datalist:
     spacing_unit: str = "mm"
     protocol: str = ""
     source: Path | None = None
+    ignore: tuple[int, ...] = ()
 
     @classmethod
     def load(
@@ -88,14 +93,16 @@ class Datalist:
         }
         check_unique(sections, path)
         check_patients(sections, path)
+        labels = checked_table(content, "labels", path)
         datalist = cls(
             name=content["name"],
             channels=checked_table(content, "channels", path),
-            labels=checked_table(content, "labels", path),
+            labels=labels,
             sections=sections,
             spacing_unit=content.get("spacing_unit", "mm"),
             protocol=content.get("protocol", ""),
             source=path,
+            ignore=checked_ignore(content, labels, path),
         )
         if codes is not None and len(datalist.labels) != codes:
             cause = f"{path} lists {len(datalist.labels)} label codes, the configuration has {codes}"
@@ -115,12 +122,14 @@ class Datalist:
         """The cases of a section, `{"id", "image", "label"}` with absolute paths; copies.
 
         They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
-        `confidence` besides; those of `hidden` are given the image of the case whose reference they are.
+        `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Test cases
+        have the codes to `ignore` where there are any ("254 255").
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))
         if section != "hidden":
-            return [dict(case) for case in self.sections.get(section, [])]
+            extra = {IGNORE: " ".join(map(str, self.ignore))} if self.ignore and section == "test" else {}
+            return [{**case, **extra} for case in self.sections.get(section, [])]
         pool = self.sections.get("unlabeled", []) + self.sections.get("pseudo", [])
         images = {case["id"]: case["image"] for case in pool}
         return [{"id": c["id"], "image": images[c["id"]], "label": c["label"]} for c in self.sections.get("hidden", [])]
@@ -203,6 +212,7 @@ class Datalist:
             "spacing_unit": self.spacing_unit,
             "protocol": self.protocol,
             "split_digest": self.split_digest,
+            **({"ignore": list(self.ignore)} if self.ignore else {}),
         }
         for section, cases in self._listed.items():
             content[section] = [

@@ -22,6 +22,7 @@ TRAINING = ("labeled", "unlabeled", "pseudo")
 OPTIONAL = ("patient", "centre", "scene")  # what an entry of any section but `hidden` may hold too
 PATHS = ("image", "label", "confidence")
 TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
+IGNORE = "ignore"  # codes that references of test cases may hold besides, whose voxels no figure counts
 Case = dict[str, str]
 
 
@@ -50,11 +51,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def check_keys(content: Mapping[str, Any], path: Path) -> None:
     """Refuse unknown keys, values of the wrong kind and keys that lack (E211)."""
-    known = (*TEXTS, *TABLES, *SECTIONS)
+    known = (*TEXTS, *TABLES, IGNORE, *SECTIONS)
     for key, value in content.items():
         if key not in known:
             raise UserError("E211", f"{path}: unknown section or key {key!r}", did_you_mean(key, known))
-        wanted = list if key in SECTIONS else dict if key in TABLES else str
+        wanted = list if key in (IGNORE, *SECTIONS) else dict if key in TABLES else str
         if not isinstance(value, wanted):
             kind = {list: "a list of entries", dict: "a table", str: "a text"}[wanted]
             raise UserError("E211", f"{path}: {key!r} is not {kind}", f"Write {kind}")
@@ -70,6 +71,16 @@ def checked_table(content: Mapping[str, Any], key: str, path: Path) -> dict[int,
         cause = f"{path}: {key!r} has the codes {', '.join(table) or '(none)'}"
         raise UserError("E212", cause, 'Number them "0", "1", "2" and so on, without a gap')
     return {number: str(table[str(number)]) for number in range(len(table))}
+
+
+def checked_ignore(content: Mapping[str, Any], labels: Mapping[int, str], path: Path) -> tuple[int, ...]:
+    """The codes that are left out: whole numbers that are no class (E212)."""
+    codes = content.get(IGNORE, [])
+    for code in codes:
+        if not isinstance(code, int) or isinstance(code, bool) or code < 0 or code in labels:
+            cause = f"{path}: {IGNORE!r} lists {code!r}, which is a class or no code"
+            raise UserError("E212", cause, "List codes that `labels` has not, [255] for example")
+    return tuple(sorted(set(codes)))
 
 
 def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Path) -> Case:

@@ -12,6 +12,13 @@ from mednoisy.data.file_formats import SUFFIXES, reader_of
 from mednoisy.data.images import case_name, listed
 from mednoisy.errors import UserError
 
+HEADERS, DETACHED = (".mhd", ".nhdr"), (".raw", ".zraw", ".raw.gz", ".raw.bz2", ".gz", ".bz2", ".img", ".bin", ".txt")
+COMPANIONS = (  # of cases in archives: texts, tables, programs' notes; never voxels
+    *(".txt", ".md", ".rst", ".pdf", ".html", ".htm", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"),
+    *(".log", ".ini", ".db", ".doc", ".docx", ".xls", ".xlsx", ".py", ".sh", ".bval", ".bvec", ".bib", ".cff"),
+)
+KNOWN = ", ".join(SUFFIXES)
+
 
 def images_with_masks(
     images: Path, masks: Path, strip: Sequence[str] = (), leave_out: Sequence[str] = ()
@@ -49,13 +56,18 @@ def files_by_id(folder: Path, strip: Sequence[str] = ()) -> dict[str, Path]:
         strip: endings that are cut off names, such as "_segmentation".
 
     Raises:
-        UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice, all of them listed.
+        UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice, all of them listed; E242
+            files of unknown formats, without one of a known format beside them.
     """
     if not folder.is_dir():
         raise UserError("E420", f"{folder} is no folder", "Correct the path")
     by_id: dict[str, Path] = {}
     twice: list[str] = []
+    strange: list[Path] = []
     for path in _walked(folder):
+        if reader_of(path) is None:
+            strange.append(path)
+            continue
         below = path.relative_to(folder).parent / _stripped(case_name(path), strip)
         name = unicodedata.normalize("NFC", below.as_posix())
         if name in by_id:
@@ -65,7 +77,24 @@ def files_by_id(folder: Path, strip: Sequence[str] = ()) -> dict[str, Path]:
         raise UserError("E421", f"{folder} holds more than one file for {listed(twice)}", "Keep one of each")
     if not by_id:
         raise UserError("E420", f"{folder} holds no file of a known format", f"Known: {', '.join(SUFFIXES)}")
+    _refuse_unknown(folder, strange, list(by_id.values()))
     return by_id
+
+
+def _refuse_unknown(folder: Path, strange: Sequence[Path], known: Sequence[Path]) -> None:
+    """Refuse files that no reader knows, which may be cases: all but texts, and what accompanies a known file."""
+    named = {(path.parent, case_name(path)) for path in known}
+    detached = {path.parent for path in known if path.suffix.lower() in HEADERS}
+    cases = [
+        path.relative_to(folder).as_posix()
+        for path in strange
+        if path.suffix.lower() not in COMPANIONS
+        and not {(path.parent, path.name.split(".")[0]), (path.parent, path.stem)} & named
+        and not (path.parent in detached and path.name.lower().endswith(DETACHED))
+    ]
+    if cases:
+        cause = f"{folder} holds files that no reader knows: {listed(cases)}"
+        raise UserError("E242", cause, f"Convert them, or move them away if they are no cases; known are {KNOWN}")
 
 
 def _walked(folder: Path) -> Iterator[Path]:
@@ -74,8 +103,7 @@ def _walked(folder: Path) -> Iterator[Path]:
 
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(where, name) for name in sorted(names) if not name.startswith("."))
-        yield from (path for path in paths if reader_of(path))
+        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _stripped(name: str, strip: Sequence[str]) -> str:

@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from PIL import Image as Picture
 
-from mednoisy.data.file_formats import SUFFIXES, UNORIENTED, UNREADABLE, NoSuchDataset, NotOneImage, reader_of
+from mednoisy.data.file_formats import SUFFIXES, other_content, reader_of
+from mednoisy.data.formats import nifti
+from mednoisy.data.formats.nifti import UNORIENTED
+from mednoisy.data.formats.voxels import UNREADABLE, UPRIGHT, NoSuchDataset, NotOneImage
+from mednoisy.data.image import Image, right_angled, shear_note
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
 SAME_PLACE = 0.01  # how many voxels the corners of grids that count as one may lie apart
+NO_DATA_FROM = 2.0**31  # intensities of scanners, counts and activities included, stay far below
 SINGULAR_BELOW = 1e-6  # the volume that the directions of an affine span; that of right angles is 1
-
-
-@dataclass(frozen=True)
-class Image:
-    """Voxels and where they lie.
-
-    Attributes:
-        array: (*spatial), or (*spatial, channels) for a picture in colour. Two or three spatial axes;
-            a picture's are rows and columns. Whole numbers stay whole, all else is float32.
-        affine: (4, 4), from voxel indices to millimetres (or pixels, where a file knows no size).
-        spacing: the distance between neighbouring voxels along each spatial axis.
-        located: whether the file says how large its voxels are or where they lie; False for pictures, and for HDF5
-            and NRRD files without a word of it. `affine` is a mere convention then.
-        order: of the stored axes by the format's convention: "xyz" for volumes, "rows" (then columns) for pictures,
-            "unknown" for HDF5.
-        oriented: whether the file says where the patient's right, front and top are; False for pictures, for NIfTI
-            with neither qform nor sform, for HDF5 without `affine`, for NRRD without an anatomical space.
-    """
-
-    array: np.ndarray
-    affine: np.ndarray
-    spacing: tuple[float, ...]
-    located: bool = True
-    order: str = "xyz"
-    oriented: bool = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The spatial shape."""
-        return self.array.shape[: len(self.spacing)]
 
 
 def case_name(path: Path | str) -> str:
@@ -81,41 +56,94 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
     except NoSuchDataset as error:
         raise UserError("E202", f"{path} {error}", "Name the datasets `image` and `label`", case=case) from error
     except UNREADABLE as error:
-        cause = f"{path} cannot be read: {error or type(error).__name__}"
+        _tell_other_content(path, case)
+        cause = f"{path} cannot be read: {str(error).strip() or type(error).__name__}"
         raise UserError("E202", cause, "Copy or export the file again, or drop the case", case=case) from error
     _check_array(array, path, case)
     _check_affine(affine, path, case)
     spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :axes], axis=0))
     array = np.require(array, requirements=["C", "W"])  # Pillow gives read-only ones, at which PyTorch warns
-    return Image(array, affine, spacing, voxels.located, voxels.order, voxels.oriented)
+    return Image(
+        array,
+        affine,
+        spacing,
+        voxels.located,
+        voxels.order,
+        voxels.oriented,
+        placed=voxels.placed,
+        turned=voxels.turned,
+        notes=voxels.notes if right_angled(affine[:3, :axes]) else (*voxels.notes, shear_note(affine, axes)),
+    )
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
-    """Refuse an image whose voxels are all equal (E202): it shows nothing and cannot be normalised."""
-    if image.array.min() == image.array.max():
-        cause = f"the image is empty: every voxel is {image.array.flat[0]}"
-        raise UserError("E202", cause, "Export the image again, or drop the case", case=case)
-
-
-def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str | None = None) -> None:
-    """Refuse a label that is not on its image's grid or holds other values than `codes`.
+    """Refuse an image that cannot be normalised.
 
     Raises:
-        UserError: E204 shapes differ; E205 affines differ (some corner lies more than a hundredth of a voxel
-            apart); E206 values that are no label code.
+        UserError: E202, all voxels are equal, it shows nothing; E240, values so large that they stand for no data
+            (1e20, -3.4e38, the lowest whole number of 32 bits): beside them the scan itself becomes one value.
     """
-    if image.shape != label.array.shape:
-        cause = f"image is {_by(image.shape)}, label is {_by(label.array.shape)}"
+    low, high = image.array.min(), image.array.max()
+    if low == high:
+        cause = f"the image is empty: every voxel is {image.array.flat[0]}"
+        raise UserError("E202", cause, "Export the image again, or drop the case", case=case)
+    largest = low if abs(float(low)) > abs(float(high)) else high
+    if abs(float(largest)) >= NO_DATA_FROM:
+        count = int(np.count_nonzero(image.array == largest))
+        cause = f"{count} voxels of the image are {largest:.4g}, no measured intensity: beside it nothing else shows"
+        cure = "Replace what stands for no data, by the background's value for example"
+        raise UserError("E240", cause, cure, case=case)
+
+
+def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str | None = None) -> Image:
+    """The label on its image's grid; refuses one that is on another or holds other values than `codes`.
+
+    Where one of the two files does not say where it lies (`Image.placed`), size and, as far as both state it, voxel
+    size are compared, and the label takes the image's place. A volume of one slice is that slice.
+
+    Raises:
+        UserError: E204 shapes differ; E205 voxel sizes or affines differ (some corner lies more than a hundredth of a
+            voxel apart); E206 values that are no label code.
+    """
+    flat, flat_label = image.as_slice(), label.as_slice()
+    if flat.shape != flat_label.shape:
+        cause = f"image is {_by(image.shape)}, label is {_by(label.shape)}"
         cure = "Re-export the label on the image's grid, or drop the case"
-        if image.order == "rows" and image.shape == label.array.shape[::-1]:
+        if image.order == "rows" and image.shape == label.shape[::-1]:
             cure = "One of them is turned, perhaps by its EXIF orientation, which is heeded: store both upright"
         raise UserError("E204", cause, cure, case=case)
-    apart = corners_apart_mm(image.shape, image.affine, label.affine)
-    if apart > SAME_PLACE * min(image.spacing):
-        cause = f"image and label have different affines (corners up to {apart:.3g} mm apart)"
-        raise UserError("E205", cause, "Re-export the label on the image's grid, or drop the case", case=case)
-    cure = "Add the code to `labels` of the datalist, or mend the label"
-    check_codes(distinct_values(label.array), codes, "label", cure, case=case)
+    cure = "Re-export the label on the image's grid, or drop the case"
+    if image.placed and label.placed:
+        apart = corners_apart_mm(flat.shape, flat.affine, flat_label.affine)
+        if apart > SAME_PLACE * min(flat.spacing):
+            cause = f"image and label have different affines (corners up to {apart:.3g} mm apart)"
+            raise UserError("E205", cause, cure, case=case)
+    elif image.located and label.located and not same_size(flat.shape, flat.spacing, flat_label.spacing):
+        sizes = [_by(tuple(round(step, 6) for step in one.spacing)) for one in (flat, flat_label)]
+        cause = f"image has voxels of {sizes[0]} mm, label of {sizes[1]} mm"
+        raise UserError("E205", cause, cure, case=case)
+    mend = "Mend the label, or list all of its codes in `labels` of the datalist, numbered from 0 on without a gap"
+    check_codes(distinct_values(label.array), codes, "label", mend, case=case)
+    on_grid = replace(label, array=label.array.reshape(image.shape), affine=image.affine, spacing=image.spacing)
+    return label if image.placed and label.placed and image.shape == label.shape else on_grid
+
+
+def pair_notes(image: Image, label: Image) -> list[str]:
+    """What is worth knowing of an image and its label side by side; texts that follow "image and label"."""
+    notes = []
+    if image.turned != label.turned:
+        stored = [f"{one.turned}" if one.turned != UPRIGHT else "none" for one in (image, label)]
+        notes.append(f"were not turned alike by their EXIF orientation ({stored[0]} and {stored[1]}): do they fit?")
+    if image.placed != label.placed and image.order != "rows":
+        which = "label" if image.placed else "image"
+        notes.append(f"were compared by size alone, for the {which} does not say where it lies")
+    return notes
+
+
+def same_size(shape: Sequence[int], first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two voxel sizes make one grid: at the last voxel they are less than `SAME_PLACE` of a voxel apart."""
+    apart = [abs(one - other) * (size - 1) for size, one, other in zip(shape, first, second, strict=True)]
+    return max(apart) <= SAME_PLACE * min(first)
 
 
 def check_codes(values: np.ndarray, codes: Collection[int], holder: str, cure: str, *, case: str | None = None) -> None:
@@ -167,6 +195,28 @@ def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray, *, orie
         nibabel.save(image, aside)
 
 
+def write_nifti_like(path: Path | str, array: np.ndarray, source: Path | str) -> None:
+    """Write whole numbers with the header of a NIfTI file, whole or not at all: in its place for every program.
+
+    Args:
+        array: on the source's grid; an axis of length one, or trailing ones, may be missing.
+    """
+    header = nifti.read_header(Path(source))
+    shape = header.get_data_shape()
+    stored = np.asarray(array).reshape(shape)
+    kind = np.min_scalar_type(int(stored.max())) if stored.size else np.dtype(np.uint8)
+    header.set_data_dtype(np.uint8 if kind.itemsize == 1 else np.uint16)
+    for name, value in (("scl_slope", np.nan), ("scl_inter", np.nan), ("cal_max", 0), ("cal_min", 0)):
+        header[name] = value
+    header.set_intent("none")
+    header["vox_offset"] = 0
+    image = (nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image)(
+        stored.astype(header.get_data_dtype()), None, header
+    )
+    with written_aside(path) as aside:
+        nibabel.save(image, aside)
+
+
 def write_picture(path: Path | str, array: np.ndarray) -> None:
     """Write a picture: (rows, columns, 3) uint8 in colour, or (rows, columns) bool as one bit a pixel."""
     with written_aside(path) as aside:
@@ -181,6 +231,15 @@ def _plain(array: np.ndarray) -> np.ndarray:
         raise ValueError(f"voxels are of type {array.dtype}, numbers are needed")
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
         return array.astype(array.dtype.newbyteorder("=") if array.dtype.kind in "iu" else np.float32, copy=False)
+
+
+def _tell_other_content(path: Path, case: str | None) -> None:
+    """Refuse a file whose content is of another format than its suffix says: it may be sound."""
+    found = other_content(path)
+    if found is not None:
+        name, suffix = found
+        cure = f"Rename it to {case_name(path)}{suffix}" if suffix else f"Convert it; known are {', '.join(SUFFIXES)}"
+        raise UserError("E202", f"{path} cannot be read: it is {name}, not what its suffix says", cure, case=case)
 
 
 def _check_array(array: np.ndarray, path: Path, case: str | None) -> None:
@@ -202,5 +261,5 @@ def _check_affine(affine: np.ndarray, path: Path, case: str | None) -> None:
         raise UserError("E209", cause, "Export the file with its voxel size and orientation", case=case)
 
 
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape)
+def _by(shape: tuple[int | float, ...]) -> str:
+    return "x".join(f"{size:g}" if isinstance(size, float) else str(size) for size in shape)

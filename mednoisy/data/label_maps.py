@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mednoisy.data.file_formats import is_lossy, is_picture
 from mednoisy.data.images import Image, check_codes, distinct_values, read_image
+from mednoisy.data.mask_greys import FolderGreys, codes_of_greys, cut_lossy
 from mednoisy.errors import UserError
 
 WHOLE_WITHIN = 1e-3  # how far rounding and float storage may carry a code
-BLACK_UP_TO, WHITE = 127, 255
-SOFT_FROM, SOFT_TO = 32, 223  # greys that only soft edges have, not the noise beside black and white
-FLAT_PIXELS, FLAT_GREYS = 5, 8  # an area of that side within so few greys is no edge
-MOST_CODES = 64  # different greys below white that may still be codes
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,12 @@ class LabelMap:
     Attributes:
         image: `array` holds codes in the smallest unsigned type, 0 for background; two or three spatial axes.
         notes: texts that follow a subject ("prediction ..."), empty where the file was taken as it is.
+        ignored: bool, where the file holds a code to be left out, 0 in `array`; None where there is none.
     """
 
     image: Image
     notes: tuple[str, ...] = ()
+    ignored: np.ndarray | None = None
 
 
 def read_label_map(
@@ -37,6 +37,8 @@ def read_label_map(
     codes: Collection[int] | None = None,
     mapping: Mapping[int, int] | None = None,
     *,
+    ignore: Collection[int] = (),
+    folder: FolderGreys | None = None,
     case: str | None = None,
 ) -> LabelMap:
     """The codes of a file, with its geometry.
@@ -47,15 +49,18 @@ def read_label_map(
     - Three equal channels are one; colours are refused.
     - JPEG (by content) keeps no codes: greys become 0 and 255 at 127, and a picture that has greys but none
       above 127 is refused, for they are codes or a faint prediction.
-    - Of other pictures, 0 and 255 alone are read as 0 and 1; greys with 255 among them are cut at 127. Not so where
-      `codes` covers all greys or names another class than 1 (white has no meaning of its own then). Flat areas of
-      grey, and greys below 32 beside white, are refused: they are classes, or a mark for "ignore".
+    - Of other pictures, 0 and white alone are read as 0 and 1; greys with white among them, or in their `folder`, are
+      cut at half of it. White is 255, or what `folder` says. Not so where `codes` covers all greys or names another
+      class than 1 (white has no meaning of its own then). A grey that is neither black, white nor an edge, at
+      whatever width, and greys below 32 beside white, are refused: they are classes, or a mark for "ignore".
 
     Args:
-        path: of a known format (`formats.SUFFIXES`); of HDF5 files the dataset `label` is read.
+        path: of a known format (`file_formats.SUFFIXES`); of HDF5 files the dataset `label` is read.
         codes: what may occur besides 0; None for anything.
         mapping: old code to new, applied at once to all (so that codes can be exchanged) and before `codes`
             and white are looked at; a JPEG's greys are 0 and 255 by then.
+        ignore: codes, after mapping, whose pixels are left out: `LabelMap.ignored` says where.
+        folder: what greys mean in all pictures beside this one (`mask_greys.greys_of_folder`).
         case: id for messages.
 
     Raises:
@@ -64,37 +69,54 @@ def read_label_map(
     """
     path = Path(path)
     image = read_image(path, "label", case=case)
-    array, notes = image.array, []
+    array, notes, lossy = image.array, [], is_picture(path) and is_lossy(path)
     if is_picture(path):
         array = _one_channel(array, path, case)
     array = _whole(array, path, case)
-    if is_picture(path) and is_lossy(path):
-        array, note = _cut_lossy(array, path, case)
+    if lossy:
+        array, note = cut_lossy(array, path, case)
         notes.append(note)
     array = _mapped(array, mapping or {})
-    if is_picture(path) and _needs_reading(distinct_values(array), codes, path, case):
-        array, note = _cut_greys(array, path, case)
+    ignored = np.isin(array, list(ignore)) if ignore else None
+    if ignored is not None and ignored.any():
+        array = np.where(ignored, 0, array)
+    if is_picture(path):
+        array, note = codes_of_greys(array, codes, None if lossy else folder, path, case)
         notes.append(note)
     values = distinct_values(array)
     if values[0] < 0:
         cause = f"{path} holds {values[0]}, which is no label code"
         raise UserError("E223", cause, "Store codes from 0, the background, on", case=case)
     if codes is not None:
-        cure = "Mend the file; `evaluate` also maps codes (--map OLD=NEW, 0 is background) or takes more (--labels)"
-        check_codes(values, {0, *codes}, str(path), cure, case=case)
+        cure = (
+            "Mend the file; `evaluate` also maps codes (--map OLD=NEW, 0 is background), leaves a mark out (--ignore)"
+        )
+        check_codes(values, {0, *codes}, str(path), f"{cure}, or takes more (--labels)", case=case)
     smallest = array.astype(np.min_scalar_type(values[-1].item()), copy=False)
-    return LabelMap(replace(image, array=smallest), tuple(note for note in notes if note))
+    marked = ignored if ignored is not None and ignored.any() else None
+    return LabelMap(replace(image, array=smallest), tuple(note for note in notes if note), marked)
 
 
-def read_reference(path: Path | str, codes: Collection[int] | None = None, *, case: str | None = None) -> Image:
-    """The label of a case, for training and for scoring: a picture as `read_label_map` has it, a volume as stored.
+def ignored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
+    """The codes that a case of a datalist tells to leave out ("254 255")."""
+    return tuple(int(code) for code in str(case.get("ignore", "")).split())
+
+
+def read_reference(
+    path: Path | str, codes: Collection[int] | None = None, *, ignore: Collection[int] = (), case: str | None = None
+) -> Image:
+    """The label of a case, for training and for scoring: a picture as `read_label_map` has it, of a volume whole codes.
+
+    Args:
+        ignore: codes to be left out; their voxels are 0.
 
     Raises:
-        UserError: E201 to E209, as `read_image`; of pictures also E206, E223 and E224, as `read_label_map`.
+        UserError: E201 to E209, as `read_image`; E223, as `read_label_map`; of pictures also E206 and E224.
     """
-    if is_picture(Path(path)):
-        return read_label_map(path, codes, case=case).image
-    return read_image(path, "label", case=case)
+    if is_picture(Path(path)) or ignore:
+        return read_label_map(path, codes, ignore=ignore, case=case).image
+    image = read_image(path, "label", case=case)
+    return replace(image, array=_whole(image.array, Path(path), case))
 
 
 def _one_channel(array: np.ndarray, path: Path, case: str | None) -> np.ndarray:
@@ -125,55 +147,3 @@ def _mapped(array: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
     for old, new in mapping.items():
         result[array == old] = new
     return result
-
-
-def _needs_reading(values: np.ndarray, codes: Collection[int] | None, path: Path, case: str | None) -> bool:
-    """Whether a picture's greys mean black and white; refuses those that mean nothing known (E224)."""
-    if codes is not None:
-        all_known, only_one = set(values.tolist()) <= {0, *codes}, {*codes} - {0} == {1}
-        return only_one and not all_known and values[-1] == WHITE
-    if values[-1] < WHITE and len(values) > MOST_CODES:
-        cause = f"{path} has {len(values)} greys below white, which look like probabilities"
-        raise UserError("E224", cause, "Store a mask of 0 and 255, or name the codes by --labels", case=case)
-    return bool(values[-1] == WHITE)
-
-
-def _cut_lossy(greys: np.ndarray, path: Path, case: str | None) -> tuple[np.ndarray, str]:
-    brightest = greys.max()
-    if 0 < brightest <= BLACK_UP_TO:
-        cause = f"{path} is a JPEG whose brightest grey is {brightest}: codes do not survive JPEG, white is 255"
-        raise UserError("E224", cause, "Store the mask as PNG", case=case)
-    return _cut(greys, path, case, WHITE)
-
-
-def _cut_greys(greys: np.ndarray, path: Path, case: str | None) -> tuple[np.ndarray, str]:
-    between = distinct_values(greys)
-    between = between[(between != 0) & (between != WHITE)]
-    if not len(between):
-        return (greys == WHITE).astype(np.uint8), "white (255) read as code 1"
-    if between.max() < SOFT_FROM:
-        cause = f"{path} holds {', '.join(map(str, between))} beside white (255): codes with a mark, or soft edges?"
-        raise UserError("E224", cause, "Store white alone; `evaluate` can also leave it out (--map 255=0)", case=case)
-    return _cut(greys, path, case, 1)
-
-
-def _cut(greys: np.ndarray, path: Path, case: str | None, white: int) -> tuple[np.ndarray, str]:
-    """Above 127 `white`, 0 elsewhere, and a note of it."""
-    flat = _flat_grey(greys)
-    if flat is not None:
-        cause = f"{path} has flat areas of grey {flat}: more classes than black and white?"
-        raise UserError(
-            "E224", cause, f"Store codes as PNG; `evaluate` can also name each (--map {flat}=CODE)", case=case
-        )
-    return np.where(greys > BLACK_UP_TO, white, 0).astype(np.uint8), f"greys thresholded at {BLACK_UP_TO}"
-
-
-def _flat_grey(greys: np.ndarray) -> int | None:
-    """A grey that fills an area, None where all greys but black and white are edges."""
-    if not ((greys >= SOFT_FROM) & (greys <= SOFT_TO)).any():
-        return None
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    low, high = minimum_filter(greys, FLAT_PIXELS), maximum_filter(greys, FLAT_PIXELS)
-    flat = (low >= SOFT_FROM) & (high <= SOFT_TO) & (high - low <= FLAT_GREYS)
-    return int(np.median(greys[flat])) if flat.any() else None

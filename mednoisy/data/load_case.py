@@ -15,9 +15,10 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
-from mednoisy.data.images import Image, case_name, check_image, check_pair, read_image
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
+from mednoisy.data.label_maps import ignored_codes, read_reference
 from mednoisy.errors import UserError
+from mednoisy.notices import tell_each
 
 GREYS_OF_16_BITS = 257  # each stands for one of 8 bits: 65535 / 255
 
@@ -35,14 +36,17 @@ class LoadCased(MapTransform):
     Args:
         keys: which of `image` and `label` to load; other keys are loaded like images.
         codes: label codes; where given, labels are checked against them and against their image's grid.
-        axes: how many spatial axes an image must have, 2 or 3; None for any.
+        axes: how many spatial axes an image must have, 2 or 3; None for any. A volume of one slice has two where
+            two are wanted.
         channels: how many an image must have; None for as many as its file has. For 3, 16 bits come on the scale of
             8, as fractions, and one grey becomes three equal channels; for 1, three equal channels become one.
         located: whether an image's file must state how large its voxels are.
 
+    What a header contradicts, or what image and label do not say of their places, is told once a kind.
+
     Raises:
-        UserError: E201 to E209, see `images.py`; E225 other channels or numbers, and E227 other axes, than wanted;
-            E228 no size of voxels, where one is wanted; E223 and E224, see `label_maps.py`.
+        UserError: E201 to E209 and E240, see `images.py`; E225 other channels or numbers, and E227 other axes, than
+            wanted; E228 no size of voxels, where one is wanted; E223 and E224, see `label_maps.py`.
     """
 
     def __init__(
@@ -63,20 +67,35 @@ class LoadCased(MapTransform):
         paths = {str(key): str(item[key]) for key in self.key_iterator(item)}
         case = str(item.get("id") or case_name(next(iter(paths.values()), "")))
         images = {
-            key: read_reference(path, self.codes, case=case) if key == "label" else self._image(path, case)
+            key: read_reference(path, self.codes, ignore=ignored_codes(item), case=case)
+            if key == "label"
+            else self._image(path, case)
             for key, path in paths.items()
         }
         for key, image in images.items():
             if key != "label":
                 check_image(image, case=case)
+            tell_each([f"{key} {note}" for note in image.notes], case)
+        if "label" in images:
+            tell_each(
+                [
+                    f"image and label {note}"
+                    for note in pair_notes(images.get("image", images["label"]), images["label"])
+                ],
+                case,
+            )
+            if self.axes == 2:
+                images["label"] = images["label"].as_slice()
         if self.codes is not None and "label" in images:
-            check_pair(images.get("image", images["label"]), images["label"], self.codes, case=case)
+            images["label"] = check_pair(images.get("image", images["label"]), images["label"], self.codes, case=case)
         item.update({key: _meta_tensor(image, paths[key], is_label=key == "label") for key, image in images.items()})
         item["id"] = case
         return item
 
     def _image(self, path: str, case: str) -> Image:
         image = read_image(path, "image", case=case)
+        if self.axes == 2:
+            image = image.as_slice()
         array, axes = image.array, len(image.spacing)
         if self.axes not in (None, axes):
             wanted = "Give pictures" if self.axes == 2 else "Give volumes"
@@ -125,5 +144,6 @@ def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:
         "spatial_shape": np.asarray(image.shape),
         "original_channel_dim": "no_channel" if image.array.ndim == len(image.spacing) else -1,
         "space": "RAS",
+        "located": image.located,
     }
     return MetaTensor(torch.from_numpy(array), affine=affine, meta=meta)

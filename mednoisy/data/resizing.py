@@ -10,6 +10,8 @@ from monai.transforms import Resized
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mednoisy.data.volume_slices import check_slices_last
+
 TIE = 1e-3  # of a pixel, by which its nearest code is ahead of others of the same share
 
 
@@ -27,6 +29,9 @@ class ResizedInPlaned(Resized):
         keys: of MetaTensors (C, rows, columns) or (C, X, Y, Z).
         spatial_size: of the result, two numbers for pictures and three for volumes, of which the last is -1.
         allow_missing_keys: whether an item may lack a key.
+
+    Raises:
+        UserError: from the call: E245, a volume whose slices do not lie along its last axis.
     """
 
     def __init__(self, keys: str | Sequence[str], spatial_size: Sequence[int], allow_missing_keys: bool = False):
@@ -40,6 +45,10 @@ class ResizedInPlaned(Resized):
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """The item with its arrays at the new size."""
         sources = {key: data[key].as_tensor() for key in self.keys if key in data}
+        if "image" in sources and sources["image"].ndim == 4:  # of a volume, the first two axes are those of its slices
+            image = data["image"]
+            located = bool(image.meta.get("located", True))
+            check_slices_last(image.shape[1:], image.pixdim.tolist(), located, case=data.get("id"))
         item: dict[Hashable, Any] = super().__call__(data, lazy)  # for MONAI's account of the geometry
         for key, source in sources.items():
             size = item[key].shape[1:3]

@@ -7,13 +7,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from monai.transforms import Compose
 from torch import nn
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.images import Image
+from mednoisy.data.label_maps import ignored_codes, read_label_map
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import RunFolder
@@ -72,6 +74,7 @@ class RunScoring:
         self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
         self.model_file = Path(model_file)
         self._diagonals: dict[str, float] = {}  # of the images of cases that were scored
+        self._located = False  # whether some reference says how large its voxels are
 
     def check(self) -> None:
         """Refuse what could not be scored, before hours of training (on the main process).
@@ -159,17 +162,23 @@ class RunScoring:
         rows: list[Row] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device, progress=True)
-            reference = read_reference(case["label"], self.datalist.labels, case=case["id"])
-            self._diagonals[case["id"]] = image_diagonal(reference.array.shape, reference.spacing)
-            spacing = (1.0,) * reference.array.ndim if name == "published" else reference.spacing
-            for predictor, labels in prediction.labels.items():
-                for row in score_case(case["id"], labels, reference.array, spacing, self._classes):
+            marked = read_label_map(case["label"], self.datalist.labels, ignore=ignored_codes(case), case=case["id"])
+            reference = marked.image
+            self._located |= reference.located
+            truth = reference.as_slice()  # in 3D a slice's every voxel would be surface
+            self._diagonals[case["id"]] = image_diagonal(truth.shape, truth.steps)
+            spacing = (1.0,) * truth.array.ndim if name == "published" else truth.steps
+            for predictor, predicted in prediction.labels.items():
+                labels = predicted
+                if marked.ignored is not None:
+                    labels = np.where(marked.ignored.reshape(predicted.shape), 0, predicted)
+                for row in score_case(case["id"], labels.reshape(truth.shape), truth.array, spacing, self._classes):
                     if name == "published":
-                        row = _as_published(row, math.prod(reference.spacing))
+                        row = _as_published(row, _voxel_size(truth))
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
             if name == "honest":
                 path = label_file(self.run_folder.predictions, case["id"], case["image"])
-                write_labels(path, prediction.labels[deployed], prediction.affine)
+                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"])
         return rows
 
     @property
@@ -192,9 +201,10 @@ class RunScoring:
             "test": len(self.datalist.cases("test")),
             "scored_section": section,
             **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
+            **({"ignored_codes": list(self.datalist.ignore)} if self.datalist.ignore else {}),
             "seconds": round(seconds, 1),
             "protocol": self.datalist.protocol,
-            "spacing_unit": self.datalist.spacing_unit,
+            "spacing_unit": self._unit(),
         }
         summary = RunSummary(
             facts=facts,
@@ -207,6 +217,12 @@ class RunScoring:
             versions=package_versions(PACKAGES),
         )
         write_summary(self.run_folder.path, summary)
+
+    def _unit(self) -> str:
+        """The unit of distances: what the datalist says, but none of length where no reference states a voxel size."""
+        if self._located or self.datalist.spacing_unit != "mm":
+            return self.datalist.spacing_unit
+        return "voxel"
 
     def _export(self, network: nn.Module) -> None:
         with written_aside(self.model_file) as aside:
@@ -237,6 +253,11 @@ def _scored_case(case: Case, diagonal: float) -> ScoredCase:
         scene=case.get("scene"),
         diagonal=round(diagonal, 6),
     )
+
+
+def _voxel_size(image: Image) -> float:
+    """Of one voxel, in mm³ or mm²."""
+    return abs(float(np.linalg.det(image.steps))) if np.ndim(image.steps) == 2 else math.prod(image.spacing)
 
 
 def _as_published(row: Row, voxel: float) -> Row:

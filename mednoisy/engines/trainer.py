@@ -15,6 +15,7 @@ from torch import Tensor
 from mednoisy.data.batch import Batch
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.label_presence import absent_labels
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
@@ -28,6 +29,7 @@ from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
 from mednoisy.methods.method import Step
+from mednoisy.notices import tell
 
 LOGGER = logging.getLogger("mednoisy")
 BAD_STEPS = 3  # steps in a row with a gradient that is not finite, after which a run stops
@@ -128,14 +130,19 @@ class SemiSupervisedTrainer(Trainer):
         self._check_cases()
         self.run_folder.open()
         try:
-            last = self.run_folder.checkpoints / "last.pt"
-            if self.run_folder.resume and last.is_file():
-                training.restore(checkpoint.load(last, training.device))
+            last = (
+                checkpoint.load_last(self.run_folder.checkpoints, training.device) if self.run_folder.resume else None
+            )
+            if last is not None:
+                training.restore(last)
                 self.state.iteration = training.step
                 self.state.epoch = training.step // self.state.epoch_length
             else:
                 training.enter(training.plan[0])
             LOGGER.info(self.loader.stream.summary)
+            if self.datalist is not None:
+                for line in absent_labels(self.loader.stream.labeled, self.datalist.labels):
+                    tell(line)
             stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in training.plan)
             LOGGER.info("step %d of %d (%s)", training.step, training.total_steps, stages)
             if training.step < training.total_steps:

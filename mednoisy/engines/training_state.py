@@ -212,7 +212,7 @@ class TrainingState:
         self.save_wanted = False
         if self.rank == 0:
             self.progress.write()
-            checkpoint.save(self.run_folder.checkpoints / "last.pt", self.snapshot())
+            checkpoint.save_last(self.run_folder.checkpoints, self.snapshot())
 
     def keep_best(self, name: str, value: float) -> None:
         """Write the checkpoint `name`.pt if `value` is above its best so far; NaN, undefined, never is.

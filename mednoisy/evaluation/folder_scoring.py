@@ -15,11 +15,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
+from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
+from mednoisy.evaluation.folder_codes import check_codes_meet, check_ignored, with_folder_greys
 from mednoisy.evaluation.metric_rows import COLUMNS, absent_row, count_undefined, image_diagonal, score_case
 from mednoisy.evaluation.metrics import Row, write_metrics
 from mednoisy.evaluation.prediction_pairs import Pair, PairedFolders, find_pairs, on_grid_of
@@ -47,12 +50,16 @@ class ScoringRules:
     Attributes:
         labels: class code to name; None scores every code that occurs.
         mapping: code to code, applied to predictions and references before anything else; 0 is background.
+        ignore: codes of references, after mapping, whose voxels count in neither.
+        folder_greys: what greys mean in the pictures of `prediction` and `reference`; found out by `evaluate_folders`.
         strict: refuse a prediction whose axes lie otherwise than the reference's, instead of turning it.
         tolerance: of NSD, in mm.
     """
 
     labels: Mapping[int, str] | None = None
     mapping: Mapping[int, int] = field(default_factory=dict)
+    ignore: tuple[int, ...] = ()
+    folder_greys: Mapping[str, FolderGreys] = field(default_factory=dict)
     strict: bool = False
     tolerance: float = 1.0
 
@@ -67,6 +74,7 @@ class PairResult:
     axes: int = 3
     located: bool = True
     diagonal: float = math.nan
+    ignored: int = 0
     fault: UserError | None = None
 
 
@@ -99,7 +107,8 @@ def evaluate_folders(
     Raises:
         UserError: E42x, nothing that pairs; E106, E430 an output folder that cannot be written or holds a training
             run; E314 another evaluation writes to it; E431 no case could be scored; E432 a worker died; E433 names
-            that are no text; E434 nothing but background anywhere.
+            that are no text; E434 nothing but background anywhere; E241 no code in common; E244 a code to be scored and
+            left out.
     """
     rules = rules or ScoringRules()
     start = time.monotonic()
@@ -109,9 +118,12 @@ def evaluate_folders(
         raise UserError("E430", f"output {output} is a file", "Give a folder with --output")
     folders = find_pairs(predictions, references, images, strip=strip, allow_missing=allow_missing)
     _check_names(folders)
+    check_ignored(rules)
     workers = max(1, min(workers or _cores(), len(folders.pairs)))
     with locked(output):  # so that a folder that cannot be written is refused before the work, too
+        rules = with_folder_greys(folders.pairs, rules, workers)
         results = _in_order(folders.pairs, rules, workers)
+        check_codes_meet(results, rules)
         facts = {
             "title": predictions.resolve().name,
             "predictions": str(predictions.resolve()),
@@ -198,19 +210,23 @@ def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:
     """Read and score one pair; a fault of its files is returned, not raised."""
     try:
         codes = None if rules.labels is None else set(rules.labels)
-        reference = read_label_map(pair.reference, codes, rules.mapping, case=pair.id)
-        prediction = read_label_map(pair.prediction, codes, rules.mapping, case=pair.id)
-        array, turned = on_grid_of(prediction.image, reference.image, strict=rules.strict, case=pair.id)
-        truth, spacing = reference.image.array, reference.image.spacing
-        if truth.ndim == 3 and truth.shape[-1] == 1:  # a slice: in 3D its every voxel would be surface
-            array, truth, spacing = array[..., 0], truth[..., 0], spacing[:2]
-        rows = score_case(pair.id, array, truth, spacing, rules.labels, rules.tolerance)
+        greys = rules.folder_greys
+        reference = read_label_map(
+            pair.reference, codes, rules.mapping, ignore=rules.ignore, folder=greys.get("reference"), case=pair.id
+        )
+        prediction = read_label_map(pair.prediction, codes, rules.mapping, folder=greys.get("prediction"), case=pair.id)
+        truth = reference.image.as_slice()  # in 3D a slice's every voxel would be surface
+        array, turned = on_grid_of(prediction.image, truth, strict=rules.strict, case=pair.id)
+        if reference.ignored is not None:
+            array = np.where(reference.ignored.reshape(array.shape), 0, array)
+        rows = score_case(pair.id, array, truth.array, truth.steps, rules.labels, rules.tolerance)
     except UserError as fault:
         return PairResult(pair.id, [], fault=fault)
-    notes = [f"prediction {note}" for note in (*prediction.notes, turned) if note]
-    notes += [f"reference {note}" for note in reference.notes]
-    diagonal = image_diagonal(truth.shape, spacing)
-    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located, diagonal)
+    notes = [f"prediction {note}" for note in (*prediction.notes, *prediction.image.notes, turned) if note]
+    notes += [f"reference {note}" for note in (*reference.notes, *reference.image.notes)]
+    left_out = 0 if reference.ignored is None else int(np.count_nonzero(reference.ignored))
+    diagonal = image_diagonal(truth.shape, truth.steps)
+    return PairResult(pair.id, rows, tuple(notes), array.ndim, reference.image.located, diagonal, left_out)
 
 
 def _write(
@@ -229,6 +245,9 @@ def _write(
     }
     if rules.mapping:
         facts["mapped codes"] = ", ".join(f"{old} to {new}" for old, new in sorted(rules.mapping.items()))
+    if rules.ignore:
+        pixels = sum(result.ignored for result in scored)
+        facts["ignored codes"] = f"{', '.join(map(str, rules.ignore))}: {pixels:,} voxels left out"
     write_metrics(output / "metrics.csv", rows, COLUMNS)
     cases = tuple(
         _scored_case(pair, result) for pair, result in zip(folders.pairs, results, strict=True) if not result.fault
@@ -249,6 +268,8 @@ def _write(
             mapping=dict(sorted(rules.mapping.items())),
             failed=tuple(FailedCase(result.id, str(result.fault)) for result in results if result.fault),
             notes=tuple(_notes(scored, folders)),
+            ignored=rules.ignore,
+            white={part: greys.white for part, greys in rules.folder_greys.items()},
         ),
         versions=package_versions(PACKAGES),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,7 +17,7 @@ def score_case(
     case: str,
     prediction: np.ndarray,
     reference: np.ndarray,
-    spacing: Sequence[float],
+    spacing: Sequence[float] | np.ndarray,
     labels: Iterable[int] | None = None,
     tolerance: float = 1.0,
 ) -> list[Row]:
@@ -34,14 +35,21 @@ def absent_row(case: str, code: int) -> Row:
     return score_case(case, background, background, (1.0, 1.0), [code])[0]
 
 
-def image_diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
-    """How far an image reaches from corner to corner, in the unit of its spacing: the distance that a miss is given.
+def image_diagonal(shape: Sequence[int], steps: Sequence[float] | np.ndarray) -> float:
+    """How far an image reaches from corner to corner, in the unit of its steps: the distance that a miss is given.
+
+    Args:
+        steps: a length for each axis, or where axes are not at right angles a matrix whose columns are their steps.
 
     Examples:
         >>> image_diagonal((3, 8), (1.0, 0.5))
         5.0
+        >>> image_diagonal((1, 1), np.array([[1.0, 0.5], [0.0, 2.0]]))
+        2.5
     """
-    return math.hypot(*(size * step for size, step in zip(shape, spacing, strict=True)))
+    matrix = np.diag(steps) if np.ndim(steps) == 1 else np.asarray(steps)
+    signs = np.array(list(itertools.product((1, -1), repeat=len(shape))))
+    return float(np.linalg.norm((signs * np.asarray(shape)) @ matrix.T, axis=1).max())
 
 
 def count_undefined(rows: Iterable[Mapping]) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from mednoisy.errors import UserError
 from mednoisy.evaluation.bounding_boxes import union_box
 from mednoisy.evaluation.distance_summaries import summarise_distances
+from mednoisy.evaluation.oblique_distances import oblique_distances
 from mednoisy.evaluation.overlap import dice_of_sizes, jaccard_of_sizes
 from mednoisy.evaluation.surface_distances import directed_distances
 from mednoisy.files import write_text
@@ -31,7 +32,7 @@ Row = dict[str, "str | int | float"]
 def case_metrics(
     prediction: np.ndarray,
     reference: np.ndarray,
-    spacing: Sequence[float],
+    spacing: Sequence[float] | np.ndarray,
     labels: Iterable[int] | None = None,
     tolerance: float = 1.0,
 ) -> dict[int, dict[str, float]]:
@@ -54,7 +55,8 @@ def case_metrics(
 
     Args:
         prediction, reference: label codes, 0 is background; integer, bool or whole floats; same shape, 2 or 3 axes.
-        spacing: distance of neighbouring voxels along each axis, in mm.
+        spacing: distance of neighbouring voxels along each axis, in mm; or, where axes do not stand at right angles, a
+            matrix (axes, axes) whose columns are the steps along each.
         labels: codes to score, others are ignored; all that occur in either map if not given.
         tolerance: of `nsd`, in mm; distances longer by a relative 1e-9 still count, as 3 x 0.1 mm is not 0.3 mm.
 
@@ -86,14 +88,17 @@ def case_metrics(
 
 
 def _class_metrics(
-    prediction: np.ndarray, reference: np.ndarray, code: int, spacing: Sequence[float], tolerance: float
+    prediction: np.ndarray, reference: np.ndarray, code: int, spacing: Sequence[float] | np.ndarray, tolerance: float
 ) -> dict[str, float]:
     masks = prediction == code, reference == code
     size_prediction, size_reference = (int(np.count_nonzero(mask)) for mask in masks)
     sizes = int(np.count_nonzero(masks[0] & masks[1])), size_prediction, size_reference
-    directed = directed_distances(*masks, spacing)
+    steps = np.asarray(spacing, dtype=np.float64)
+    is_oblique = steps.ndim == 2
+    directed = oblique_distances(*masks, steps) if is_oblique else directed_distances(*masks, steps.tolist())
     del masks  # the distances are searched for while they are read, which takes the surfaces alone
-    voxel = math.prod(float(step) for step in spacing) / (1000 if prediction.ndim == 3 else 1)
+    size = abs(float(np.linalg.det(steps))) if is_oblique else math.prod(steps.tolist())
+    voxel = size / (1000 if prediction.ndim == 3 else 1)
     values = {
         "dice": dice_of_sizes(*sizes),
         "jaccard": jaccard_of_sizes(*sizes),
@@ -182,11 +187,19 @@ def _undefined(value: object) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _check(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> None:
+def _check(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float] | np.ndarray) -> None:
     if prediction.shape != reference.shape or prediction.ndim not in (2, 3):
         raise ValueError(
             f"prediction is {prediction.shape}, reference is {reference.shape}; they must be equal and have 2 or 3 axes"
         )
+    if np.ndim(spacing) == 2:
+        steps = np.asarray(spacing, dtype=np.float64)
+        square = steps.shape == (prediction.ndim,) * 2
+        if not square or not np.isfinite(steps).all() or not np.linalg.det(steps):
+            raise ValueError(
+                f"the steps are {steps.tolist()}; they must be {prediction.ndim} columns that span the grid"
+            )
+        return
     if len(spacing) != prediction.ndim or not all(math.isfinite(step) and step > 0 for step in spacing):
         raise ValueError(f"spacing is {tuple(spacing)}; it must be {prediction.ndim} lengths above 0, in mm")
 

@@ -12,7 +12,8 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from mednoisy.data.file_matching import best_match, files_by_id, namings
-from mednoisy.data.images import SAME_PLACE, Image, corners_apart_mm, listed
+from mednoisy.data.formats.voxels import UPRIGHT
+from mednoisy.data.images import SAME_PLACE, Image, corners_apart_mm, listed, same_size
 from mednoisy.errors import UserError
 
 
@@ -90,10 +91,11 @@ def on_grid_of(
 ) -> tuple[np.ndarray, str | None]:
     """The prediction's array on the reference's grid, and what there is to say about it.
 
-    Grids are one if all corners lie within a hundredth of a voxel in physical space; a last axis of length one does
-    not count. Where the prediction's axes are flipped or exchanged against the reference's they are put into
-    its order, exactly, voxel by voxel. If one file holds no geometry (`Image.located`) sizes alone are compared;
-    between a picture and a volume's format, columns are x and rows are y, unless the sizes fit only as stored.
+    Grids are one if all corners lie within a hundredth of a voxel in physical space; an axis of length one, whichever
+    it is, does not count. Where the prediction's axes are flipped or exchanged against the reference's they are put
+    into its order, exactly, voxel by voxel. If one file does not say where it lies (`Image.placed`), sizes are
+    compared, and voxel sizes where both files state them (`Image.located`); between a picture and a volume's format,
+    columns are x and rows are y, unless the sizes fit only as stored.
 
     Returns:
         The array in the reference's shape; a note that follows a subject ("prediction ..."), or None.
@@ -101,32 +103,62 @@ def on_grid_of(
     Raises:
         UserError: E424 grids that differ, each difference named; E425 flipped or exchanged axes under `strict`.
     """
+    wanted = reference.shape
+    prediction, reference = prediction.as_slice(), reference.as_slice()
     array, shape = prediction.array.reshape(_in_three_axes(prediction.shape)), _in_three_axes(reference.shape)
-    both_located = prediction.located and reference.located
+    both_placed = prediction.placed and reference.placed
     exchanged = array.swapaxes(0, 1)
     if exchanged.shape == shape and {prediction.order, reference.order} == {"rows", "xyz"}:
         ours, theirs = "columns as x and rows as y, for it", "x as columns and y as rows, for that"
         note = (
             f"compared with the reference by size alone, {ours if prediction.order == 'rows' else theirs} is a picture"
         )
-        return np.ascontiguousarray(exchanged).reshape(reference.shape), note
-    if array.shape == shape and not both_located:
-        holder = "the reference" if prediction.located else "it"
-        note = f"compared with the reference by size alone, for {holder} holds no geometry"
-        return array.reshape(reference.shape), note if prediction.located or reference.located else None
-    nearest = _nearest_turn(prediction, reference) if both_located else None
+        return np.ascontiguousarray(exchanged).reshape(wanted), note
+    if array.shape == shape and not both_placed and _same_voxels(prediction, reference):
+        return array.reshape(wanted), _unplaced_note(prediction, reference)
+    nearest = _nearest_turn(prediction, reference) if both_placed else None
     if nearest is None or nearest.apart > SAME_PLACE * min(reference.spacing):
         cause = f"prediction and reference differ in {'; '.join(_differences(prediction, reference, nearest))}"
         cure = "Resample the prediction onto the reference's grid, to the nearest voxel"
+        if {prediction.order, reference.order} == {"rows"}:
+            cure = "Store both at one size"
+            if prediction.shape == reference.shape[::-1]:
+                cure = "One of them is turned, perhaps by its EXIF orientation, which is heeded: store both upright"
         raise UserError("E424", cause, cure, case=case)
     if not nearest.changes:
-        return array.reshape(reference.shape), None
+        return array.reshape(wanted), None
     axes = ["".join(nibabel.aff2axcodes(image.affine)) for image in (prediction, reference)]
     if strict:
         cause = f"the prediction's axes are {axes[0]}, the reference's {axes[1]}"
         raise UserError("E425", cause, "Store it in the reference's order, or call without --strict", case=case)
     turned = np.ascontiguousarray(apply_orientation(array, nearest.orientation))
-    return turned.reshape(reference.shape), f"axes turned from {axes[0]} to {axes[1]}, as the reference has them"
+    return turned.reshape(wanted), f"axes turned from {axes[0]} to {axes[1]}, as the reference has them"
+
+
+def _same_voxels(prediction: Image, reference: Image) -> bool:
+    """Whether voxels are of one size, as far as both files state it."""
+    if not (prediction.located and reference.located):
+        return True
+    return same_size(reference.shape, reference.spacing, prediction.spacing)
+
+
+def _unplaced_note(prediction: Image, reference: Image) -> str | None:
+    """How two grids were compared of which one does not say where it lies; None for two pictures, or two files of
+    a format that never says it."""
+    if prediction.order == reference.order == "rows":
+        if prediction.turned != reference.turned:
+            stored = [f"{one.turned}" if one.turned != UPRIGHT else "none" for one in (prediction, reference)]
+            return f"was turned by its EXIF orientation ({stored[0]}) otherwise than the reference ({stored[1]})"
+        return None
+    if not prediction.located and not reference.located:
+        return None
+    how = "size and voxel size" if prediction.located and reference.located else "size alone"
+    holders = [name for name, one in (("it", prediction), ("the reference", reference)) if not one.placed]
+    verb = "holds" if len(holders) == 1 else "hold"
+    lacks = (
+        f"{verb} no geometry" if how == "size alone" else "states no place" if len(holders) == 1 else "state no place"
+    )
+    return f"compared with the reference by {how}, for {' and '.join(holders)} {lacks}"
 
 
 def _refuse_strangers(
@@ -173,7 +205,8 @@ def _differences(prediction: Image, reference: Image, nearest: _Turn | None) -> 
         spacings = [_by(image.spacing) for image in (prediction, reference)]
         is_spacing_other = prediction.located and reference.located and spacings[0] != spacings[1]
         spacing = [f"spacing ({spacings[0]} against {spacings[1]} mm)"] if is_spacing_other else []
-        return [f"size ({sizes[0]} against {sizes[1]})", *spacing]
+        size = [f"size ({sizes[0]} against {sizes[1]})"] if sizes[0] != sizes[1] or not spacing else []
+        return [*size, *spacing]
     tolerance = SAME_PLACE * min(reference.spacing)
     (steps, directions), (wanted_steps, wanted_directions) = _parts(nearest.affine), _parts(reference.affine)
     reach = np.maximum(np.array(_in_three_axes(reference.shape)) - 1, 0) * wanted_steps

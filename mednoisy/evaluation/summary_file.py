@@ -24,7 +24,7 @@ from mednoisy.files import write_text
 
 FILE = "summary.json"
 SCHEMA, SCHEMAS = 3, (1, 2, 3)  # that is written, that are read
-OF_LABEL_MAPS = ("codes", "mapping", "failed", "notes")  # entries that a training run lacks
+OF_LABEL_MAPS = ("codes", "mapping", "failed", "notes", "ignored", "white")  # entries that a training run lacks
 
 Paths = str | tuple[str, ...]  # several where each channel has a file; relative to the summary's folder or absolute
 
@@ -85,12 +85,16 @@ class GivenLabelMaps:
         mapping: code to code, applied to the files before all else (`data.label_maps`).
         failed: cases that could not be scored.
         notes: texts worth reading about the others.
+        ignored: codes of references whose voxels were left out.
+        white: of the folders of `prediction` and `reference`, the grey of pictures that is code 1; None: no grey is.
     """
 
     codes: tuple[int, ...] | None = None
     mapping: Mapping[int, int] = field(default_factory=dict)
     failed: tuple[FailedCase, ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: tuple[int, ...] = ()
+    white: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -272,6 +276,8 @@ def _label_maps_to_json(label_maps: GivenLabelMaps) -> dict[str, Any]:
         "mapping": {str(old): new for old, new in label_maps.mapping.items()},
         "failed": [{"id": case.id, "reason": case.reason} for case in label_maps.failed],
         "notes": label_maps.notes,
+        "ignored": label_maps.ignored,
+        "white": dict(label_maps.white),
     }
 
 
@@ -285,6 +291,8 @@ def _label_maps_from_json(content: dict[str, Any]) -> GivenLabelMaps:
         mapping={int(old): int(new) for old, new in mapping.items()},
         failed=tuple(FailedCase(str(entry["id"]), str(entry["reason"])) for entry in failed),
         notes=tuple(str(note) for note in checked.array(content.get("notes", []), "notes")),
+        ignored=tuple(int(code) for code in checked.array(content.get("ignored", []), "ignored")),
+        white={part: white for part, white in checked.table(content.get("white", {}), "white").items()},
     )
 
 

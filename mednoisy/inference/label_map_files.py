@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from monai.transforms import MapTransform
 
-from mednoisy.data.file_formats import is_picture
-from mednoisy.data.images import case_name, write_nifti, write_picture
+from mednoisy.data.file_formats import NIFTI, is_picture
+from mednoisy.data.images import case_name, write_nifti, write_nifti_like, write_picture
 from mednoisy.errors import UserError
 
 
@@ -20,13 +20,18 @@ def label_file(folder: Path | str, case: str, image: Path | str) -> Path:
     return Path(folder) / f"{case}{'.png' if is_picture(Path(image)) else '.nii.gz'}"
 
 
-def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
-    """Write class codes (*spatial), uint8, whole or not at all.
+def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray, source: Path | str | None = None) -> None:
+    """Write class codes (*spatial), uint8, whole or not at all: they are the same numbers in every file of a run.
 
-    A PNG has one bit a pixel where no code is above 1, so that any viewer shows it, and 8 bits else.
+    Args:
+        affine: (4, 4), to RAS millimetres; of use where the header of `source` is not.
+        source: the image's file. Of a NIfTI file the header is kept (qform, sform, their codes, units, an axis of
+            length one), so that every program puts both in one place.
     """
     if is_picture(path):
-        write_picture(path, labels > 0 if labels.max() <= 1 else labels)
+        write_picture(path, labels)
+    elif source is not None and str(source).lower().endswith(NIFTI):
+        write_nifti_like(path, labels, source)
     else:
         write_nifti(path, labels, affine)
 
@@ -67,5 +72,5 @@ class SaveLabelsd(MapTransform):
             if (before := self._sources.setdefault((path, key), str(source))) != str(source):
                 cause = f"{before} and {source} would both be {path.name}"
                 raise UserError("E207", cause, "Rename one, or use two folders", case=case_name(source))
-            write_labels(path, labels, np.asarray(meta["original_affine"], dtype=np.float64))
+            write_labels(path, labels, np.asarray(meta["original_affine"], dtype=np.float64), source)
         return item

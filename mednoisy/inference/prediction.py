@@ -107,7 +107,7 @@ def predict_files(
         prediction = predict_case(case, predictors, preprocessing, inferer, device, progress=True)
         paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
-            write_labels(path, prediction.labels[name], prediction.affine)
+            write_labels(path, prediction.labels[name], prediction.affine, case["image"])
         written[case["id"]] = paths
     return written
 

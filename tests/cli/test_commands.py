@@ -164,6 +164,13 @@ def with_one(value: float) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    payload = bytearray(path.read_bytes())
+    payload[len(payload) // 2] ^= 4
+    path.write_bytes(payload)
+
+
 IMAGE, LABEL = "images/labeled_000.nii.gz", "labels/labeled_000.nii.gz"
 SHIFTED = np.diag([2.5, 2.5, 2.5, 1.0]) + np.eye(4)[:, :1] @ np.array([[0, 0, 0, 5.0]])
 DAMAGES = {
@@ -172,6 +179,13 @@ DAMAGES = {
     "image cut short": (IMAGE, lambda path: path.write_bytes(path.read_bytes()[:2000]), "E202"),
     "image is text": (IMAGE, lambda path: path.write_text("no volume"), "E202"),
     "image all equal": (IMAGE, lambda path: rewrite(path, np.zeros_like), "E202"),
+    "image with a flipped byte": (IMAGE, lambda path: flip(path), "E202"),
+    "label with a flipped byte": (LABEL, lambda path: flip(path), "E202"),
+    "a voxel for no data": (
+        IMAGE,
+        lambda path: rewrite(path, lambda voxels: with_one(1e20)(voxels.astype(np.float32))),
+        "E240",
+    ),
     "a NaN voxel": (IMAGE, lambda path: rewrite(path, with_one(np.nan)), "E203"),
     "an infinite voxel": (IMAGE, lambda path: rewrite(path, with_one(np.inf)), "E203"),
     "label of another shape": (LABEL, lambda path: rewrite(path, lambda voxels: voxels[:-1]), "E204"),

@@ -309,3 +309,20 @@ def test_scenes_change_no_split(written):
         assert ids(scenic, section) == ids(plain, section)
         assert {case["scene"] for case in scenic.cases(section)} == {"s"}
     assert scenic.split_digest == plain.split_digest
+
+
+def test_codes_to_ignore_go_with_test_cases_alone(written, tmp_path):
+    """No loss leaves voxels out, so what is trained on must not hold them."""
+    datalist = Datalist.load(written(lambda content: content.update(ignore=[255, 9, 255])))
+    assert datalist.ignore == (9, 255)
+    assert datalist.cases("test")[0]["ignore"] == "9 255"
+    assert "ignore" not in datalist.cases("labeled")[0]
+    again = Datalist.load(datalist.with_labeled(2).save(tmp_path / "again.json"))
+    assert again.ignore == (9, 255)
+    assert "ignore" not in json.loads(Datalist.load(written()).save(tmp_path / "without.json").read_text())
+
+
+@pytest.mark.parametrize("codes", [[1], ["255"], [-1], [True], [2.0]])
+def test_codes_to_ignore_that_are_none_are_refused(written, codes):
+    with pytest.raises(UserError, match=r"E212 .*'ignore' lists .*, which is a class or no code. List codes that"):
+        Datalist.load(written(lambda content: content.update(ignore=codes)))

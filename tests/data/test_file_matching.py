@@ -48,3 +48,18 @@ def test_images_have_the_mask_of_their_name_or_none(folders):
 def test_what_pairs_ambiguously_is_refused_and_listed(folders, images, masks, message):
     with pytest.raises(UserError, match=message):
         images_with_masks(*folders(images, masks), strip=["_mask"])
+
+
+@pytest.mark.parametrize("name", ["5.gif", "5.dcm", "5", "sub/5.webp", "5.npy"])
+def test_a_file_that_no_reader_knows_is_listed_and_refused(folders, name):
+    """A mask as GIF must not make its case an unlabeled one."""
+    images, masks = folders(["4.png", "5.png"], ["4.png", name])
+    with pytest.raises(UserError, match=rf"E242 .*masks holds files that no reader knows: {name}\. Convert them"):
+        images_with_masks(images, masks)
+
+
+def test_what_accompanies_cases_is_passed_over(folders):
+    """Texts, a header's own data file, what a program wrote beside a mask; and not another case's data."""
+    more = ["LICENSE.txt", "a.npz", "a.nii.gz.json", "b.mhd", "b.zraw", "b.pkl", "dataset.json"]
+    images, masks = folders(["a.png", "b.png"], ["a.png", *more])
+    assert [mask.name for _, mask in images_with_masks(images, masks).values()] == ["a.png", "b.mhd"]

@@ -200,3 +200,30 @@ def test_a_folder_of_no_known_layout_is_refused(module, tmp_path):
 def test_published_pictures(module, name, counts, shared_data, tmp_path):
     datalist = Datalist.load(module.prepare(shared_data(name), tmp_path / "out"))
     assert tuple(len(datalist.cases(section)) for section in ("labeled", "validation", "test")) == counts
+
+
+@pytest.mark.parametrize("tag", [2, 3, 6])
+def test_a_turned_picture_with_an_unturned_mask_is_told(tmp_path, capsys, tag):
+    """Of a square even a quarter turn fits by size."""
+    exif = Picture.Exif()
+    exif[0x0112] = tag
+    square = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    mask = np.zeros((16, 16), np.uint8)
+    mask[2:7, 3:12] = 255
+    for part in ("images", "masks"):
+        (tmp_path / "raw" / part).mkdir(parents=True)
+    for case in ("a", "b", "c"):
+        Picture.fromarray(square + np.uint8(ord(case))).save(tmp_path / "raw" / "images" / f"{case}.png", exif=exif)
+        turned = {"exif": exif} if case == "c" else {}
+        Picture.fromarray(mask).save(tmp_path / "raw" / "masks" / f"{case}.png", **turned)
+    (tmp_path / "raw" / "split.json").write_text(json.dumps({"train": ["a", "b"], "val": [], "test": ["c"]}))
+    assert dermoscopy.main([str(tmp_path / "raw"), str(tmp_path / "out")]) == 0
+    told = f"mednoisy: note: picture and mask were not turned alike by their EXIF orientation ({tag} and none): "
+    assert told + "do they fit?: a, b\n" in capsys.readouterr().err
+
+
+def test_a_table_that_names_no_case_of_the_split_is_refused(raw, tmp_path, capsys):
+    (raw / "cases.csv").write_text("id;centre\nT00;C1\nT01;C2\n")
+    assert polyp.main([str(raw), str(tmp_path / "out")]) == 2
+    assert "E243 " in (told := capsys.readouterr().err)
+    assert "names none of the split's cases, but 'T00'. Write the ids as split.json has them" in told

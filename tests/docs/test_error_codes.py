@@ -22,6 +22,8 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E207": "two cases that would be one",
     "E211": "an unknown section or key of a datalist",
     "E222": "a raw folder without the dataset",
+    "E224": "a picture whose greys or colours are no codes",
+    "E243": "a table of cases that cannot be used",
     "E312": "a folder without a run",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",

@@ -146,6 +146,8 @@ def kept(folder: Path) -> dict[str, Any]:
 
     files: dict[str, Any] = {}
     for path in sorted((folder / "checkpoints").glob("*.pt")):
+        if path.name == checkpoint.PREVIOUS:  # of whichever step was saved before the last one
+            continue
         files[path.name] = {k: v for k, v in checkpoint.load(path).items() if k != "seconds"}
     with open(folder / "progress.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -7,9 +7,11 @@ import gzip
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.images import write_nifti
+from mednoisy.data.images import read_image, write_nifti
 from mednoisy.data.load_case import LoadCased
 from mednoisy.engines import checkpoint
 from mednoisy.engines import run_scoring as evaluation
@@ -129,6 +131,42 @@ def scores(data: Path, checkpoint: str, predictor: str) -> dict[tuple[str, str],
 
 def figures(row: dict[str, str]) -> list[float]:
     return [float(row[name]) if row[name] else math.nan for name in ("dice", "jaccard", "hd95", "asd")]
+
+
+def test_distances_of_references_without_a_voxel_size_are_in_voxels(data):
+    """The datalist's unit, which is mm where it says nothing, holds for files that state one."""
+    for part in ("image", "label"):
+        for name in ("shifted", "exact"):
+            stem = name if part == "image" else f"{name}_label"
+            array = read_image(data / f"{stem}.nii.gz").array
+            with h5py.File(data / f"{name}.h5", "a") as file:
+                file[part] = array
+    cases = datalist(data)
+    for case in cases.sections["test"]:
+        case["image"] = case["label"] = str(data / f"{case['id']}.h5")
+    for name in ("last", "best_honest"):
+        save(data, name, 8)
+    evaluation_of(data, cases).run()
+    assert read_summary(data / "run").unit == "voxel"
+    evaluation_of(data).run()
+    assert read_summary(data / "run").unit == "mm"
+
+
+def test_voxels_of_an_ignored_code_count_in_neither(data):
+    """The cube of `shifted` but its part that the prediction misses, and what that has beyond it, are marked."""
+    labels = read_image(data / "shifted_label.nii.gz").array
+    labels[CUBE[0], CUBE[1], 2] = labels[CUBE[0], CUBE[1], 6] = 255
+    write_nifti(data / "shifted_label.nii.gz", labels, AFFINE)
+    save(data, "last", 8)
+    cases = replace(datalist(data), ignore=(255,))
+    evaluation_of(data, cases).check()
+    evaluation_of(data, cases).run()
+    row = scores(data, "final", "main")["shifted", "1"]
+    assert float(row["dice"]) == 1
+    assert float(row["volume_reference"]) == pytest.approx(4 * 4 * 3 * 3 / 1000)  # voxels of 3 mm3
+    assert read_summary(data / "run").facts["ignored_codes"] == [255]
+    with pytest.raises(UserError, match=r"E206 case 'shifted': label holds 255; known codes are 0, 1, 2"):
+        evaluation_of(data).check()
 
 
 @pytest.fixture

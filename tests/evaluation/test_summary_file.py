@@ -52,7 +52,9 @@ GIVEN = RunSummary(
     checkpoints={"given": CheckpointFigures(None, {"prediction": FIGURES})},
     undefined=0,
     cases=(ScoredCase("ü", "/r/ü.png", "/p/ü.png"),),
-    label_maps=GivenLabelMaps(None, {255: 1, 7: 0}, (FailedCase("x", "E202 it is empty"),), ("turned: ü",)),
+    label_maps=GivenLabelMaps(
+        None, {255: 1, 7: 0}, (FailedCase("x", "E202 it is empty"),), ("turned: ü",), (9,), {"reference": 254}
+    ),
     versions={},
 )
 
@@ -90,7 +92,7 @@ def test_entries_are_those_that_programs_rely_on(tmp_path):
     assert list(trained["cases"][2]) == ["id", "reference", "prediction"]
     write_summary(tmp_path, GIVEN)
     given = content(tmp_path)
-    assert list(given) == [*first, "codes", "mapping", "failed", "notes", "versions"]
+    assert list(given) == [*first, "codes", "mapping", "failed", "notes", "ignored", "white", "versions"]
     assert (given["codes"], given["mapping"]) == (None, {"255": 1, "7": 0})
     assert given["failed"] == [{"id": "x", "reason": "E202 it is empty"}]
 

@@ -11,6 +11,7 @@ from nibabel.orientations import apply_orientation, io_orientation
 
 from mednoisy.data.images import Image, read_image
 from mednoisy.data.label_maps import read_label_map
+from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.prediction_pairs import on_grid_of
 
@@ -37,21 +38,32 @@ class CaseArrays:
 
 
 def read_case(
-    files: Mapping[str, Path], case: str, codes: Collection[int] | None = None, mapping: Mapping[int, int] | None = None
+    files: Mapping[str, Path],
+    case: str,
+    codes: Collection[int] | None = None,
+    mapping: Mapping[int, int] | None = None,
+    ignored: Collection[int] = (),
+    folder_greys: Mapping[str, FolderGreys] | None = None,
 ) -> CaseArrays:
     """Read a case's reference and prediction as they were scored, and its image where it has one.
 
     Args:
         files: paths of reference, prediction and perhaps image.
         case: its id.
-        codes, mapping: of the label maps, as for `read_label_map`.
+        codes, mapping, ignored, folder_greys: as the label maps were read, see `read_label_map`.
 
     Raises:
         UserError: E2xx and E4xx for label maps that cannot be read or do not lie on one grid.
     """
-    reference = read_label_map(files["reference"], codes, mapping, case=case).image
-    stored = read_label_map(files["prediction"], codes, mapping, case=case).image
+    greys = folder_greys or {}
+    marked = read_label_map(
+        files["reference"], codes, mapping, ignore=ignored, folder=greys.get("reference"), case=case
+    )
+    stored = read_label_map(files["prediction"], codes, mapping, folder=greys.get("prediction"), case=case).image
+    reference = marked.image
     prediction, _ = on_grid_of(stored, reference, case=case)
+    if marked.ignored is not None:
+        prediction = np.where(marked.ignored, 0, prediction)
     image, note, oriented = _image(files["image"], reference, case) if "image" in files else (None, "", True)
     if len(reference.spacing) == 2:
         return CaseArrays(image, reference.array, prediction, reference.spacing, note)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metrics import Row
@@ -82,6 +83,18 @@ class Run:
     def mapping(self) -> Mapping[int, int]:
         """Codes of files that were replaced before scoring."""
         return self.summary.mapping
+
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """Codes of references whose voxels were left out."""
+        of_run = tuple(self.summary.facts.get("ignored_codes", ()))
+        return self.summary.label_maps.ignored if self.summary.label_maps else of_run
+
+    @property
+    def folder_greys(self) -> dict[str, FolderGreys]:
+        """What greys mean in the pictures of predictions and references, where that was decided for all of them."""
+        white = self.summary.label_maps.white if self.summary.label_maps else {}
+        return {part: FolderGreys(grey) for part, grey in white.items()}
 
     @property
     def centres(self) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Readers of file formats, one family a module; `mednoisy.data.file_formats` chooses among them."""
