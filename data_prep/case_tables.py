@@ -50,7 +50,7 @@ def origins_of(path: Path) -> dict[str, tuple[str | None, str | None]]:
             continue
         origin = centre, None if scene is None else "_".join(part for part in (centre, scene) if part)
         if origins.setdefault(case_name(name), origin) != origin:
-            before, now = (" ".join(part or "-" for part in each) for each in (origins[case_name(name)], origin))
+            before, now = (" ".join(part for part in each if part) for each in (origins[case_name(name)], origin))
             cause = f"{path} has the case twice, in {before} and in {now}"
             raise UserError("E243", cause, "Keep one of the two lines", case=case_name(name))
     return origins

@@ -313,7 +313,7 @@ def test_the_summary_holds_what_a_report_reads(data):
     assert list(summary) == [
         *("schema", "run", "labels", "deployed", "shown", "checkpoints", "undefined", "cases", "versions"),
     ]
-    assert (summary["schema"], summary["deployed"], summary["undefined"]) == (2, "main", 4)
+    assert (summary["schema"], summary["deployed"], summary["undefined"]) == (3, "main", 4)
     assert summary["labels"] == {"0": "background", "1": "cube", "2": "beside"}
     wanted = {"method": "planted", "steps": 8, "test": 2, "seconds": 12.3, "protocol": "Planted."}
     assert wanted.items() <= summary["run"].items()
