@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.distributed as dist
@@ -27,6 +28,7 @@ from mednoisy.engines.stages import Stage
 from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
+from mednoisy.kept_memory import kept_memory
 from mednoisy.methods.method import Step
 
 LOGGER = logging.getLogger("mednoisy")
@@ -160,7 +162,7 @@ class SemiSupervisedTrainer(Trainer):
 
     def _train(self) -> None:
         training = self.training
-        with self._signals:
+        with self._signals, kept_memory() if training.device.type == "cpu" else nullcontext():
             try:
                 training.progress.start(training.step, training.total_steps, self.run_folder.path.name)
                 super().run()
