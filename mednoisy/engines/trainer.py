@@ -19,7 +19,7 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
-from mednoisy.engines.distributed import rank_and_ranks
+from mednoisy.engines.distributed import lost_process, rank_and_ranks
 from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
@@ -65,7 +65,8 @@ class SemiSupervisedTrainer(Trainer):
     Raises:
         UserError: from `run`: too few steps or cases, what `TrainingState`, `RunFolder.open`, `checkpoint.load`,
             `check_round` and `pseudo_labeled` refuse; E330, three steps in a row with NaN or infinite losses or
-            gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
+            gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk; E376,
+            another process of the run has died.
     """
 
     def __init__(
@@ -146,8 +147,10 @@ class SemiSupervisedTrainer(Trainer):
             if not (fault.exit_code == REFUSED and self.run_folder.discard()):
                 LOGGER.error("%s", fault, exc_info=fault.__cause__)
             raise
-        except Exception:
+        except Exception as fault:
             LOGGER.exception("the run failed at step %d", self.state.iteration)
+            if lost := lost_process(fault, training.step):
+                raise lost from fault
             raise
 
     def _check_cases(self) -> None:

@@ -71,7 +71,7 @@ def test_outputs_gradients_and_statistics_are_those_of_plain_convolutions(monkey
         assert_close(mine, theirs)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.trace_method. is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace_method")
 def test_traced_and_scripted_networks_take_any_number_of_crops():
     layer = Conv3d(1, 2, 3).eval()
     images = torch.randn(3, 1, 8, 8, 4)
