@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/growth.py
 
 A step is the trainer's, of SDCL on V-Net and ResV-Net in fp32 on random images, in processor seconds. An exponent is
-the slope of log seconds over log size by least squares: 1 is growth in proportion, less where something is fixed. Memory
-is what a process of its own holds after it read n cases and drew batches from them, less what it held before; holes that
-reading left in its heap (a fifth of the cases' bytes) are given back first, a training fills them.
+the slope of log seconds over log size by least squares: 1 is growth in proportion, less where something is fixed.
+Memory is what a process of its own holds after it read n cases and drew batches from them, less what it held before;
+holes that reading left in its heap (a fifth of the cases' bytes) are given back first, a training fills them.
 """
 
 from __future__ import annotations

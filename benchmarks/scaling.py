@@ -1,12 +1,12 @@
-"""Predicted efficiency of training on many GPUs, from gradient bytes that are counted and step times that were measured.
+"""Predicted efficiency of training on many GPUs, from counted gradient bytes and measured step times.
 
     python benchmarks/scaling.py
 
 A step of n processes takes as long as one process's and the part of its all-reduce that no computing hides. A ring
-all-reduce passes 2 (n-1)/n of the gradients' bytes through each process; `bandwidth` is that of the
-slowest link in the ring (between nodes the adapters of a node, which the ring crosses once), and each of the 2 (n-1) passings costs a latency. DistributedDataParallel begins to reduce while
-the backward still runs: the lower figure has nothing hidden, the higher one what half of the step's time can hide.
-Variation between processes (stragglers, loading) is not modelled.
+all-reduce passes 2 (n-1)/n of the gradients' bytes through each process; `bandwidth` is that of the slowest link in the
+ring (between nodes the adapters of a node, which the ring crosses once), and each of the 2 (n-1) passings costs a
+latency. DistributedDataParallel begins to reduce while the backward still runs: the lower figure has nothing hidden,
+the higher one what half of the step's time can hide. Variation between processes is not modelled.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ class Conv3d(nn.Conv3d):
 @torch.jit.unused
 def _leaves_onednn(images: Tensor, kernel_size: tuple[int, ...]) -> bool:
     return (
-        images.device.type == "cpu"
+        not torch.jit.is_tracing()  # or any number of crops would be cut to one
+        and images.device.type == "cpu"
         and len(images) == 1
         and images.shape[:4].numel() <= LEAVES_ONEDNN
         and max(kernel_size) > 1  # one thread does others outside oneDNN, however many crops there are
         and images.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
-        and not torch.jit.is_tracing()
     )
