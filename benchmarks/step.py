@@ -4,7 +4,8 @@
 
 SDCL on volumes and on slices and BCP on slices, on random images: the teacher labels, pseudo-labels are cleaned up,
 images are mixed, students learn. `plain` is benchmarks/plain_steps.py in fp32; its losses and ours must agree in the
-first step. The split is that of our last setting, in shares of its step. The same on a GPU: --device cuda --size full.
+first step. The split is that of our last setting, in shares of its step. On a CPU time is the processor's, which other
+work on the machine disturbs least. The same on a GPU: --device cuda --size full.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stages import Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
+from mednoisy.kept_memory import kept_memory
 from mednoisy.methods.bcp import BCP
 from mednoisy.methods.method import Method
 from mednoisy.methods.sdcl import SDCL
@@ -147,7 +149,7 @@ class Clock:
 
     def _now(self) -> Any:
         if not self.on_gpu:
-            return time.perf_counter()
+            return time.process_time()
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -216,6 +218,7 @@ class Row:
 
     name: str
     step: Callable[[], Any]
+    ours: bool
     standing: int = 0  # bytes between steps
     peak: int = 0  # bytes within them
     seconds: list[float] = field(default_factory=list)
@@ -239,7 +242,7 @@ def measure(task: Task, settings: Sequence[Setting], device: torch.device, round
                 failed[name] = f"{type(fault).__name__}: {str(fault).splitlines()[0]}"
                 continue
             trainers[name] = trainer
-            rows.append(Row(name, step, _allocated(device) - before))
+            rows.append(Row(name, step, trainer is not None, _allocated(device) - before))
         for _ in range(rounds):
             for row in rows:
                 _time(row, device, steps)
@@ -283,13 +286,17 @@ def _time(row: Row, device: torch.device, steps: int) -> None:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     others = _allocated(device) - row.standing
-    start = time.perf_counter()
-    for _ in range(steps):
-        row.step()
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    with kept_memory() if row.ours and device.type == "cpu" else nullcontext():  # as the trainer does
+        row.step()  # so that memory is as it is within a training
+        start = clock()
+        for _ in range(steps):
+            row.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        row.seconds.append((clock() - start) / steps)
     if device.type == "cuda":
-        torch.cuda.synchronize()
         row.peak = max(row.peak, torch.cuda.max_memory_allocated() - others)
-    row.seconds.append((time.perf_counter() - start) / steps)
 
 
 def _split(trainer: SemiSupervisedTrainer, step: Callable[[], Any], device: torch.device, steps: int) -> dict[str, Any]:

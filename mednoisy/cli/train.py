@@ -88,11 +88,16 @@ def _composed(options: argparse.Namespace) -> Composition:
         "output_dir": output,
         "model_file": str(Path(output) / "models" / "model.pt"),
     }
-    if options.resume:
+    if options.resume or _started_again(Path(output)):
         places["resume"] = True
     configs = ("multi_gpu",) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ()  # set by torchrun
     overrides = places | _entries(options)
     return compose(options.bundle, options.method, options.recipe or "default", configs, overrides, options.dataset)
+
+
+def _started_again(output: Path) -> bool:
+    """Whether torchrun's `--max-restarts` started this process in place of one that died in the midst of its run."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0 and (output / "run.json").is_file()
 
 
 def _resumed(options: argparse.Namespace) -> Composition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,7 @@ from mednoisy.data.label_presence import absent_labels
 from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
-from mednoisy.engines.distributed import rank_and_ranks
+from mednoisy.engines.distributed import lost_process, rank_and_ranks
 from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
@@ -28,6 +29,7 @@ from mednoisy.engines.stages import Stage
 from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
+from mednoisy.kept_memory import kept_memory
 from mednoisy.methods.method import Step
 from mednoisy.notices import tell
 
@@ -65,7 +67,8 @@ class SemiSupervisedTrainer(Trainer):
     Raises:
         UserError: from `run`: too few steps or cases, what `TrainingState`, `RunFolder.open`, `checkpoint.load`,
             `check_round` and `pseudo_labeled` refuse; E330, three steps in a row with NaN or infinite losses or
-            gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk.
+            gradients; E331, stopped by SIGTERM or SIGINT (after saving); E320, a full disk; E376,
+            another process of the run has died.
     """
 
     def __init__(
@@ -151,8 +154,10 @@ class SemiSupervisedTrainer(Trainer):
             if not (fault.exit_code == REFUSED and self.run_folder.discard()):
                 LOGGER.error("%s", fault, exc_info=fault.__cause__)
             raise
-        except Exception:
+        except Exception as fault:
             LOGGER.exception("the run failed at step %d", self.state.iteration)
+            if lost := lost_process(fault, training.step):
+                raise lost from fault
             raise
 
     def _check_cases(self) -> None:
@@ -167,7 +172,7 @@ class SemiSupervisedTrainer(Trainer):
 
     def _train(self) -> None:
         training = self.training
-        with self._signals:
+        with self._signals, kept_memory() if training.device.type == "cpu" else nullcontext():
             try:
                 training.progress.start(training.step, training.total_steps, self.run_folder.path.name)
                 super().run()

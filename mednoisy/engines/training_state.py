@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mednoisy.engines import checkpoint
-from mednoisy.engines.distributed import rank_and_ranks, wait_for_all
+from mednoisy.engines.distributed import rank_and_ranks, wait_for_all, with_common_statistics
 from mednoisy.engines.patch_limits import bf16_is_safe, check_patch, coarsest_map
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
@@ -125,7 +125,7 @@ class TrainingState:
         Raises:
             UserError: E112, a patch that the networks cannot halve.
         """
-        self.method = planned.stage.method()
+        self.method = with_common_statistics(planned.stage.method(), self.device)
         check_patch(self.patch_size, self.method)
         self.method.to(self.device)
         to_format(self.method, 2 + len(self.patch_size), self.channels_last)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mednoisy.errors import check_whole
-from mednoisy.inference.kept_memory import kept_memory
 from mednoisy.inference.score_maps import ScoreMaps
 from mednoisy.inference.windows import Window, batch_size_for, batches, check_stride, coverage, padded, window_boxes
+from mednoisy.kept_memory import kept_memory
 from mednoisy.networks.ensemble import MeanEnsemble
 
 SHOWN_AFTER = 2.0  # seconds in a scan until its windows have a progress bar

@@ -9,6 +9,7 @@ from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 
 from mednoisy.errors import check_whole
+from mednoisy.networks.single_crop import Conv3d
 
 
 def check_divisible(image: Tensor, divisor: int) -> None:
@@ -24,7 +25,7 @@ def convolution(
 ) -> nn.Module:
     """A convolution with the padding that keeps the size (for an even kernel, as large as its stride: none)."""
     check_whole("a network's number of channels", outputs, least=1)
-    layer = Conv[Conv.CONV, spatial_dims]
+    layer = Conv3d if spatial_dims == 3 else Conv[Conv.CONV, spatial_dims]
     return layer(inputs, outputs, kernel, stride=stride, padding=(kernel - 1) // 2, bias=bias)
 
 

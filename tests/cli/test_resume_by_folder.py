@@ -14,12 +14,14 @@ import yaml
 
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
+from mednoisy.data.phantoms import make_dataset
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.sdcl import SDCL
 from tests.engines.small import assert_same, kept
 from tests.small_runs import small_dataset, train_arguments
 
 STEPS = 6  # of SDCL under the strong recipe: one of pre-training, five of self-training
+ROOT = Path(__file__).parents[2]
 WRITTEN = ("metrics.csv", "scores.csv", "run.json", "predictions/test_000.nii.gz")
 
 
@@ -153,3 +155,25 @@ def test_a_run_of_two_processes_goes_on_on_two(dataset, tmp_path, capsys):
     assert main([*train_arguments(dataset, alone), "--set", "batch_size=1"]) == 0
     done = subprocess.run([*start, "train", "--resume", str(alone)], capture_output=True, text=True)
     assert "E316 the run was on 1 processes, this is on 2" in done.stderr
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_run_again_whose_process_died(tmp_path):
+    """Rank 1 is killed; rank 0 says so in one line; with --max-restarts the run ends as if nothing had been."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    dataset = tmp_path / "data"
+    make_dataset(dataset, "atrium", labeled=4, unlabeled=4, test=1)
+    runs = {name: tmp_path / name for name in ("whole", "restarted")}
+    words = {name: arguments(dataset, run, "--labeled", "4") for name, run in runs.items()}
+
+    def call(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*start, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    whole = call("-m", "mednoisy", *words["whole"])
+    assert whole.returncode == 0, whole.stderr[-2000:]
+    restarted = call("--max-restarts=1", "-m", "tests.cli.dying_process", *words["restarted"])
+    assert restarted.returncode == 0, restarted.stderr[-2000:]
+    (line,) = [line for line in restarted.stderr.splitlines() if line.startswith("mednoisy:")]
+    assert line.startswith("mednoisy: E376 another process of this run ended in or after step 3.")
+    assert_same(kept(runs["restarted"]), kept(runs["whole"]))

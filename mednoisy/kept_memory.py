@@ -13,28 +13,34 @@ NEVER = -1
 MMAP_MAX_BLOCKS = 65536  # glibc's default
 LARGEST_DYNAMIC = 32 * 2**20  # bytes; to which glibc raises its threshold by itself once such a block was freed
 
+_entered = 0  # how many contexts are open: a training validates, and validation slides windows
+
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Within, freed blocks stay with the process; at the end they go back to the system.
+    """Within, freed blocks stay with the process; when the outermost such context ends they go back to the system.
 
     glibc takes every block above 32 MB from the system and gives it back when it is freed, so each feature map of each
-    window is paged in anew, which took a fifth of the time of V-Net on 112x112x80 in fp32. With other C libraries
-    nothing is changed.
+    pass is paged in anew (docs/explanation/performance.md has what that costs). With other C libraries nothing is changed.
     """
+    global _entered
     library = _glibc()
     if library is None:
         yield
         return
-    library.mallopt(MMAP_MAX, 0)
-    library.mallopt(TRIM_THRESHOLD, NEVER)
+    if _entered == 0:
+        library.mallopt(MMAP_MAX, 0)
+        library.mallopt(TRIM_THRESHOLD, NEVER)
+    _entered += 1
     try:
         yield
     finally:
-        library.mallopt(MMAP_MAX, MMAP_MAX_BLOCKS)
-        library.mallopt(MMAP_THRESHOLD, LARGEST_DYNAMIC)
-        library.mallopt(TRIM_THRESHOLD, 2 * LARGEST_DYNAMIC)
-        library.malloc_trim(0)
+        _entered -= 1
+        if _entered == 0:
+            library.mallopt(MMAP_MAX, MMAP_MAX_BLOCKS)
+            library.mallopt(MMAP_THRESHOLD, LARGEST_DYNAMIC)
+            library.mallopt(TRIM_THRESHOLD, 2 * LARGEST_DYNAMIC)
+            library.malloc_trim(0)
 
 
 @cache

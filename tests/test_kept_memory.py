@@ -8,7 +8,7 @@ import platform
 import pytest
 import torch
 
-from mednoisy.inference.kept_memory import kept_memory
+from mednoisy.kept_memory import kept_memory
 
 SIZE = 96 * 2**20  # bytes of a tensor; above the 32 MB from which glibc may ask the system for each block
 
@@ -41,6 +41,18 @@ def test_large_blocks_stay_until_the_end():
         del tensor
         assert counters().arena >= SIZE
     assert counters().arena < before.arena + SIZE  # given back
+
+
+def test_within_another_the_outer_one_keeps_on():
+    """A training that validates keeps its memory."""
+    with kept_memory():
+        with kept_memory():
+            pass
+        before = counters()
+        tensor = torch.ones(SIZE // 4)
+        assert counters().hblkhd <= before.hblkhd
+        del tensor
+        assert counters().arena >= SIZE
 
 
 @pytest.mark.parametrize("fault", [None, KeyError])
