@@ -45,9 +45,8 @@ class SizedTask(Task):
 
     def networks(self) -> list[nn.Module]:
         torch.manual_seed(0)
-        settings: dict[str, Any] = {"num_classes": self.classes, "width": self.width}
-        dropout = {"head_dropout": 0.0}
-        return [VNet(**settings, bottleneck_dropout=0.0, **dropout), ResVNet(**settings, **dropout)]
+        settings: dict[str, Any] = {"num_classes": self.classes, "width": self.width, "head_dropout": 0.0}
+        return [VNet(**settings, bottleneck_dropout=0.0), ResVNet(**settings)]
 
 
 def sweeps() -> dict[str, dict[int, SizedTask]]:

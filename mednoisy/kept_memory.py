@@ -21,7 +21,7 @@ def kept_memory() -> Iterator[None]:
     """Within, freed blocks stay with the process; when the outermost such context ends they go back to the system.
 
     glibc takes every block above 32 MB from the system and gives it back when it is freed, so each feature map of each
-    pass is paged in anew (docs/explanation/performance.md has what that costs). With other C libraries nothing is changed.
+    pass is paged in anew (docs/explanation/performance.md has what that costs). Other C libraries stay as they are.
     """
     global _entered
     library = _glibc()
