@@ -16,6 +16,7 @@ from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.label_maps import read_reference
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
+from mednoisy.engines.disk_full import writing
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
@@ -209,7 +210,7 @@ class RunScoring:
         write_summary(self.run_folder.path, summary)
 
     def _export(self, network: nn.Module) -> None:
-        with written_aside(self.model_file) as aside:
+        with writing(self.model_file), written_aside(self.model_file) as aside:
             torch.save(network.state_dict(), aside)
         LOGGER.info("deployed predictor written to %s", self.model_file)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mednoisy.child_processes import start_worker
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.errors import UserError
@@ -160,7 +161,7 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
         return
     waiting = iter(pairs)
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(os.getpid(),))
     pending: set[Future[PairResult]] = set()
     try:
         while True:

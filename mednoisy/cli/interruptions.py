@@ -1,0 +1,41 @@
+"""SIGTERM and SIGINT while a command is at work: it ends in one line, with exit code 1."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+
+class Interruptions:
+    """While active, a signal raises KeyboardInterrupt; `received` is the first one's name (empty: none).
+
+    What comes out of a block may be another exception: a module whose import was interrupted tells so in words of
+    its own. A training takes the signals over while it runs (`engines.stop_signals`). A signal that this process was
+    started to ignore stays ignored.
+
+    Args:
+        last: nothing comes after this block but the end of the process, which signals shall not disturb.
+    """
+
+    def __init__(self, *, last: bool = False):
+        self.received, self.last = "", last
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruptions:
+        if threading.current_thread() is threading.main_thread():  # signals belong to it alone
+            for number in (signal.SIGTERM, signal.SIGINT):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._raise)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, signal.SIG_IGN if self.last else before)
+
+    def _raise(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.received = self.received or signal.Signals(number).name
+        raise KeyboardInterrupt
