@@ -17,7 +17,16 @@ from mednoisy.files import FULL, full_disk, locked, write_text
 
 LOGGER = logging.getLogger("mednoisy")
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
-WRITTEN = (".lock", "run.json", "config.yaml", "log.txt", "progress.csv", "tensorboard", "rounds")  # before checkpoints
+WRITTEN = (
+    ".lock",
+    "run.json",
+    "config.yaml",
+    "log.txt",
+    "labels.json",
+    "progress.csv",
+    "tensorboard",
+    "rounds",
+)  # before checkpoints
 # Entries of the configuration that say where and how fast a run is, not what it is.
 CHANGEABLE = {"bundle_root", "dataset_dir", "output_dir", "model_file", "resume", "device", "workers", "distributed"}
 CHANGEABLE |= {"initialize", "run", "evaluate", "finalize", "evaluation", "report", "_meta_"}

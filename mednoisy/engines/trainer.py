@@ -19,6 +19,7 @@ from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
 from mednoisy.engines.distributed import rank_and_ranks
+from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
@@ -128,6 +129,8 @@ class SemiSupervisedTrainer(Trainer):
         self._check_cases()
         self.run_folder.open()
         try:
+            if self.training.rank == 0:
+                check_labels(self.run_folder.path, self.loader.stream.labeled.items)
             last = self.run_folder.checkpoints / "last.pt"
             if self.run_folder.resume and last.is_file():
                 training.restore(checkpoint.load(last, training.device))

@@ -167,7 +167,7 @@ def prepared(work: Path) -> list[Command]:
         Command("evaluate_run", lambda place: ["evaluate", str(place)], begins_with=run),
         Command("evaluate_folders", lambda place: ["evaluate", *folders, "--output", str(place)]),
         Command("predict", lambda place: ["predict", str(run), *images, "--device", "cpu", "--output", str(place)]),
-        Command("prepare", lambda place: ["prepare", "polyp", str(raw), str(place)]),
+        Command("prepare", lambda place: ["prepare", "dermoscopy", str(raw), str(place)]),
         Command("report", lambda place: ["report", str(run), "--output", str(place / "page.html")]),
         Command("compare", lambda place: ["compare", str(run), str(run), "--output", str(place / "page.html")]),
     ]
