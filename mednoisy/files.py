@@ -52,9 +52,9 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     with telling_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=ASIDE, suffix="".join(path.suffixes[-2:]), dir=path.parent)
-        os.close(handle)
         aside = Path(name)
         try:
+            _try_lock(handle)  # so that nobody sweeps it
             yield aside
             with open(aside, "rb") as stream:
                 os.fsync(stream.fileno())
@@ -63,6 +63,8 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+        finally:
+            os.close(handle)
 
 
 @contextmanager
@@ -93,9 +95,7 @@ def locked(folder: Path | str, *below: str) -> Iterator[IO]:
         except OSError as fault:
             if fault.errno not in NO_LOCKS:
                 raise
-            remark = (
-                "the file system of %s has no locks (%s): let no other command write there until this one has ended"
-            )
+            remark = "the file system of %s has no locks (%s): let no other command write there meanwhile"
             LOGGER.warning(remark, folder, fault.strerror)
         sweep(folder, *below)
         yield lock
@@ -114,9 +114,26 @@ def _nothing_left(folder: Path, *, new: bool) -> Iterator[None]:
 
 
 def sweep(folder: Path, *below: str) -> None:
-    """Take away what killed processes left half-written in a folder that is locked, and in folders below it."""
-    for left in [left for pattern in ("", *below) for left in folder.glob(f"{pattern}/{ASIDE}*".lstrip("/"))]:
-        left.unlink(missing_ok=True)
+    """Take away what killed processes left half-written in a folder, and in folders below it (`**` for all).
+
+    What a living process is writing stays, and so does everything where the file system has no locks.
+    """
+    for left in {left for pattern in ("", *below) for left in folder.glob(f"{pattern}/{ASIDE}*".lstrip("/"))}:
+        handle = os.open(left, os.O_RDONLY)
+        try:
+            if _try_lock(handle):
+                left.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Whether an open file could be locked for this process."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_text(path: Path | str, text: str) -> None:
