@@ -20,7 +20,7 @@ from scipy.ndimage import affine_transform
 from tqdm import tqdm
 
 from mednoisy.argument_parser import Parser
-from mednoisy.child_processes import start_worker
+from mednoisy.child_processes import start_worker, undisturbed
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.images import Image, check_image, check_pair, read_image, write_nifti, write_picture
@@ -263,12 +263,13 @@ def _results(jobs: Sequence[Job], workers: int) -> Iterable[str]:
         return
     pool = ProcessPoolExecutor(min(workers, len(jobs)), initializer=start_worker, initargs=(os.getpid(),))
     try:
-        futures: list[Future[str]] = [pool.submit(_prepared, job) for job in jobs]
+        with undisturbed():  # workers start here
+            futures: list[Future[str]] = [pool.submit(_prepared, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     except KeyboardInterrupt:  # nobody waits for what is being prepared
         for worker in active_children():
-            worker.terminate()
+            worker.kill()
         raise
     except BrokenProcessPool as fault:
         cause = "a worker was killed, perhaps because memory ran out"

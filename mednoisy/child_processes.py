@@ -8,10 +8,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PARENT = "MEDNOISY_PARENT"  # the environment's entry by which a command is told whose child it is
 SECONDS_BETWEEN_LOOKS = 0.5
+STOPS = {signal.SIGINT, signal.SIGTERM}
 
 
 def end_with_parent(parent: int) -> None:
@@ -36,13 +39,24 @@ def end_with_caller() -> None:
 
 
 def start_worker(parent: int) -> None:
-    """What a worker process begins with: it ends with its parent, and leaves Ctrl-C and SIGTERM as the system has them.
+    """What a worker process begins with: it ends with its parent, dies of SIGTERM and ignores Ctrl-C.
 
-    Both go to the parent first, which tells the user in one line and ends its workers.
+    Ctrl-C goes to the parent, which tells the user in one line and ends its workers. To be started `undisturbed`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     end_with_parent(parent)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Around the start of a worker: signals wait, or a half-started one would tell of its broken pipe."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _killed_by_kernel() -> bool:

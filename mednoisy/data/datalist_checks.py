@@ -66,7 +66,8 @@ def check_keys(content: Mapping[str, Any], path: Path) -> None:
     for key in ("name", "spacing_unit", *TABLES):
         value = content.get(key, "")
         for text in value.values() if isinstance(value, dict) else [value]:
-            _check_text(text, f"{path}: {key!r}", "E211")
+            if strange := _no_text(text):
+                raise UserError("E211", f"{path}: {key!r} holds the character {strange}", "Leave it out")
     for key in ("name", "channels", "labels"):
         if key not in content:
             raise UserError("E211", f"{path}: {key!r} is missing", "Add it")
@@ -99,21 +100,20 @@ def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Pat
         if key not in entry:
             raise UserError("E213", f"{key!r} is missing {where}", "Add it", case=name)
     for key, value in entry.items():
-        _check_text(value, f"{key!r} {where}", "E213", case=name)
+        if strange := _no_text(value):
+            cause = f"{key!r} holds the character {strange} {where}"
+            raise UserError("E213", cause, "Leave it out, and rename the file if it is in its name", case=name)
     if len(entry["id"].encode()) > LONGEST_ID:
         cause = f"the id has {len(entry['id'].encode())} bytes, a file's name has room for {LONGEST_ID} {where}"
-        raise UserError("E213", cause, "Shorten it", case=f"{name[:20]}...")
+        raise UserError("E213", cause, "Shorten it", case=f"{entry['id'][:20]}...")
     if "/" in entry["id"] or "\\" in entry["id"] or entry["id"].startswith("."):
         raise UserError("E213", f"the id cannot be a file's name {where}", "Use letters and digits", case=name)
     return {key: os.path.normpath(folder / value) if key in PATHS else value for key, value in entry.items()}
 
 
-def _check_text(text: Any, where: str, code: str, case: str | None = None) -> None:
-    """Refuse what no line, table or file name can hold: NUL, line breaks, escape codes, halves of surrogate pairs."""
-    strange = [one for one in str(text) if unicodedata.category(one) in NO_TEXT]
-    if strange:
-        cure = "Leave it out, and rename the file if it has it in its name"
-        raise UserError(code, f"{where} holds the character {strange[0]!a}", cure, case=case)
+def _no_text(text: Any) -> str:
+    """The first character that no line, table or file name can hold: NUL, line breaks, escape codes, half a pair."""
+    return next((ascii(one) for one in str(text) if unicodedata.category(one) in NO_TEXT), "")
 
 
 def check_patients(sections: Mapping[str, list[Case]], path: Path) -> None:

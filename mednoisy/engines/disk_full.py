@@ -22,9 +22,9 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except UserError as fault:
-        if fault.code != "E320":
+        if fault.code != "E320" or not isinstance(fault.__cause__, OSError):
             raise
-        raise UserError(fault.code, fault.cause, CURE, exit_code=fault.exit_code) from fault.__cause__
+        raise full_disk(path, fault.__cause__.strerror, CURE) from fault.__cause__
     except (OSError, RuntimeError) as fault:  # torch's zip writer turns a full disk into a RuntimeError
         reason = getattr(fault, "strerror", None) or " ".join(str(fault).split("\n")[:1]) or type(fault).__name__
         raise full_disk(path, reason, CURE) from fault

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mednoisy.child_processes import start_worker
+from mednoisy.child_processes import start_worker, undisturbed
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.errors import UserError
@@ -166,7 +164,7 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
     try:
         while True:
             for pair in waiting:
-                with _interrupts_blocked():  # a worker starts here and must leave Ctrl-C to this process
+                with undisturbed():  # a worker starts here
                     pending.add(pool.submit(score_pair, pair, rules))
                 if len(pending) >= PENDING * workers:
                     break
@@ -180,19 +178,10 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
         raise UserError("E432", cause, "Call again with fewer --workers") from fault
     except BaseException:  # told to stop: nobody waits for what is being scored
         for worker in context.active_children():
-            worker.terminate()
+            worker.kill()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:

@@ -47,8 +47,8 @@ def test_a_character_that_is_no_text_is_refused_before_training(tmp_path, capsys
 
     line = refusal(data, capsys, change, tmp_path / "run")
     assert "E213 case" in line
-    assert f"'{key}' (" in line
-    assert f"section 'test', entry 1) holds the character {STRANGE[text]}. " in line
+    assert f"'{key}' holds the character {STRANGE[text]} (" in line
+    assert "section 'test', entry 1). " in line
 
 
 def test_an_id_that_is_too_long_for_a_file_is_refused(tmp_path, capsys, data):

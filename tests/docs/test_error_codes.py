@@ -23,6 +23,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E211": "an unknown section or key of a datalist",
     "E222": "a raw folder without the dataset",
     "E312": "a folder without a run",
+    "E319": "a file of a run that is damaged",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
 }
