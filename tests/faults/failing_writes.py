@@ -1,6 +1,6 @@
 """Let the i-th write of every command fail, see how it ends, and whether calling again gives what no fault gives.
 
-    python -m tests.faults.failing_writes --folder WORK          # all, 20 minutes or so
+    python -m tests.faults.failing_writes --folder WORK          # all, hours
     python -m tests.faults.failing_writes --folder WORK --share 0.05 --seed 1
 
 An attempt ends as it should if it tells E320 in one line, without a traceback, with exit code 1; if no file of the
