@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from scipy.ndimage import affine_transform
 from tqdm import tqdm
 
 from mednoisy.argument_parser import Parser
+from mednoisy.child_processes import start_worker, undisturbed
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.images import (
@@ -30,8 +34,8 @@ from mednoisy.data.images import (
     write_picture,
 )
 from mednoisy.data.label_maps import read_reference
-from mednoisy.errors import DONE, UserError
-from mednoisy.files import write_text, written_aside
+from mednoisy.errors import DONE, DONE_IN_PART, UserError
+from mednoisy.files import FULL, full_disk, locked, write_text, written_aside
 from mednoisy.notices import tell
 
 RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
@@ -217,11 +221,16 @@ def run_command(
 ) -> int:
     """Parse, prepare and print what the datalist holds; a fault becomes one line on stderr. The exit code."""
     try:
-        print(_contents(prepare(parser.parse_args(arguments))))
+        given = parser.parse_args(arguments)
+        _, out = folders(given.raw, given.out, given.workers)
+        with locked(out, "images", "labels"):
+            print(_contents(prepare(given)))
     except UserError as error:
         print(f"mednoisy: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
+        if error.errno in FULL:
+            raise full_disk(error.filename or "the folder", error.strerror) from error
         cause = f"{error.filename or 'the folder'}: {error.strerror or error}"
         refusal = UserError("E221", cause, "Choose a folder with room that can be written")
         print(f"mednoisy: {refusal}", file=sys.stderr)
@@ -271,10 +280,18 @@ def _results(jobs: Sequence[Job], workers: int) -> Iterable[tuple[str, list[str]
     if workers == 1 or len(jobs) < 2:
         yield from map(_prepared, jobs)
         return
-    pool: Executor = ProcessPoolExecutor(min(workers, len(jobs)))
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), initializer=start_worker, initargs=(os.getpid(),))
     try:
-        futures: list[Future[tuple[str, list[str]]]] = [pool.submit(_prepared, job) for job in jobs]
+        with undisturbed():  # workers start here
+            futures: list[Future[tuple[str, list[str]]]] = [pool.submit(_prepared, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
+    except KeyboardInterrupt:  # nobody waits for what is being prepared
+        for worker in active_children():
+            worker.kill()
+        raise
+    except BrokenProcessPool as fault:
+        cause = "a worker was killed, perhaps because memory ran out"
+        raise UserError("E380", cause, "Call again with fewer --workers", exit_code=DONE_IN_PART) from fault
     finally:
         pool.shutdown(cancel_futures=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.errors import UserError
-from mednoisy.files import written_aside
+from mednoisy.files import locked, written_aside
 from mednoisy.study import Study
 
 METHODS = ("supervised", "copy_paste", "sdcl")
@@ -28,7 +28,8 @@ def run_demo(output: Path, steps: int = 600, seed: int = 0) -> Path:
     """
     data = output / f"data-seed{seed}"
     if not (data / "datalist.json").is_file():
-        make_dataset(data, seed=seed)
+        with locked(data, "*"):
+            make_dataset(data, seed=seed)
     study = Study(
         bundle="phantom",
         data=data,

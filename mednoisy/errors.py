@@ -6,6 +6,7 @@ Codes: E1xx command line and configuration, E2xx data, E3xx runs and checkpoints
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterable
 
 DONE, DONE_IN_PART, REFUSED = 0, 1, 2  # the exit codes of every command
@@ -25,12 +26,18 @@ class UserError(Exception):
     def __init__(self, code: str, cause: str, cure: str, *, case: str | None = None, exit_code: int = REFUSED):
         self.code, self.cause, self.cure, self.case, self.exit_code = code, cause, cure, case, exit_code
         of_case = f" case {case!r}:" if case is not None else ""
-        super().__init__(f"{code}{of_case} {' '.join(cause.split())}. {' '.join(cure.split())}.")
+        super().__init__(f"{code}{of_case} {_in_a_line(cause)}. {_in_a_line(cure)}.")
 
     def __reduce__(
         self,
     ) -> tuple[Callable[..., UserError], tuple[object, ...]]:  # so that it survives the way back from a worker process
         return _rebuild, (self.code, self.cause, self.cure, self.case, self.exit_code)
+
+
+def _in_a_line(text: str) -> str:
+    """The text without line breaks; what would steer a terminal, or is no text, is spelt out."""
+    line = " ".join(text.split())
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cs") else one for one in line)
 
 
 def _rebuild(code: str, cause: str, cure: str, case: str | None, exit_code: int) -> UserError:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mednoisy.child_processes import PARENT
 from mednoisy.composition import checked_path, compose
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
-from mednoisy.files import write_text
+from mednoisy.files import locked, write_text
 from mednoisy.report.checkpoint_names import any_validated
 from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, read_runs
@@ -87,8 +88,13 @@ class Study:
         Raises:
             UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
                 use for, E356 one that is the study's own, E351 the folder holds a study with other settings,
-                E352 two rows of one name; E350 stopped by a signal, after the run has saved.
+                E352 two rows of one name, E314 the folder is another process's; E350 stopped by a signal, after the
+                run has saved.
         """
+        with locked(self.output):
+            return self._run()
+
+    def _run(self) -> list[str]:
         self._check()
         failed = []
         self.write()
@@ -272,7 +278,7 @@ def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bo
 
     The signal is passed on, and the command is given the time to save.
     """
-    environment = dict(os.environ)
+    environment = {**os.environ, PARENT: str(os.getpid())}  # a killed study takes its run with it
     if threads is not None:
         environment.setdefault("OMP_NUM_THREADS", str(threads))
     received: list[int] = []

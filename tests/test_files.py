@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 import pytest
 
-from mednoisy.files import write_text, written_aside
+from mednoisy.errors import UserError
+from mednoisy.files import sweep, write_text, written_aside
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -50,3 +52,29 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     finally:
         os.umask(mask)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_sweeping_leaves_what_is_being_written(tmp_path):
+    dead = tmp_path / "below" / ".partial-dead.png"
+    dead.parent.mkdir()
+    dead.write_bytes(b"half")
+    with written_aside(tmp_path / "below" / "case.png") as aside:
+        aside.write_bytes(b"whole")
+        sweep(tmp_path)
+        assert dead.exists()  # one level down
+        sweep(tmp_path, "**")
+        assert not dead.exists()
+        assert aside.exists()
+    assert [entry.name for entry in (tmp_path / "below").iterdir()] == ["case.png"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_a_full_or_failing_disk_is_told_with_exit_code_1(tmp_path, monkeypatch, code):
+    def full(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=rf"E320 cannot write .*a\.txt: {os.strerror(code)}\. Free some") as fault:
+        write_text(tmp_path / "a.txt", "text")
+    assert fault.value.exit_code == 1
+    assert not list(tmp_path.iterdir())

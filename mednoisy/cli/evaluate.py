@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mednoisy.cli.arguments import add_device, count, device_entry, label, length, print_result, replaced_code
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
@@ -77,7 +76,6 @@ def _folders(options: argparse.Namespace) -> int:
     from mednoisy.evaluation.folder_scoring import ScoringRules, evaluate_folders
     from mednoisy.report.run_page import write_report
 
-    signal.signal(signal.SIGTERM, _interrupt)  # so that workers are stopped with this process
     rules = ScoringRules(
         labels=None if options.labels is None else _once(options.labels, "--labels"),
         mapping=_once(options.map or (), "--map"),
@@ -94,10 +92,6 @@ def _folders(options: argparse.Namespace) -> int:
     write_report([options.output], options.output / "report.html")
     print_result(options.output)
     return DONE_IN_PART if faults else DONE
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _once(pairs: Sequence[tuple[int, Any]], option: str) -> dict[int, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mednoisy.cli.arguments import add_device, device_entry
 from mednoisy.errors import DONE
+from mednoisy.files import locked
 
 HELP = "segment images with a run's best checkpoint, on their own grids"
 EXAMPLE = "mednoisy predict runs/sdcl scans/*.nii.gz --output predictions"
@@ -28,5 +29,7 @@ def run(options: argparse.Namespace) -> int:
     check_prediction(options.run, options.images)
     from mednoisy.predict_with_run import predict_with_run
 
-    print(*predict_with_run(options.run, options.images, options.output, overrides), sep="\n")
+    with locked(options.output):
+        written = predict_with_run(options.run, options.images, options.output, overrides)
+    print(*written, sep="\n")
     return DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ PATHS = ("image", "label", "confidence")
 TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
 IGNORE = "ignore"  # codes that references of test cases may hold besides, whose voxels no figure counts
 Case = dict[str, str]
+LONGEST_ID = 200  # bytes; file systems take names of 255, of which endings need some
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, halves of pairs, and separators of lines
 
 
 def patient_of(case: Case) -> str:
@@ -42,7 +45,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError("E210", f"datalist {path} does not exist", "Prepare the dataset first, or mend the path")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError("E210", f"datalist {path} cannot be read: {error.strerror}", "Mend its permissions") from error
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number of thousands of digits
         raise UserError("E210", f"datalist {path} is no JSON: {error}", "Mend the file") from error
     if not isinstance(content, dict):
         raise UserError("E210", f"datalist {path} holds no table of sections", "Write one JSON object")
@@ -59,6 +64,11 @@ def check_keys(content: Mapping[str, Any], path: Path) -> None:
         if not isinstance(value, wanted):
             kind = {list: "a list of entries", dict: "a table", str: "a text"}[wanted]
             raise UserError("E211", f"{path}: {key!r} is not {kind}", f"Write {kind}")
+    for key in ("name", "spacing_unit", *TABLES):
+        value = content.get(key, "")
+        for text in value.values() if isinstance(value, dict) else [value]:
+            if strange := _no_text(text):
+                raise UserError("E211", f"{path}: {key!r} holds the character {strange}", "Leave it out")
     for key in ("name", "channels", "labels"):
         if key not in content:
             raise UserError("E211", f"{path}: {key!r} is missing", "Add it")
@@ -100,9 +110,21 @@ def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Pat
     for key in wanted:
         if key not in entry:
             raise UserError("E213", f"{key!r} is missing {where}", "Add it", case=name)
+    for key, value in entry.items():
+        if strange := _no_text(value):
+            cause = f"{key!r} holds the character {strange} {where}"
+            raise UserError("E213", cause, "Leave it out, and rename the file if it is in its name", case=name)
+    if len(entry["id"].encode()) > LONGEST_ID:
+        cause = f"the id has {len(entry['id'].encode())} bytes, a file's name has room for {LONGEST_ID} {where}"
+        raise UserError("E213", cause, "Shorten it", case=f"{entry['id'][:20]}...")
     if "/" in entry["id"] or "\\" in entry["id"] or entry["id"].startswith("."):
         raise UserError("E213", f"the id cannot be a file's name {where}", "Use letters and digits", case=name)
     return {key: os.path.normpath(folder / value) if key in PATHS else value for key, value in entry.items()}
+
+
+def _no_text(text: Any) -> str:
+    """The first character that no line, table or file name can hold: NUL, line breaks, escape codes, half a pair."""
+    return next((ascii(one) for one in str(text) if unicodedata.category(one) in NO_TEXT), "")
 
 
 def check_patients(sections: Mapping[str, list[Case]], path: Path) -> None:

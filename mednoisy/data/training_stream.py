@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from mednoisy.child_processes import end_with_parent
 from mednoisy.data.batch import Augmentations, Batch, Drawn
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.counter_based_random import Draw
@@ -266,6 +267,7 @@ def _leave_signals_to_parent(worker: int) -> None:
     """Ctrl-C and SIGTERM reach the whole process group: a worker leaves without fuss, the parent saves first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    end_with_parent(os.getppid())  # or it would hold the run's lock for a while
 
 
 class StreamLoader:

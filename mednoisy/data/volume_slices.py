@@ -54,6 +54,11 @@ class Slices(Dataset):
         ]
 
     @property
+    def items(self) -> list[dict[str, Any]]:
+        """The volumes, as `CachedCases` has them."""
+        return self.cases.items
+
+    @property
     def nbytes(self) -> int:
         """Bytes of RAM that the volumes take."""
         return self.cases.nbytes

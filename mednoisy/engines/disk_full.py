@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mednoisy.errors import DONE_IN_PART, UserError
+from mednoisy.errors import UserError
+from mednoisy.files import full_disk
+
+CURE = "Free some space, then go on with --resume; the last checkpoint is whole"
 
 
 @contextmanager
@@ -18,11 +21,10 @@ def writing(path: Path | str) -> Iterator[None]:
     """
     try:
         yield
+    except UserError as fault:
+        if fault.code != "E320" or not isinstance(fault.__cause__, OSError):
+            raise
+        raise full_disk(path, fault.__cause__.strerror, CURE) from fault.__cause__
     except (OSError, RuntimeError) as fault:  # torch's zip writer turns a full disk into a RuntimeError
         reason = getattr(fault, "strerror", None) or " ".join(str(fault).split("\n")[:1]) or type(fault).__name__
-        raise UserError(
-            "E320",
-            f"cannot write {path}: {reason}",
-            "Free some space, then go on with --resume; the last checkpoint is whole",
-            exit_code=DONE_IN_PART,
-        ) from fault
+        raise full_disk(path, reason, CURE) from fault

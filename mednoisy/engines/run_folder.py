@@ -13,11 +13,20 @@ import yaml
 
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
-from mednoisy.files import ASIDE, locked, write_text
+from mednoisy.files import FULL, full_disk, locked, write_text
 
 LOGGER = logging.getLogger("mednoisy")
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
-WRITTEN = (".lock", "run.json", "config.yaml", "log.txt", "progress.csv", "tensorboard", "rounds")  # before checkpoints
+WRITTEN = (
+    ".lock",
+    "run.json",
+    "config.yaml",
+    "log.txt",
+    "labels.json",
+    "progress.csv",
+    "tensorboard",
+    "rounds",
+)  # before checkpoints
 # Entries of the configuration that say where and how fast a run is, not what it is.
 CHANGEABLE = {"bundle_root", "dataset_dir", "output_dir", "model_file", "resume", "device", "workers", "distributed"}
 CHANGEABLE |= {"initialize", "run", "evaluate", "finalize", "evaluation", "report", "_meta_"}
@@ -40,7 +49,7 @@ class RunFolder:
         self.facts = json.loads(json.dumps(facts or {}))
         self.config_text: str | None = None  # written to config.yaml on opening
         self._lock: ExitStack | None = None
-        self._log: logging.Handler | None = None
+        self._log: logging.FileHandler | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -99,15 +108,19 @@ class RunFolder:
             self._take_lock()
             if not self.resume:
                 self.check()  # another process may have come and gone between the first look and the lock
-            for left in self.path.rglob(f"{ASIDE}*"):  # of a process that was killed while it wrote
-                left.unlink()
             write_text(self.path / "run.json", json.dumps(self.facts, indent=1) + "\n")
             if self.config_text is not None:
                 write_text(self.path / "config.yaml", self.config_text)
             self._log = _LogFile(self.path / "log.txt", encoding="utf-8")
+        except UserError as fault:
+            if fault.code == "E320" and not self.resume and self._lock is not None:
+                self.discard()
+            raise
         except OSError as fault:
             if not self.resume and self._lock is not None:
                 self.discard()
+            if fault.errno in FULL:
+                raise full_disk(self.path, fault.strerror) from fault
             raise UserError(
                 "E315", f"cannot write to {self.path} ({fault.strerror})", "Give another --output"
             ) from fault
@@ -119,7 +132,7 @@ class RunFolder:
 
     def _take_lock(self) -> None:
         lock = ExitStack()
-        lock.enter_context(locked(self.path))
+        lock.enter_context(locked(self.path, "**"))
         self._lock = lock
 
     def discard(self) -> bool:
@@ -142,15 +155,18 @@ class RunFolder:
         return True
 
     def close(self) -> None:
-        """End the log and let another process in."""
-        if self._log is not None:
-            for logger in LOGGED:
-                logger.removeHandler(self._log)
-            self._log.close()
-            self._log = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """End the log and let another process in.
+
+        Raises:
+            UserError: E320, the end of the log cannot be written; the lock is let go all the same.
+        """
+        log, lock, self._log, self._lock = self._log, self._lock, None, None
+        with lock or ExitStack():
+            if log is not None:
+                for logger in LOGGED:
+                    logger.removeHandler(log)
+                with writing(log.baseFilename):
+                    log.close()
 
 
 def _read(path: Path) -> dict:

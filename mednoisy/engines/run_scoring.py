@@ -18,6 +18,7 @@ from mednoisy.data.images import Image
 from mednoisy.data.label_maps import ignored_codes, read_label_map
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
+from mednoisy.engines.disk_full import writing
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
@@ -225,7 +226,7 @@ class RunScoring:
         return "voxel"
 
     def _export(self, network: nn.Module) -> None:
-        with written_aside(self.model_file) as aside:
+        with writing(self.model_file), written_aside(self.model_file) as aside:
             torch.save(network.state_dict(), aside)
         LOGGER.info("deployed predictor written to %s", self.model_file)
 

@@ -21,6 +21,7 @@ from mednoisy.data.training_stream import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
 from mednoisy.engines.distributed import lost_process, rank_and_ranks
+from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
@@ -133,6 +134,8 @@ class SemiSupervisedTrainer(Trainer):
         self._check_cases()
         self.run_folder.open()
         try:
+            if training.rank == 0:
+                check_labels(self.run_folder.path, self.loader.stream.labeled.items)
             last = (
                 checkpoint.load_last(self.run_folder.checkpoints, training.device) if self.run_folder.resume else None
             )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from mednoisy.child_processes import start_worker, undisturbed
 from mednoisy.data.images import listed
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.data.mask_greys import FolderGreys
@@ -172,12 +171,12 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
         return
     waiting = iter(pairs)
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(os.getpid(),))
     pending: set[Future[PairResult]] = set()
     try:
         while True:
             for pair in waiting:
-                with _interrupts_blocked():  # a worker starts here and must leave Ctrl-C to this process
+                with undisturbed():  # a worker starts here
                     pending.add(pool.submit(score_pair, pair, rules))
                 if len(pending) >= PENDING * workers:
                     break
@@ -191,19 +190,10 @@ def _results(pairs: Sequence[Pair], rules: ScoringRules, workers: int) -> Iterat
         raise UserError("E432", cause, "Call again with fewer --workers") from fault
     except BaseException:  # told to stop: nobody waits for what is being scored
         for worker in context.active_children():
-            worker.terminate()
+            worker.kill()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def score_pair(pair: Pair, rules: ScoringRules) -> PairResult:

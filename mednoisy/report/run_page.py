@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mednoisy.evaluation.metrics import MAIN_METRICS
 from mednoisy.evaluation.resampling import FEW_PATIENTS, RESAMPLES
-from mednoisy.files import write_text
+from mednoisy.files import sweep, write_text
 from mednoisy.report.metric_names import heading
 from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.patient_words import patient_noun, who_varies
@@ -43,6 +43,7 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
     if not runs:
         raise ValueError("a report needs at least one run")
     output = Path(output)
+    sweep(output.parent)
     write_text(output, rendered_page("report.html", SCRIPTS, _content(read_runs(runs), title, output.parent)))
     return output
 

@@ -45,6 +45,11 @@ def test_slices_take_no_memory_of_their_own():
     assert slices.nbytes == cases.nbytes
 
 
+def test_their_volumes_are_at_hand():
+    cases = volumes()
+    assert Slices(cases).items is cases.items
+
+
 def test_more_volumes_are_more_slices():
     slices = Slices(volumes())
     longer = slices.extended([{"id": "c", "slices": 1}], repeats=2)

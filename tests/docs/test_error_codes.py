@@ -25,6 +25,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E224": "a picture whose greys or colours are no codes",
     "E243": "a table of cases that cannot be used",
     "E312": "a folder without a run",
+    "E319": "a file of a run that is damaged",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
 }

@@ -125,10 +125,10 @@ def test_a_second_process_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused_and_nothing_stays(tmp_path, monkeypatch):
     def full(path, text):
-        raise OSError(28, "No space left on device")
+        raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(run_folder, "write_text", full)
-    with pytest.raises(UserError, match=r"E315 cannot write to .* \(No space left on device\)") as error:
+    with pytest.raises(UserError, match=r"E315 cannot write to .* \(Permission denied\)") as error:
         RunFolder(tmp_path / "run").open()
     assert error.value.exit_code == 2
     assert not (tmp_path / "run").exists()

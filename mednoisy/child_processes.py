@@ -1,0 +1,69 @@
+"""Processes that end with the one that started them, however that ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+PARENT = "MEDNOISY_PARENT"  # the environment's entry by which a command is told whose child it is
+SECONDS_BETWEEN_LOOKS = 0.5
+STOPS = {signal.SIGINT, signal.SIGTERM}
+
+
+def end_with_parent(parent: int) -> None:
+    """From now on, this process is killed when its parent is gone; at once, where it is gone already.
+
+    Nothing is saved: what a command writes is whole or absent, and a training goes on from its last checkpoint.
+    The kernel sees to it on Linux, a thread that looks at the parent elsewhere.
+
+    Args:
+        parent: the process whose child this is, which must have started it from a thread that lasts.
+    """
+    if not (sys.platform == "linux" and _killed_by_kernel()):
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def end_with_caller() -> None:
+    """As `end_with_parent`, if the environment names a parent; it is not handed on."""
+    if (parent := os.environ.pop(PARENT, "")).isdecimal():
+        end_with_parent(int(parent))
+
+
+def start_worker(parent: int) -> None:
+    """What a worker process begins with: it ends with its parent, dies of SIGTERM and ignores Ctrl-C.
+
+    Ctrl-C goes to the parent, which tells the user in one line and ends its workers. To be started `undisturbed`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    end_with_parent(parent)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Around the start of a worker: signals wait, or a half-started one would tell of its broken pipe."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _killed_by_kernel() -> bool:
+    return ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) == 0
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)

@@ -1,0 +1,76 @@
+"""A signal ends a block, also where Python loses the exception that it raises."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from mednoisy.cli.interruptions import Interruptions
+
+
+class Deaf:
+    """While it is taken down, exceptions are lost."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_interrupts_and_is_named(number):
+    before = signal.getsignal(number)
+    signals = Interruptions()
+
+    def told() -> None:
+        with signals:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        told()
+    assert signals.received == number.name
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_was_lost_is_raised_again(capsys):
+    signals = Interruptions()
+
+    def told() -> None:
+        with signals:
+            Deaf()
+            assert signals.received == "SIGTERM"
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        told()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_cleared_away_is_not_disturbed():
+    cleared = []
+
+    def told() -> None:
+        with Interruptions():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            finally:
+                time.sleep(2.5)
+                cleared.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        told()
+    assert cleared == [True]
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruptions() as signals:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received == ""
+    finally:
+        signal.signal(signal.SIGINT, before)
