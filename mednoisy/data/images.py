@@ -114,7 +114,7 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
     if apart > SAME_PLACE * min(image.spacing):
         cause = f"image and label have different affines (corners up to {apart:.3g} mm apart)"
         raise UserError("E205", cause, "Re-export the label on the image's grid, or drop the case", case=case)
-    cure = "Add the code to `labels` of the datalist, or mend the label"
+    cure = "Mend the label, or name the code in `labels` of the datalist and in `label_names` (--dataset FILE)"
     check_codes(distinct_values(label.array), codes, "label", cure, case=case)
 
 
