@@ -52,7 +52,7 @@ def licence(of: Distribution) -> str:
     meta = of.metadata
     classes = [text.rpartition(":: ")[2] for text in meta.get_all("Classifier") or () if text.startswith("License ::")]
     text = meta["License"].strip() if "License" in meta else ""
-    expression = meta.get("License-Expression", "")
+    expression = meta.json.get("license_expression")
     return str(expression or ", ".join(classes) or text.partition("\n")[0])
 
 
