@@ -38,19 +38,24 @@ def check_composition(composition: Composition, main: bool = True) -> None:
         RunFolder(output, resume, main=main).check()
 
 
-def check_prediction(run: Path | str, images: Sequence[Path]) -> None:
+def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = False) -> None:
     """Refuse images or a run that are not there.
 
+    Args:
+        trust: whether the run's configuration may be any program.
+
     Raises:
-        UserError: E201, a missing image; E312 or E108 as `of_run`; E402, the run is not finished.
+        UserError: E201, a missing image, or a folder; E312, E108 or E390 as `of_run`; E402, the run is not finished.
     """
     from mednoisy.data.images import case_name
     from mednoisy.evaluation.read_finished_run import read_finished_run
 
     for image in images:
+        if image.is_dir():
+            raise UserError("E201", f"{image} is a folder, not an image", f"Name its files: {image / '*'}")
         if not image.is_file():
             raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
-    of_run(run)
+    of_run(run, trust=trust)
     read_finished_run(run)  # of an unfinished one, an earlier stage's network could pass for the last one's
 
 

@@ -19,15 +19,23 @@ from mednoisy.inference.prediction import predict_files
 
 
 def predict_with_run(
-    folder: Path | str, images: Sequence[Path], output: Path | str, overrides: Mapping[str, Any] | None = None
+    folder: Path | str,
+    images: Sequence[Path],
+    output: Path | str,
+    overrides: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> list[Path]:
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
+
+    Args:
+        overrides: values of single entries, such as `device`.
+        trust: whether the run's configuration may be any program, see `check_trusted`.
 
     Raises:
         UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load` and `predict_files`.
     """
-    check_prediction(folder, images)
-    parser = of_run(folder, overrides).workflow().parser
+    check_prediction(folder, images, trust)
+    parser = of_run(folder, overrides, trust).workflow().parser
     parser.parse(reset=True)
     device = parser.get_parsed_content("device")
     deployed, network, _ = _deployed(parser, folder)
@@ -43,17 +51,18 @@ def predict_with_run(
     return [paths[deployed] for paths in written.values()]
 
 
-def deployed_of_run(folder: Path | str, device: Any) -> Teacher:
+def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Teacher:
     """The deployed predictor of a run's best checkpoint as the teacher of another run's first round.
 
     Args:
         folder: of the finished run.
         device: where the network shall be.
+        trust: whether the run's configuration may be any program, see `check_trusted`.
 
     Raises:
         UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
     """
-    parser = of_run(folder, {"device": f'$torch.device("{device}")'}).workflow().parser
+    parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
     summary = read_finished_run(folder).summary
     parser.parse(reset=True)
     seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")

@@ -14,7 +14,10 @@ from mednoisy.composition.stacking import frame
 
 
 def resumed(
-    folder: Path | str, data: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+    folder: Path | str,
+    data: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> Composition:
     """The run that a folder holds, to be trained to its end or scored again.
 
@@ -22,14 +25,16 @@ def resumed(
         folder: of the run; it may have been moved.
         data: the prepared dataset, where it has been moved.
         overrides: values of single entries; those that make a run what it is must be what they were (E313).
+        trust: whether its configuration may be any program, see `check_trusted`.
 
     Under torchrun `multi_gpu.yaml` is added. Elsewhere it is taken back: one process may score a run of
     several, and is refused as such (E316) where it would train on.
 
     Raises:
-        UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged.
+        UserError: as `of_run`: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged;
+            E390, it may do more than describe a run.
     """
-    composition = of_run(folder)
+    composition = of_run(folder, trust=trust)
     (file,) = composition.config_files
     config = read_config(file)
     values = dict(composition.overrides)

@@ -106,6 +106,13 @@ def add_dataset(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust(command: argparse.ArgumentParser, whose: str = "the run's folder") -> None:
+    """Give the command `--trust`."""
+    command.add_argument(
+        "--trust", action="store_true", help=f"execute whatever program the config.yaml of {whose} is (default: refuse)"
+    )
+
+
 def add_device(command: argparse.ArgumentParser) -> None:
     """`--device`, which `device_entry` reads."""
     command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")

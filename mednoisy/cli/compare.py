@@ -26,12 +26,15 @@ def run(options: argparse.Namespace) -> int:
     if len(options.runs) < 2:
         raise UserError("E114", "one run cannot be compared", "Give two or more, or call mednoisy report")
     from mednoisy.report.run_page import write_report
-    from mednoisy.report.tables.terminal_tables import check_metric, comparison_lines, table_text
+    from mednoisy.report.tables.terminal_tables import check_metric, comparison_lines, doubt_lines, table_text
 
     check_metric(options.metric)
     lines = (
         [table_text(options.runs, options.table)] if options.table else comparison_lines(options.runs, options.metric)
     )
+    if options.table:  # which is to be pasted as it is
+        for doubt in doubt_lines(options.runs):
+            print(f"mednoisy: {doubt}", file=sys.stderr)
     write_report(options.runs, options.output)
     print(*lines, sep="\n")
     print(f"report: {options.output}", file=sys.stderr if options.table else sys.stdout)

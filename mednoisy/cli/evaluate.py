@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mednoisy.cli.arguments import add_device, count, device_entry, label, length, print_result, replaced_code
+from mednoisy.cli.arguments import (
+    add_device,
+    add_trust,
+    count,
+    device_entry,
+    label,
+    length,
+    print_result,
+    replaced_code,
+)
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 HELP = "score a folder of label maps against references, or the checkpoints of a run again"
@@ -28,6 +37,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("run", type=Path, nargs="?", help="folder of a finished run, to score it again")
     add_device(command)
+    add_trust(command)
     maps = command.add_argument_group("label maps from anywhere (NIfTI, NRRD, MetaImage, HDF5, PNG, JPEG, BMP, TIFF)")
     maps.add_argument("--predictions", type=Path, metavar="DIR", help="folder of the label maps to be scored")
     maps.add_argument("--references", type=Path, metavar="DIR", help="folder of the references, paired by case id")
@@ -59,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
     from mednoisy.early_checks import check_composition
     from mednoisy.resumed_run import resumed
 
-    composition = resumed(options.run, overrides=device_entry(options.device))
+    composition = resumed(options.run, overrides=device_entry(options.device), trust=options.trust)
     first = os.environ.get("RANK", "0") == "0"  # set by torchrun
     check_composition(composition, main=first)
     composition.run("evaluate")

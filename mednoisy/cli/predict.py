@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mednoisy.cli.arguments import add_device, device_entry
+from mednoisy.cli.arguments import add_device, add_trust, device_entry
 from mednoisy.errors import DONE
 from mednoisy.files import locked
 
@@ -19,6 +19,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("images", type=Path, nargs="+", help="of the kind that the run was trained on")
     command.add_argument("--output", type=Path, required=True, help="folder of the label maps (NIfTI; of pictures PNG)")
     add_device(command)
+    add_trust(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
     from mednoisy.early_checks import check_prediction
 
     overrides = device_entry(options.device)
-    check_prediction(options.run, options.images)
+    check_prediction(options.run, options.images, options.trust)
     from mednoisy.predict_with_run import predict_with_run
 
     with locked(options.output):
-        written = predict_with_run(options.run, options.images, options.output, overrides)
+        written = predict_with_run(options.run, options.images, options.output, overrides, options.trust)
     print(*written, sep="\n")
     return DONE

@@ -11,6 +11,7 @@ from mednoisy.cli.arguments import (
     add_dataset,
     add_device,
     add_set,
+    add_trust,
     check_given,
     count,
     device_entry,
@@ -58,6 +59,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--resume", action="store_true", help="go on with the run in a folder; --data if the dataset has moved"
     )
+    add_trust(command, "the folder that --resume or --teacher names")
     add_set(command)
 
 
@@ -109,7 +111,7 @@ def _resumed(options: argparse.Namespace) -> Composition:
         if getattr(options, name) is not None:
             cause = f"--{name} does not go with the folder of a run alone, which has its own"
             raise UserError("E113", cause, f"Drop --{name}, or give the bundle, --data and --output as well")
-    return resumed(options.bundle, options.data, _entries(options))
+    return resumed(options.bundle, options.data, _entries(options), options.trust)
 
 
 def _entries(options: argparse.Namespace) -> dict[str, Any]:
@@ -122,4 +124,6 @@ def _entries(options: argparse.Namespace) -> dict[str, Any]:
         entries["pretrained"] = checked_path(options.pretrained, "--pretrained")
     if options.teacher is not None:
         entries["teacher_run"] = checked_path(options.teacher, "--teacher")
+        if options.trust:
+            entries["trust_teacher"] = True
     return entries | device_entry(options.device) | dict(parse_setting(text) for text in options.set)

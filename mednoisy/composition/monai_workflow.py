@@ -18,6 +18,7 @@ from mednoisy.composition.command_line_values import checked_path, is_literal
 from mednoisy.composition.config_errors import at_fault, unknown_entry, without_effect
 from mednoisy.composition.config_files import SEPARATOR, Config, merge, read_config, references, siblings
 from mednoisy.composition.stacking import reachable, stacked
+from mednoisy.composition.trusted_config import check_trusted
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 
 
@@ -57,6 +58,16 @@ class Composition:
         return path if path.is_file() else None
 
     @property
+    def metadata(self) -> Any:
+        """What MONAI shall take for metadata: those that a run's own configuration holds, else a file.
+
+        A file that lies in a run folder, or in the folder that a run names as its bundle's, is not read for it.
+        """
+        if isinstance(self.config.get("_meta_"), dict):
+            return self.config["_meta_"]
+        return None if self.meta_file is None else str(self.meta_file)
+
+    @property
     def command(self) -> str:
         """The same run as a command for the shell."""
         listed = json.dumps([str(path) for path in self.config_files], ensure_ascii=False)
@@ -78,7 +89,7 @@ class Composition:
         with _without_remarks("monai.bundle.workflows"):
             workflow = ConfigWorkflow(
                 config_file=[str(path) for path in self.config_files],
-                meta_file=None if self.meta_file is None else str(self.meta_file),
+                meta_file=self.metadata,
                 logging_file=False,
                 workflow_type="train",
             )
@@ -164,14 +175,16 @@ def compose(
     return Composition(files, {"bundle_root": checked_path(root, "bundle"), **(overrides or {})})
 
 
-def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Composition:
+def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None, trust: bool = False) -> Composition:
     """A finished run, from the configuration kept in its folder, to be evaluated or used for prediction.
 
     Args:
         overrides: values of single entries, such as `device`.
+        trust: whether the configuration may be any program, see `check_trusted`.
 
     Raises:
-        UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged.
+        UserError: E312, the folder holds no run of `mednoisy train`; E108, its configuration is damaged; E390, it may
+            do more than describe a run.
     """
     config = Path(folder) / "config.yaml"
     if not config.is_file() and (Path(folder) / "run.json").is_file():
@@ -179,7 +192,9 @@ def of_run(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Co
         raise UserError("E312", cause, "Give its bundle, --data and --output, with --resume")
     if not config.is_file():
         raise UserError("E312", f"{folder} holds no run", "Give the --output folder of a `mednoisy train`")
-    read_config(config)
+    content = read_config(config)
+    if not trust:
+        check_trusted(content, config)
     path = checked_path(folder, "run")
     places = {"output_dir": path, "model_file": str(Path(path) / "models" / "model.pt")}
     return Composition([config.resolve()], {**places, "resume": True, **(overrides or {})})

@@ -24,6 +24,11 @@ from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.errors import UserError, check_whole
 
+CURES = {  # by section and how many cases it has; of more, a smaller batch takes few enough
+    ("unlabeled", 0): "Lower --labeled so that some are left, or take --method supervised",
+    ("labeled", 1): "Raise --labeled, or take --method supervised with --set batch_size=1",
+}
+
 
 @runtime_checkable
 class Drawing(Protocol):
@@ -177,7 +182,7 @@ class TrainingStream:
                 raise UserError(
                     "E220",
                     f"a step draws {needed} {section} crops from different cases, section {section!r} has {len(cases)}",
-                    "Add cases or lower batch_size (--set batch_size=N)",
+                    CURES.get((section, len(cases)), "Add cases or lower batch_size (--set batch_size=N)"),
                 )
 
     def batch(self, stage: str, step: int, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1) -> Batch:

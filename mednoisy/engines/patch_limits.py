@@ -10,24 +10,35 @@ from torch import nn
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method
 
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 SMALLEST_BF16_MAP = 27  # voxels; below, bf16 3D convolutions on a CPU give NaN gradients now and then (torch 2.13)
 
 
 def check_patch(patch_size: Sequence[int], method: Method) -> None:
-    """Refuse a patch that a student (its attribute `divisor`) cannot halve down to its coarsest map.
+    """Refuse a patch that a student (its attribute `divisor`) cannot halve down to its coarsest map, or to one voxel.
+
+    Instance norm has nothing to normalise in a single voxel, and refuses it in training.
 
     Raises:
         UserError: E112.
     """
     for name, student in method.students.items():
         divisor = _divisor(student)
-        if any(side % divisor for side in patch_size):
-            whole = [-(-side // divisor) * divisor for side in patch_size]
-            raise UserError(
-                "E112",
-                f"patch size {list(patch_size)} is no multiple of {divisor}, as the network of student {name!r} needs",
-                f"Use for example --set patch_size={whole}",
-            )
+        whole = [-(-side // divisor) * divisor for side in patch_size]
+        enough = whole
+        one_voxel = max(whole) <= _stride(student) and any(
+            isinstance(part, INSTANCE_NORMS) for part in student.modules()
+        )
+        if one_voxel:
+            enough = [2 * _stride(student)] * len(whole)
+        why = None
+        if whole != list(patch_size):
+            why = f"is no multiple of {divisor}, as the network of student {name!r} needs"
+        elif one_voxel:
+            why = f"leaves the instance norm of student {name!r} one voxel in its coarsest map, where it needs two"
+        if why is not None:
+            cure = f"Use for example --set patch_size={enough}"
+            raise UserError("E112", f"patch size {list(patch_size)} {why}", cure)
 
 
 def coarsest_map(patch_size: Sequence[int], method: Method) -> list[int]:
@@ -35,13 +46,17 @@ def coarsest_map(patch_size: Sequence[int], method: Method) -> list[int]:
 
     Students tell it by their `divisor`, or by `output_stride` where any size will do; the patch where by neither.
     """
-    stride = max(int(getattr(student, "output_stride", _divisor(student))) for student in method.students.values())
+    stride = max(_stride(student) for student in method.students.values())
     return [-(-side // stride) for side in patch_size]
 
 
 def bf16_is_safe(device_type: str, coarsest: Sequence[int]) -> bool:
     """Whether bf16 convolutions on a feature map of this size give finite gradients."""
     return device_type != "cpu" or len(coarsest) != 3 or math.prod(coarsest) >= SMALLEST_BF16_MAP
+
+
+def _stride(student: nn.Module) -> int:
+    return int(getattr(student, "output_stride", _divisor(student)))
 
 
 def _divisor(student: nn.Module) -> int:

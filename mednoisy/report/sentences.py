@@ -8,6 +8,8 @@ from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.report.number_format import counted, interval, number, share
 from mednoisy.report.reading.runs import Run
 
+SUPERVISED, MIXING = "supervised", "copy_paste"  # methods that see no unlabeled scan; the second mixes, too
+SAME = ("dataset", "recipe", "labeled", "seed", "steps")  # facts that a run shares with its rival
 MOST_VERDICTS = 4  # that a page begins with, one for each run but the baseline
 
 
@@ -38,24 +40,78 @@ def verdict(run: Run, baseline: Run, difference: Mapping) -> str:
     gap, n = difference["difference"], difference["n"]
     if gap is None:
         return f"{run.name} and {baseline.name} have no case with a defined Dice in common."
+    ends, scored = difference["interval"], counted(n, _scored_noun(run))
     points = f"{abs(100 * gap):.1f}"
+    settled = ends is not None and (ends[0] > 0 or ends[1] < 0)
     if points == "0.0":
-        sentence = f"{run.name} is level with {baseline.name} on {counted(n, _scored_noun(run))}"
-    else:
+        sentence = f"{run.name} is level with {baseline.name} on {scored}"
+    elif settled:
         side = "ahead of" if gap > 0 else "behind"
-        sentence = f"{run.name} is {side} {baseline.name} by {points} Dice points on {counted(n, _scored_noun(run))}"
+        sentence = f"{run.name} is {side} {baseline.name} by {points} Dice points on {scored}"
+    else:
+        side = "above" if gap > 0 else "below"
+        sentence = f"{run.name} lies {points} Dice points {side} {baseline.name} on {scored}"
     details = [f"better on {difference['better']} of {n}"]
-    ends = difference["interval"]
     if ends is not None:
         details.append(f"95 % interval {interval(ends, 'dice', signed=True)}")
     sentence += f" ({', '.join(details)})"
-    if ends is not None and ends[0] <= 0 <= ends[1] and points != "0.0":
-        sentence += "; the interval holds 0, so these cases do not settle which is better"
+    if not settled and points != "0.0":
+        why = "of one patient there is no interval" if ends is None else "the interval holds 0"
+        sentence += f"; {why}, so these cases do not settle which is better"
     return sentence + "."
 
 
+def share_of_unlabeled(runs: Sequence[Run], pairs: Sequence[Mapping]) -> list[str]:
+    """What the unlabeled scans did, run by run: against the one that mixes as well but sees none of them.
+
+    A method that mixes images gains by that alone, so its lead over plain training does not say what the unlabeled
+    scans are worth. A rival trained by `copy_paste` on the same labels, under the same recipe, for as many steps from
+    the same seed. Where a run has none, that is said.
+
+    Args:
+        pairs: of all runs, as `evaluation.ranking.compare` gives them.
+    """
+    sentences, alone = [], []
+    for run in runs:
+        if run.facts.get("method") in (None, SUPERVISED, MIXING) or not run.facts.get("unlabeled"):
+            continue
+        rival = next((other for other in runs if other.facts.get("method") == MIXING and _alike(run, other)), None)
+        if rival is None:
+            alone.append(run.name)
+            continue
+        difference = next(filter(None, (_of_pair(pair, run, rival) for pair in pairs)))
+        mixing = f"{rival.name} mixes images as well and sees no unlabeled scan"
+        sentences.append(f"The unlabeled scans' share: {mixing}. {verdict(run, rival, difference)}")
+    if alone:
+        cure = f"a run of --method {MIXING} on the same labels, recipe, steps and seed would tell"
+        sentences.append(f"How much the unlabeled scans did in {', '.join(alone)} is not known: {cure}.")
+    return sentences
+
+
+def _alike(run: Run, other: Run) -> bool:
+    return all(run.facts.get(fact) == other.facts.get(fact) for fact in SAME)
+
+
+def _of_pair(pair: Mapping, run: Run, baseline: Run) -> Mapping | None:
+    """The difference of two runs in this order, from a pair in either; None where it is of others."""
+    if (pair["baseline"], pair["other"]) == (baseline.name, run.name):
+        return pair
+    if (pair["baseline"], pair["other"]) != (run.name, baseline.name):
+        return None
+    gap, ends = pair["difference"], pair["interval"]
+    return {
+        **pair,
+        "difference": None if gap is None else -gap,
+        "interval": None if ends is None else [-ends[1], -ends[0]],
+        "better": pair["worse"],
+        "worse": pair["better"],
+    }
+
+
 def opening(runs: Sequence[Run], dice: Mapping) -> list[str]:
-    """What a comparison begins with: a verdict on every run, or on the one that ranks first where there are many.
+    """What a comparison begins with: what the unlabeled scans did, then a verdict on every run against the first.
+
+    Where there are many, only the run that ranks first has its verdicts.
 
     Args:
         runs: two or more; the first is the baseline.
@@ -68,12 +124,13 @@ def opening(runs: Sequence[Run], dice: Mapping) -> list[str]:
         if pair["baseline"] == runs[0].name
     }
     if len(verdicts) <= MOST_VERDICTS or not dice["ranking"]:
-        return list(verdicts.values())
+        return [*share_of_unlabeled(runs, dice["pairs"]), *verdicts.values()]
     best = dice["ranking"][0]["run"]
+    share_of_best = share_of_unlabeled([of_run[best], *(run for run in runs if run.name != best)], dice["pairs"])[:1]
     first = f"{best} ranks first of {len(runs)} runs by mean Dice on {counted(dice['cases'], 'case')}"
     stable = dice["ranking"][0]["first"]
     first += "." if stable is None else f", and in {share(stable)} of the resamples of their patients."
-    return [first, verdicts[best]] if best in verdicts else [first]
+    return [*share_of_best, first, *([verdicts[best]] if best in verdicts else [])]
 
 
 def _scored_noun(run: Run) -> str:

@@ -66,7 +66,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (run / "run.json").write_text("{}")
     config = (bundles_folder() / "phantom" / "configs" / "train.yaml").read_text(encoding="utf-8")
     (run / "config.yaml").write_text(
-        config.replace("$@bundle_root + '/data'", str(folder / "gone"), 1), encoding="utf-8"
+        config.replace("$@bundle_root + '/data'", str(folder / "gone"), 1) + "_meta_: {}\n", encoding="utf-8"
     )
     return {"data": str(data), "damaged": str(damaged), "file": str(folder / "file.nii.gz"), "run": str(run)}
 

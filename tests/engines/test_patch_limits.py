@@ -54,3 +54,16 @@ def test_a_patch_that_cannot_be_halved_is_refused_where_it_must_be():
     check_patch([30, 33], any_size)
     with pytest.raises(UserError, match=r"E112 .*\[30, 33\] is no multiple of 4.*patch_size=\[32, 36\]"):
         check_patch([30, 33], halving)
+
+
+@pytest.mark.parametrize("patch", [[10, 10], [16, 16]])
+def test_a_patch_that_leaves_instance_norm_one_voxel_is_refused_with_one_that_trains(patch):
+    """torch refuses to normalise a single voxel in training; with the cure a step's forward pass runs."""
+    network = UNet(2, 1, 2, widths=(2, 2, 2, 2, 2), dropout=(0, 0, 0, 0, 0), norm="instance")
+    with pytest.raises(UserError, match="E112") as caught:
+        check_patch(patch, Supervised(network))
+    assert caught.value.cure == "Use for example --set patch_size=[32, 32]"
+    check_patch([32, 32], Supervised(network))
+    check_patch([32, 16], Supervised(network))
+    assert network.train()(torch.zeros(2, 1, 32, 16)).shape == (2, 2, 32, 16)
+    check_patch([16, 16], Supervised(UNet(2, 1, 2, widths=(2,) * 5, dropout=(0,) * 5, norm="batch")))

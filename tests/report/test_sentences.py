@@ -23,7 +23,12 @@ def difference(gap, ends=None):
     [
         (None, None, "second and first have no case with a defined Dice in common."),
         (0.0004, None, "second is level with first on 8 test cases (better on 5 of 8)."),
-        (0.05, None, "second is ahead of first by 5.0 Dice points on 8 test cases (better on 5 of 8)."),
+        (
+            0.05,
+            None,
+            "second lies 5.0 Dice points above first on 8 test cases (better on 5 of 8); of one patient there is no "
+            "interval, so these cases do not settle which is better.",
+        ),
         (
             -0.05,
             [-0.07, -0.02],
@@ -32,7 +37,7 @@ def difference(gap, ends=None):
         (
             0.05,
             [-0.01, 0.09],
-            "second is ahead of first by 5.0 Dice points on 8 test cases (better on 5 of 8, 95 % interval −1.0 to "
+            "second lies 5.0 Dice points above first on 8 test cases (better on 5 of 8, 95 % interval −1.0 to "
             "+9.0); the interval holds 0, so these cases do not settle which is better.",
         ),
     ],
@@ -54,4 +59,51 @@ def test_a_run_stands_where_its_means_are(finished_run):
 
 def test_an_opening_has_a_verdict_on_each_run_but_the_baseline(two_runs):
     sentences = opening(two_runs, compared_by(two_runs, "dice"))
-    assert sentences == ["second is level with first on 1 test case (better on 0 of 1)."]
+    assert sentences == [
+        "How much the unlabeled scans did in first, second is not known: "
+        "a run of --method copy_paste on the same labels, recipe, steps and seed would tell.",
+        "second is level with first on 1 test case (better on 0 of 1).",
+    ]
+
+
+@pytest.mark.parametrize("order", [("supervised", "copy_paste", "sdcl"), ("sdcl", "copy_paste", "supervised")])
+def test_an_opening_says_first_what_the_unlabeled_scans_did(finished_run, order):
+    """Against copy-paste, which is level with SDCL here, not against plain training, far behind both."""
+    shifts = {"supervised": 6, "copy_paste": 1, "sdcl": 1}
+    runs = read_runs(
+        [finished_run(name, {f"c{i}": shifts[name] for i in range(8)}, method=name, title=name) for name in order]
+    )
+    first, *others = opening(runs, compared_by(runs, "dice"))
+    assert first.replace("+", "").replace("−", "") == (  # a mean of zeros may have either sign
+        "The unlabeled scans' share: copy_paste mixes images as well and sees no unlabeled scan. "
+        "sdcl is level with copy_paste on 8 test cases (better on 0 of 8, 95 % interval 0.0 to 0.0)."
+    )
+    assert len(others) == 2
+
+
+def test_a_share_turns_the_pair_round(finished_run):
+    """The baseline of the page is the method, and its gain over its rival is positive all the same."""
+    shifts = {"sdcl": 1, "copy_paste": 4}
+    runs = read_runs(
+        [
+            finished_run(name, {f"c{i}": shifts[name] + i % 2 for i in range(8)}, method=name, title=name)
+            for name in shifts
+        ]
+    )
+    share, verdict_of_rival = opening(runs, compared_by(runs, "dice"))
+    assert "sdcl is ahead of copy_paste by" in share
+    assert "(better on 8 of 8, 95 % interval +" in share
+    assert "copy_paste is behind sdcl by" in verdict_of_rival
+
+
+@pytest.mark.parametrize("other", [{"recipe": "strong"}, {"labeled": 4}, {"seed": 1}, {"steps": 9}])
+def test_a_run_of_other_settings_is_no_rival(finished_run, other):
+    runs = read_runs(
+        [
+            finished_run("sdcl", {"c1": 1, "c2": 2}, title="sdcl"),
+            finished_run("rival", {"c1": 1, "c2": 2}, title="rival", method="copy_paste", **other),
+        ]
+    )
+    first = opening(runs, compared_by(runs, "dice"))[0]
+    assert first.startswith("How much the unlabeled scans did in sdcl")
+    assert "--method copy_paste" in first

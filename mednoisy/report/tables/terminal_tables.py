@@ -15,6 +15,7 @@ from mednoisy.report.number_format import coefficient, counted
 from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, patients_of, read_runs
 from mednoisy.report.tables.comparison_tables import compared_by, pair_rows, rank_rows
+from mednoisy.report.tables.run_facts_table import doubts, tolerances_of
 from mednoisy.report.tables.text_tables import latex_table, markdown_table, score_rows
 
 TABLES = {"markdown": markdown_table, "latex": latex_table}
@@ -60,6 +61,11 @@ def table_text(folders: Sequence[Path | str], form: str = "markdown") -> str:
     return _scores(read_runs(folders), form)
 
 
+def doubt_lines(folders: Sequence[Path | str]) -> list[str]:
+    """What keeps the figures of runs from meaning the same, a sentence each."""
+    return doubts(read_runs(folders))
+
+
 def check_metric(metric: str) -> None:
     """Refuse what has no better side, or is no metric of the tables (E115)."""
     if metric not in COMPARED:
@@ -70,10 +76,17 @@ def comparison_lines(folders: Sequence[Path | str], metric: str = "dice") -> lis
     """Two or more runs set against one another: their scores, every pair by one metric, and the ranking.
 
     Raises:
-        UserError: E401, E402 for a folder without a finished run; E115 for a metric that cannot rank.
+        UserError: E401, E402 for a folder without a finished run; E115 for a metric that cannot rank; E391 for NSD
+            at different tolerances.
     """
     check_metric(metric)
     runs = read_runs(folders)
+    tolerances = tolerances_of(runs)
+    if metric == "nsd" and len(set(tolerances.values())) > 1:
+        cause = "runs cannot be compared by NSD: " + ", ".join(
+            f"tolerance {t:g} in {name}" for name, t in tolerances.items()
+        )
+        raise UserError("E391", cause, "Score again with one --tolerance, or compare by another --metric")
     compared = compared_by(runs, metric)
     title = heading(metric, runs[0].unit)
     cases, stability = counted(compared["cases"], "case"), coefficient(compared["stability"])
@@ -82,6 +95,7 @@ def comparison_lines(folders: Sequence[Path | str], metric: str = "dice") -> lis
     pair_columns = {key: title for key, title in PAIR_COLUMNS.items() if any(row[key] for row in pairs)}
     return [
         _scores(runs, "markdown"),
+        *(f"{doubt}\n" for doubt in doubts(runs)),
         f"{who_varies(runs)}\n",
         f"differences in {title}; Holm's correction is for all {len(pairs)} of them:\n",
         markdown_table(pairs, pair_columns),
