@@ -47,15 +47,19 @@ class StudentOptimisers:
 
     def forget_gradients(self) -> None:
         """Call before a step's networks run, so that the memory of the last step's gradients is free."""
-        for parameters in self.parameters.values():
-            for parameter in parameters:
-                parameter.grad = None
+        for name in self.parameters:
+            self._forget(name)
 
     def backward(self, totals: dict[str, Tensor]) -> None:
         """Gradients of each student from its own total alone."""
         for name, total in totals.items():
+            self._forget(name)
             # Students may share parts of a graph, so it is kept until the last of them.
             total.backward(inputs=self.parameters[name], retain_graph=name != next(reversed(totals)))
+
+    def _forget(self, name: str) -> None:
+        for parameter in self.parameters[name]:
+            parameter.grad = None
 
     def any_not_finite(self, totals: dict[str, Tensor]) -> Tensor:
         """1 if a total or a gradient is NaN or infinite, else 0; a float scalar that stays on the device."""

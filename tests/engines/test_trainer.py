@@ -192,7 +192,7 @@ class Prepared:
     def __init__(self) -> None:
         stream = small_stream()
         self.batches = [stream.augmented(stream.batch("training", step, 2, 0)) for step in range(8)]
-        self.patch_size, self.summary = stream.patch_size, "ready"
+        self.patch_size, self.summary, self.labeled = stream.patch_size, "ready", stream.labeled
 
     def check(self, labeled: int, unlabeled: int) -> None:
         pass
