@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mednoisy.data.images import case_name
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
+from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.prediction import predict_files
 
@@ -24,12 +25,14 @@ def predict_with_run(
     output: Path | str,
     overrides: Mapping[str, Any] | None = None,
     trust: bool = False,
+    on_fault: Callable[[UserError], None] | None = None,
 ) -> list[Path]:
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
 
     Args:
         overrides: values of single entries, such as `device`.
         trust: whether the run's configuration may be any program, see `check_trusted`.
+        on_fault: see `predict_files`.
 
     Raises:
         UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load` and `predict_files`.
@@ -47,6 +50,7 @@ def predict_with_run(
         parser.get_parsed_content("evaluation#inferer"),
         output,
         device,
+        on_fault,
     )
     return [paths[deployed] for paths in written.values()]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from mednoisy.cli.arguments import add_device, add_trust, device_entry
-from mednoisy.errors import DONE
+from mednoisy.errors import DONE, DONE_IN_PART, REFUSED, UserError
 from mednoisy.files import locked
 
 HELP = "segment images with a run's best checkpoint, on their own grids"
@@ -23,14 +24,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict and print the paths of the label maps; the exit code."""
+    """Predict, print the paths of the label maps and what images are refused for; the exit code."""
     from mednoisy.early_checks import check_prediction
 
     overrides = device_entry(options.device)
     check_prediction(options.run, options.images, options.trust)
     from mednoisy.predict_with_run import predict_with_run
 
+    faults: list[UserError] = []
     with locked(options.output):
-        written = predict_with_run(options.run, options.images, options.output, overrides, options.trust)
-    print(*written, sep="\n")
-    return DONE
+        written = predict_with_run(
+            options.run, options.images, options.output, overrides, options.trust, on_fault=faults.append
+        )
+    for path in written:
+        print(path)
+    for fault in faults:
+        print(f"mednoisy: {fault}", file=sys.stderr)
+    if not faults:
+        return DONE
+    return DONE_IN_PART if written else REFUSED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mednoisy.data.images import case_name
-from mednoisy.errors import UserError, user_error_behind
+from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 
@@ -88,11 +88,15 @@ def predict_files(
     inferer: SlidingWindow,
     output: Path | str,
     device: torch.device | str = "cpu",
+    on_fault: Callable[[UserError], None] | None = None,
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
     A picture's label map is `ID.png`. Each file appears whole or not at all. A terminal shows the
     progress over cases and within a case. Arguments as in `predict_case`.
+
+    Args:
+        on_fault: is given what a case is refused for, and the others go on; None: the first such case ends it.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
@@ -104,7 +108,13 @@ def predict_files(
         raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
-        prediction = predict_case(case, predictors, preprocessing, inferer, device, progress=True)
+        try:
+            prediction = predict_case(case, predictors, preprocessing, inferer, device, progress=True)
+        except UserError as fault:
+            if on_fault is None or fault.exit_code != REFUSED:
+                raise
+            on_fault(fault)
+            continue
         paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
             write_labels(path, prediction.labels[name], prediction.affine, case["image"])

@@ -85,6 +85,18 @@ def test_predict_equals_the_prediction_of_the_evaluation(run, dataset, tmp_path,
     np.testing.assert_array_equal(written.affine, nibabel.load(image).affine)
 
 
+def test_predict_goes_on_past_a_damaged_image(run, dataset, tmp_path, capsys):
+    """As `evaluate` does: the others are segmented, the fault is listed, and the exit code says "in part"."""
+    sound = [str(dataset / "images" / f"test_00{number}.nii.gz") for number in (0, 1)]
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes(Path(sound[0]).read_bytes()[:900])
+    to = ["--output", str(tmp_path / "out"), "--device", "cpu"]
+    line = refusal(capsys, ["predict", str(run), sound[0], str(damaged), sound[1], *to], code=1)
+    assert line.startswith("mednoisy: E202 case 'damaged': ")
+    assert {path.name for path in (tmp_path / "out").rglob("*.nii.gz")} == {"test_000.nii.gz", "test_001.nii.gz"}
+    assert refusal(capsys, ["predict", str(run), str(damaged), *to], code=2) == line
+
+
 def test_an_unfinished_run_does_not_predict(run, dataset, tmp_path, capsys):
     """Its best checkpoint may be an earlier stage's."""
     unfinished = tmp_path / "unfinished"

@@ -34,7 +34,7 @@ def test_labels_that_changed_between_stop_and_resume_are_refused_by_name(tmp_pat
     before = (run / "metrics.csv").read_bytes()
     assert main(["train", "--resume", str(run)]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mednoisy: ")]
-    assert line.startswith(f"mednoisy: E381 case '{first['id']}': its label is not the one with which the run in ")
+    assert line.startswith(f"mednoisy: E381 case '{first['id']}': its label has changed since the run in ")
     assert (run / "metrics.csv").read_bytes() == before
     path.write_bytes(kept)  # the cure
     assert main(["train", "--resume", str(run)]) == 0
