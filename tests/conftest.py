@@ -18,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="where networks and methods are compared with reference figures")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--device") == "cpu":
+        os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is made, so that a CPU runs them
+
+
 @pytest.fixture(scope="session")
 def device(request) -> str:
     """The device that reference figures are held against: the CPU, or what `--device` names."""

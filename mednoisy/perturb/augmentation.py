@@ -69,6 +69,12 @@ class OneOf:
     Attributes:
         transforms: the options.
         weights: their chances, in any unit; alike where None.
+
+    Examples:
+        Three times in four the second:
+
+        >>> OneOf([[], []], weights=[1, 3]).limits
+        array([0.25, 1.  ])
     """
 
     transforms: Sequence[Any]
@@ -151,6 +157,15 @@ class Geometry(_Chain):
     Neighbours in the chain are made one: turns and flips are one exact move of voxels, all others one interpolation,
     linear in images and to the nearest in labels, at the places that one after another would show. Where these lie
     outside, the border is repeated, or what the augmentation says is seen.
+
+    Examples:
+        A flip for certain, of an image and its label:
+
+        >>> from mednoisy.perturb.geometry import Flip
+        >>> chain = Geometry([Flip(axes=[0], probability=1)])
+        >>> drawn = [chain.draw(np.random.default_rng(0), (1, 3))]
+        >>> chain.apply(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[0, 0, 1]]), drawn)
+        (tensor([[[3., 2., 1.]]]), tensor([[1, 0, 0]]))
     """
 
     accepted = (Symmetry, Warp)
@@ -209,7 +224,17 @@ class Geometry(_Chain):
 
 
 class Intensity(_Chain):
-    """Changes of intensity, of images alone."""
+    """Changes of intensity, of images alone.
+
+    Examples:
+        One of two chains' changes, by a factor of 1 + U(-0.5, 0.5):
+
+        >>> from mednoisy.perturb.intensity import ScaleIntensity
+        >>> chain = Intensity([ScaleIntensity(change=0.5, probability=1)])
+        >>> drawn = [chain.draw(np.random.default_rng(0), (1, 3))]
+        >>> drawn[0][0].round(3), chain.apply(torch.ones(1, 1, 2), drawn)
+        (array([0.77]), tensor([[[0.7698, 0.7698]]]))
+    """
 
     accepted = (IntensityChange,)
     purpose = "changes of intensity (train#intensity)"

@@ -62,6 +62,11 @@ class Flip:
 
     Attributes:
         axes: to draw from; all of the image where None.
+
+    Examples:
+        >>> Flip().symmetry(np.array([0]), 2)
+        array([[-1,  0],
+               [ 0,  1]])
     """
 
     axes: Sequence[int] | None = None
@@ -165,6 +170,13 @@ class Lens:
         strength: lowest and highest k; below -0.36 the corners of a picture fold over.
 
     Source: Brown's radial model with equal coefficients, as albumentations' OpticalDistortion (by cv2) has it.
+
+    Examples:
+        What is shown at 0.75, in halves of a side, through a lens of strength 1:
+
+        >>> positions, _ = Lens().warp([torch.tensor([0.75])], np.array([[1.0]]), (1, 1, 4))
+        >>> round(positions[0].item(), 4)  # 0.75 (1 + r^2 + r^4), r = 0.375
+        0.8703
     """
 
     strength: tuple[float, float] = (-0.35, 1.0)
@@ -192,6 +204,13 @@ class GridDistortion:
     Attributes:
         cells: along each axis.
         limit: largest change of a cell's length, as a share of it.
+
+    Examples:
+        Of two cells the first is half as long again: its end, the middle, shows what lies a quarter on:
+
+        >>> positions, _ = GridDistortion(cells=2).warp([torch.tensor([0.0])], np.array([[1.5, 0.5]]), (1, 1, 4))
+        >>> positions[0].item()
+        0.5
     """
 
     cells: int = 5
@@ -225,6 +244,14 @@ class Elastic:
     Attributes:
         cells: of the coarse grid along each axis.
         magnitude: lowest and highest standard deviation of a displacement, in shares of the longest side.
+
+    Examples:
+        Without a displacement every place shows itself:
+
+        >>> elastic = Elastic(cells=2)
+        >>> positions, _ = elastic.warp([torch.tensor([-0.5, 0.5])], elastic.unchanged((1, 2))[None], (1, 1, 2))
+        >>> positions[0]
+        tensor([[-0.5000,  0.5000]])
     """
 
     cells: int = 8

@@ -12,6 +12,10 @@ def on_device(values: np.ndarray, device: torch.device, dtype: torch.dtype | Non
 
     Args:
         dtype: of the copy; None keeps that of `values`.
+
+    Examples:
+        >>> on_device(np.array([1.5, 2.5]), torch.device('cpu'), torch.float32)
+        tensor([1.5000, 2.5000])
     """
     return torch.from_numpy(np.ascontiguousarray(values)).to(dtype).to(device, non_blocking=True)
 

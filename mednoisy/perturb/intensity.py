@@ -21,6 +21,12 @@ class GaussianNoise:
 
     Attributes:
         deviation: lowest and highest, in the image's unit.
+
+    Examples:
+        Of deviation 0 it changes nothing:
+
+        >>> GaussianNoise().apply(torch.ones(1, 1, 2), np.array([[0.0, 7]]))
+        tensor([[[1., 1.]]])
     """
 
     deviation: tuple[float, float] = (0.0, 0.1)
@@ -41,6 +47,11 @@ class GaussianBlur:
 
     Attributes:
         sigma: smallest and largest standard deviation in voxels.
+
+    Examples:
+        >>> point = torch.tensor([[[0.0, 0.0, 1.0, 0.0, 0.0]]])
+        >>> [round(value, 2) for value in GaussianBlur().apply(point, np.array([[1.0]])).flatten().tolist()]
+        [0.05, 0.24, 0.4, 0.24, 0.05]
     """
 
     sigma: tuple[float, float] = (0.5, 1.0)
@@ -56,7 +67,12 @@ class GaussianBlur:
 
 @dataclass(frozen=True)
 class ScaleIntensity:
-    """Values times 1 + U(-change, change)."""
+    """Values times 1 + U(-change, change).
+
+    Examples:
+        >>> ScaleIntensity().apply(torch.ones(1, 1, 2), np.array([[1.25]]))
+        tensor([[[1.2500, 1.2500]]])
+    """
 
     change: float = 0.25
     probability: float = 0.3
@@ -71,7 +87,12 @@ class ScaleIntensity:
 
 @dataclass(frozen=True)
 class ShiftIntensity:
-    """Values plus U(-change, change)."""
+    """Values plus U(-change, change).
+
+    Examples:
+        >>> ShiftIntensity().apply(torch.ones(1, 1, 2), np.array([[-0.25]]))
+        tensor([[[0.7500, 0.7500]]])
+    """
 
     change: float = 0.25
     probability: float = 0.3
@@ -92,6 +113,12 @@ class Gamma:
         gamma: lowest and highest exponent.
 
     Source: nnU-Net (Isensee et al. 2021), with retained statistics.
+
+    Examples:
+        An exponent of 1 changes nothing:
+
+        >>> Gamma().apply(torch.tensor([[[0.0, 1.0, 2.0]]]), np.array([[1.0]]))
+        tensor([[[0., 1., 2.]]])
     """
 
     gamma: tuple[float, float] = (0.7, 1.5)
@@ -121,6 +148,12 @@ class LowResolution:
         zoom: lowest and highest share of the voxels that are kept along each axis.
 
     Source: nnU-Net (Isensee et al. 2021), with linear in place of cubic interpolation.
+
+    Examples:
+        Of four voxels two are kept:
+
+        >>> LowResolution().apply(torch.tensor([[[0.0, 9.0, 4.0, 9.0]]]), np.array([[2]]))
+        tensor([[[0., 1., 3., 4.]]])
     """
 
     zoom: tuple[float, float] = (0.5, 1.0)
@@ -141,7 +174,14 @@ class LowResolution:
 
 @dataclass(frozen=True)
 class Look:
-    """Another look: jitter of brightness, contrast and colours, and blur, with the view's own probabilities."""
+    """Another look: jitter of brightness, contrast and colours, and blur, with the view's own probabilities.
+
+    Examples:
+        Half as bright:
+
+        >>> Look().apply(torch.tensor([[[0.0, 2.0, 4.0]]]), np.array([[0.5, 1, 1, 0, 0]]))
+        tensor([[[0., 1., 2.]]])
+    """
 
     view: StrongView = field(default_factory=StrongView)
     probability: float = 1.0

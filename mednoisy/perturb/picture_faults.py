@@ -19,6 +19,12 @@ class MotionBlur:
 
     Attributes:
         lengths: odd numbers of pixels, of which one is drawn.
+
+    Examples:
+        >>> import torch
+        >>> line = torch.tensor([[[[0.0, 0.0, 3.0, 0.0, 0.0]]]])
+        >>> MotionBlur().apply(line, np.array([[3, 0.0]]))
+        tensor([[[[0., 1., 1., 1., 0.]]]])
     """
 
     lengths: Sequence[int] = (3, 5)
@@ -39,7 +45,13 @@ class MotionBlur:
 
 @dataclass(frozen=True)
 class MedianFilter:
-    """Pictures of medians over 3x3 pixels, see `median_of_neighbours`."""
+    """Pictures of medians over 3x3 pixels, see `median_of_neighbours`.
+
+    Examples:
+        >>> import torch
+        >>> MedianFilter().apply(torch.tensor([[[[1.0, 9.0, 1.0]]]]), np.empty((1, 0)))
+        tensor([[[[1., 1., 1.]]]])
+    """
 
     probability: float = 1.0
 
@@ -54,7 +66,13 @@ class MedianFilter:
 
 @dataclass(frozen=True)
 class LocalEqualisation:
-    """Local contrast equalised up to a limit U(clip), see `equalised_locally` (CLAHE)."""
+    """Local contrast equalised up to a limit U(clip), see `equalised_locally` (CLAHE).
+
+    Examples:
+        >>> import torch
+        >>> LocalEqualisation().apply(torch.ones(1, 1, 2, 2), np.array([[2.0]])).shape
+        torch.Size([1, 1, 2, 2])
+    """
 
     clip: tuple[float, float] = (1.0, 4.0)
     probability: float = 0.7
@@ -75,6 +93,12 @@ class Holes:
     Attributes:
         count: smallest and largest number.
         side: largest side, as a share of the image's.
+
+    Examples:
+        >>> import torch
+        >>> Holes(count=(1, 1)).apply(torch.ones(1, 1, 2, 3), np.array([[0, 1, 1, 3]]))
+        tensor([[[[1., 0., 0.],
+                  [1., 1., 1.]]]])
     """
 
     count: tuple[int, int] = (1, 6)

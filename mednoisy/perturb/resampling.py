@@ -18,7 +18,12 @@ Positions: TypeAlias = list[Tensor]
 
 
 def along(axis: int, dimensions: int, values: Tensor) -> Tensor:
-    """(L,) or (B, L) to (1 or B, 1, ..., L, ..., 1): values that change along one of the spatial axes."""
+    """(L,) or (B, L) to (1 or B, 1, ..., L, ..., 1): values that change along one of the spatial axes.
+
+    Examples:
+        >>> along(1, 2, torch.tensor([1, 2])).shape
+        torch.Size([1, 1, 2])
+    """
     return values.reshape(-1, *(values.shape[-1] if each == axis else 1 for each in range(dimensions)))
 
 
@@ -36,7 +41,12 @@ def regular_positions(shape: Sequence[int], device: torch.device) -> Positions:
 
 
 def within_borders(positions: Positions, shape: Sequence[int]) -> Positions:
-    """Positions of which those beyond the border's voxels are these: what lies there repeats them."""
+    """Positions of which those beyond the border's voxels are these: what lies there repeats them.
+
+    Examples:
+        >>> within_borders([torch.tensor([-2.0, 0.0, 2.0])], (4,))
+        [tensor([-0.7500,  0.0000,  0.7500])]
+    """
     return [place.clamp(1 / side - 1, 1 - 1 / side) for place, side in zip(positions, shape, strict=True)]
 
 
@@ -50,6 +60,11 @@ def sampled(
         labels: (B, *S) of any type, or None.
         seen: (B, *S), the share of the image that is seen, the rest is 0; of labels all or nothing, from a half on.
             None: all.
+
+    Examples:
+        >>> image, label = torch.tensor([[[[0.0, 8.0]]]]), torch.tensor([[[0, 1]]])
+        >>> sampled(image, label, [torch.zeros(1, 1, 1), torch.tensor([[[-0.25, 0.5]]])], None)
+        (tensor([[[[2., 8.]]]]), tensor([[[0, 1]]]))
     """
     size = len(images), *images.shape[2:]
     grid = torch.stack([place.expand(size) for place in reversed(positions)], dim=1).movedim(1, -1)
@@ -77,6 +92,10 @@ def rearranged(images: Tensor, labels: Tensor | None, symmetries: np.ndarray) ->
 
     Args:
         symmetries: (B, D, D) of whole numbers 0, 1 and -1: which place, from the centre, is shown at a place.
+
+    Examples:
+        >>> rearranged(torch.tensor([[[1, 2, 3]]]), None, np.array([[[-1]]]))
+        (tensor([[[3, 2, 1]]]), None)
     """
     if (symmetries == np.eye(images.ndim - 2)).all():
         return images, labels

@@ -22,6 +22,10 @@ def largest_on_gpu(codes: Tensor, neighbours: int) -> Tensor:
         neighbours: of a voxel: 4 or 8 in 2D, 6, 18 or 26 in 3D.
 
     Source: union by the lower index with atomic minima, Playne and Hawick 2018 (IEEE TPDS 29), sections 3 and 4.
+
+    Examples:
+        >>> largest_on_gpu(torch.tensor([[[1, 0, 2, 2, 0, 1, 1]]], dtype=torch.uint8), neighbours=8)
+        tensor([[[0, 0, 2, 2, 0, 1, 1]]], dtype=torch.uint8)
     """
     sides = (1,) * (4 - codes.ndim) + tuple(codes.shape[1:])
     flat, count = codes.contiguous().view(-1), codes.numel()

@@ -1,14 +1,10 @@
-"""The components that a GPU finds, against those of the CPU; Triton's interpreter runs the same kernels here."""
+"""The components that a GPU finds, against the CPU's; Triton's interpreter (tests/conftest.py) runs the kernels."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import pytest
 import torch
-
-os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are made
 
 from mednoisy.pseudo.cleanup import largest_components
 from mednoisy.pseudo.components_on_gpu import largest_on_gpu
