@@ -130,10 +130,10 @@ def test_a_signal_while_a_command_loads_or_works_ends_it_in_one_line(tmp_path, m
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_killed_study_takes_its_run_with_it_and_goes_on_when_called_again(tmp_path):
     data = small_dataset(tmp_path / "data")
-    more = [word for key in ("patch_size", "stride") for word in ("--set", f"{key}=[16,16,16]")]
+    more = [word for key in ("patch_size", "stride", "coarse_stride") for word in ("--set", f"{key}=[16,16,16]")]
     study = [
         "study", "phantom", "--data", data, "--output", tmp_path / "study", "--methods", "supervised", "--labeled", "2",
-        "--steps", "60", "--validation", "0", *more, "--set", "width=2", "--set", "save_interval=5",
+        "--steps", "60", "--validation", "0", *more, "--set", "width=2", "--set", "val_interval=5",
     ]  # fmt: skip
     process = started(*study)
     runs = tmp_path / "study" / "runs"
