@@ -64,7 +64,8 @@ def resuming(given: Given) -> dict[str, Any]:
 def step(given: Given, place: int, compiled: str | None = None) -> dict[str, Any]:
     """Time, memory and split of a training step."""
     import torch
-    from step import COMPILED, ON_CPU, ON_GPU, SIZES, Setting, measure
+    from step import measure
+    from step_tasks import COMPILED, ON_CPU, ON_GPU, SIZES, Setting
 
     task = SIZES["tiny" if given.tiny else "full"][place]
     settings: tuple[Setting, ...] = ON_GPU if given.device == "cuda" else ON_CPU
@@ -75,7 +76,7 @@ def step(given: Given, place: int, compiled: str | None = None) -> dict[str, Any
 def kernels(given: Given, place: int) -> dict[str, Any]:
     """What the device does in a step, by kernel: the longest."""
     import torch
-    from step import SIZES, Setting, our_step
+    from step_tasks import SIZES, Setting, our_step
 
     task = SIZES["tiny" if given.tiny else "full"][place]
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from step import Setting, Task, our_step
+from step_tasks import Setting, Task, our_step
 from torch import nn
 
 from mednoisy.data.cached_cases import CachedCases
