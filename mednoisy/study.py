@@ -20,12 +20,10 @@ from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import locked, write_text
 from mednoisy.report.checkpoint_names import any_validated
-from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
-from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.report.tables.study_table import study_table
-from mednoisy.study_rivals import FinishedRow, rival_tables
+from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
 
 OF_THE_STUDY = {"labeled", "seed", "dataset_dir", "output_dir", "model_file", "resume", "method_name", "recipe_name"}
@@ -225,7 +223,7 @@ class Study:
         }
         validated = any_validated(runs)
         write_text(self.table_file, study_table(titled, runs[0].unit, validated=validated, intervals=intervals))
-        write_text(self.output / "differences.md", self._differences(finished))
+        write_text(self.output / "differences.md", differences(finished, self.bundle, self.dataset))
         groups = {(row.labeled, row.row.title, row.recipe): list(row.runs.values()) for row in finished}
         if by_centre := seeds_by_centre(groups):
             write_text(self.output / "groups.md", by_centre)
@@ -245,28 +243,6 @@ class Study:
             FinishedRow(members[0][0].row, members[0][0].labeled, {cell.seed: run for cell, run in members})
             for members in of_row.values()
         ]
-
-    def _differences(self, finished: Sequence[FinishedRow]) -> str:
-        """Gains over rivals, as `differences.md` tells them."""
-        tables = rival_tables(finished, self.bundle, self.dataset)
-        runs = [run for row in finished for run in row.runs.values()]
-        count = sum(len(table.gains) for table in tables)
-        texts = [
-            gain_table(
-                table.title,
-                [
-                    gain_line(gain.row.labeled, gain.row.row.folder, gain.rival.row.folder, gain.figures, gain.p_holm)
-                    for gain in table.gains
-                ],
-                table.missing,
-                patient_noun(runs),
-            )
-            for table in tables
-            if table.gains or table.missing
-        ]
-        several = any(len(row.runs) > 1 for row in finished)
-        who = who_varies(runs)
-        return "\n".join([*texts, family(count, several, who) if count else f"{who}\n"])
 
 
 def _predictors(row: FinishedRow) -> list[str]:

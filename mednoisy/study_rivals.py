@@ -19,7 +19,9 @@ from mednoisy.evaluation.metrics import Row as MetricRow
 from mednoisy.evaluation.ranking import holm
 from mednoisy.evaluation.seeds_and_patients import SeedFigures, difference_over_seeds, mean_over_seeds
 from mednoisy.evaluation.statistics import case_class_values
+from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, patients_of
+from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.study_rows import Row
 
 SUPERVISED, MIXING = "supervised", "copy_paste"  # names of methods
@@ -96,6 +98,28 @@ class RivalTable:
     title: str
     gains: tuple[Gain, ...]
     missing: Mapping[str, tuple[str, ...]]
+
+
+def differences(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None) -> str:
+    """What rows gain over their rivals, as `differences.md` tells it; arguments as in `rival_tables`."""
+    tables = rival_tables(rows, bundle, dataset)
+    runs = [run for row in rows for run in row.runs.values()]
+    texts = [
+        gain_table(
+            table.title,
+            [
+                gain_line(gain.row.labeled, gain.row.row.folder, gain.rival.row.folder, gain.figures, gain.p_holm)
+                for gain in table.gains
+            ],
+            table.missing,
+            patient_noun(runs),
+        )
+        for table in tables
+        if table.gains or table.missing
+    ]
+    count = sum(len(table.gains) for table in tables)
+    several, who = any(len(row.runs) > 1 for row in rows), who_varies(runs)
+    return "\n".join([*texts, family(count, several, who) if count else f"{who}\n"])
 
 
 def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None) -> list[RivalTable]:
