@@ -5,10 +5,7 @@ Crops are cut and changes drawn, as numbers, where batches are loaded; `augmente
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from copy import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,13 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
-from mednoisy.child_processes import end_with_parent
 from mednoisy.data.batch import Augmentations, Batch, Drawn
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.counter_based_random import Draw
-from mednoisy.errors import UserError, check_whole
+from mednoisy.errors import UserError
 
 CURES = {  # by section and how many cases it has; of more, a smaller batch takes few enough
     ("unlabeled", 0): "Lower --labeled so that some are left, or take --method supervised",
@@ -258,53 +253,3 @@ def _numbers(step: int, per_rank: int, rank: int, ranks: int) -> range:
 
 def _stack(crops: list[Tensor], like: list[dict[str, Any]]) -> Tensor:
     return torch.stack(crops) if crops else like[0]["image"].new_zeros((0, *like[0]["image"].shape))
-
-
-class _Steps(Dataset):
-    def __init__(self, stream: TrainingStream, arguments: dict[str, Any]):
-        self.stream, self.arguments = stream, arguments
-
-    def __getitem__(self, step: int) -> Batch:
-        return self.stream.batch(step=step, **self.arguments)
-
-
-def _leave_signals_to_parent(worker: int) -> None:
-    """Ctrl-C and SIGTERM reach the whole process group: a worker leaves without fuss, the parent saves first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-    end_with_parent(os.getppid())  # or it would hold the run's lock for a while
-
-
-class StreamLoader:
-    """Loads the steps of a stage, in order, from any step on.
-
-    Args:
-        workers: processes that prepare batches ahead; the batches do not depend on their number.
-        pin_memory: page-lock batches for an asynchronous copy to a GPU.
-    """
-
-    def __init__(self, stream: TrainingStream, workers: int = 0, pin_memory: bool = False):
-        check_whole("workers", workers, least=0)
-        self.stream, self.workers, self.pin_memory = stream, workers, pin_memory
-
-    def with_labeled(self, labeled: CachedCases) -> StreamLoader:
-        """A loader of the same stream over other labeled cases; this one stays as it is."""
-        stream = copy(self.stream)
-        stream.labeled = labeled
-        return StreamLoader(stream, self.workers, self.pin_memory)
-
-    def steps(
-        self, stage: str, steps: range, labeled: int, unlabeled: int, rank: int = 0, ranks: int = 1
-    ) -> Iterator[Batch]:
-        """The batches of `steps` (numbers within the stage)."""
-        arguments = {"stage": stage, "labeled": labeled, "unlabeled": unlabeled, "rank": rank, "ranks": ranks}
-        loader = DataLoader(
-            _Steps(self.stream, arguments),
-            batch_size=None,
-            sampler=steps,
-            num_workers=self.workers,
-            pin_memory=self.pin_memory,
-            worker_init_fn=_leave_signals_to_parent,
-            generator=torch.Generator().manual_seed(0),  # or it would draw from the global generator
-        )
-        return iter(loader)

@@ -41,7 +41,7 @@ def check_labels(folder: Path, cases: Iterable[Mapping[str, Any]]) -> None:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
     changed = [case for case in {**before, **now} if before.get(case) != now.get(case)]
     if changed:
-        others = f" (nor {len(changed) - 1} others)" if len(changed) > 1 else ""
+        others = f" (so have {len(changed) - 1} others)" if len(changed) > 1 else ""
         cause = f"its label has changed since the run in {folder} began{others}"
         cure = "Restore the label and resume, or train anew into another --output"
         raise UserError("E381", cause, cure, case=changed[0])

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.load_case import checking_reader
-from mednoisy.data.training_stream import StreamLoader
+from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.distributed import wait_for_all
 from mednoisy.engines.learning_rates import Constant

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mednoisy.data.batch import Batch
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.training_stream import StreamLoader
+from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines.noisy_student_rounds import pseudo_labeled, with_pseudo_labeled
 from mednoisy.engines.stages import PlannedStage
 from mednoisy.engines.stop_signals import StopSignals, stopped

@@ -17,7 +17,7 @@ from mednoisy.data.batch import Batch
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.label_presence import absent_labels
-from mednoisy.data.training_stream import StreamLoader
+from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
 from mednoisy.engines.distributed import lost_process, rank_and_ranks

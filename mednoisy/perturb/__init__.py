@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mednoisy.perturb.cutmix import CutMixRule, cut_mix, inside
     from mednoisy.perturb.distortions import equalised_locally, median_of_neighbours, motion_blurred
     from mednoisy.perturb.gaussian_noise import clipped_noise
-    from mednoisy.perturb.geometry import Affine, Elastic, Flip, GridDistortion, Lens, QuarterTurns
+    from mednoisy.perturb.geometry import Affine, Flip, QuarterTurns
     from mednoisy.perturb.hashed_noise import hashed_normals
     from mednoisy.perturb.intensity import (
         Gamma,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from mednoisy.perturb.picture_faults import Holes, LocalEqualisation, MedianFilter, MotionBlur
     from mednoisy.perturb.strong_views import AppearanceChange, StrongView, appearance_changed, blurred, drop_channels
+    from mednoisy.perturb.warps import Elastic, GridDistortion, Lens
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -32,7 +33,7 @@ else:
             "mednoisy.perturb.cutmix": ("CutMixRule", "cut_mix", "inside"),
             "mednoisy.perturb.distortions": ("equalised_locally", "median_of_neighbours", "motion_blurred"),
             "mednoisy.perturb.gaussian_noise": ("clipped_noise",),
-            "mednoisy.perturb.geometry": ("Affine", "Elastic", "Flip", "GridDistortion", "Lens", "QuarterTurns"),
+            "mednoisy.perturb.geometry": ("Affine", "Flip", "QuarterTurns"),
             "mednoisy.perturb.hashed_noise": ("hashed_normals",),
             "mednoisy.perturb.intensity": (
                 "Gamma",
@@ -51,6 +52,7 @@ else:
                 "blurred",
                 "drop_channels",
             ),
+            "mednoisy.perturb.warps": ("Elastic", "GridDistortion", "Lens"),
         },
     )
 

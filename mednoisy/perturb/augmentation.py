@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,52 +14,9 @@ from torch import Tensor
 
 from mednoisy.data.batch import Drawn
 from mednoisy.errors import UserError
+from mednoisy.perturb.augmentation_protocols import IntensityChange, Symmetry, Warp
 from mednoisy.perturb.host_values import on_device
-from mednoisy.perturb.resampling import Positions, rearranged, regular_positions, sampled, within_borders
-
-
-@runtime_checkable
-class Augmentation(Protocol):
-    """What is drawn for one image with a `probability`, as a row of numbers, always equally many for one shape.
-
-    Further, it has `symmetry` (turns and flips), `warp` and `unchanged` (other changes of geometry) or `apply`
-    (intensity).
-    """
-
-    @property
-    def probability(self) -> float: ...
-
-    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
-        """Numbers (n,) for an image of `shape` (C, *S); float64, which also holds whole numbers below 2**53."""
-
-
-@runtime_checkable
-class Symmetry(Augmentation, Protocol):
-    """Turns and flips: voxels change places and nothing else."""
-
-    def symmetry(self, numbers: np.ndarray, dimensions: int) -> np.ndarray:
-        """(D, D) of 0, 1 and -1: the place, from the image's centre, that is shown at a place."""
-
-
-@runtime_checkable
-class Warp(Augmentation, Protocol):
-    """A change of geometry that interpolates."""
-
-    def unchanged(self, shape: Sequence[int]) -> np.ndarray:
-        """The numbers that change nothing."""
-
-    def warp(self, positions: Positions, numbers: np.ndarray, shape: Sequence[int]) -> tuple[Positions, Tensor | None]:
-        """The places that are shown at `positions`, of images of `shape` (B, C, *S); and the share, (B, *S), of what is
-        seen there where the rest is 0, None where nothing is hidden.
-        """
-
-
-@runtime_checkable
-class IntensityChange(Augmentation, Protocol):
-    """A change of intensity."""
-
-    def apply(self, images: Tensor, numbers: np.ndarray) -> Tensor:
-        """Changed images (B, C, *S) under numbers (B, n); the inputs stay as they are."""
+from mednoisy.perturb.resampling import rearranged, regular_positions, sampled, within_borders
 
 
 @dataclass(frozen=True)
@@ -120,8 +77,8 @@ class _Chain:
                 raise UserError(
                     "E230",
                     f"{type(each).__module__}.{type(each).__qualname__} cannot stand among {self.purpose}",
-                    "Take classes of mednoisy.perturb, or your own with the methods that mednoisy.perturb.augmentation"
-                    " names; MONAI's random transforms draw and apply at once",
+                    "Take classes of mednoisy.perturb, or your own with the methods that"
+                    " mednoisy.perturb.augmentation_protocols names; MONAI's random transforms draw and apply at once",
                 )
             if not 0 <= each.probability <= 1:
                 raise ValueError(f"the probability of {type(each).__qualname__} is {each.probability}, not in 0..1")

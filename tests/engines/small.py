@@ -14,7 +14,8 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mednoisy.data.cached_cases import CachedCases
-from mednoisy.data.training_stream import StreamLoader, TrainingStream
+from mednoisy.data.stream_loader import StreamLoader
+from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.learning_rates import Polynomial
 from mednoisy.engines.progress_log import TIMING_COLUMNS

@@ -54,7 +54,7 @@ def test_a_case_that_came_or_went_is_named(tmp_path):
         check_labels(tmp_path, cases(1))
     with pytest.raises(UserError, match=r"E381 case 'case2': .* began\. Restore"):
         check_labels(tmp_path, cases(1, 0, 0))
-    with pytest.raises(UserError, match=r"E381 case 'case0': .* began \(nor 1 others\)"):
+    with pytest.raises(UserError, match=r"E381 case 'case0': .* began \(so have 1 others\)"):
         check_labels(tmp_path, cases(0, 1))
 
 
