@@ -51,12 +51,25 @@ def start_worker(parent: int) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Around the start of a worker: signals wait, or a half-started one would tell of its broken pipe."""
+    """Around the start of a worker: signals wait, or a half-started one would tell of its broken pipe.
+
+    They are blocked, which the worker inherits; and their handlers wait, since the system hands to another thread what
+    this one blocks, and Python then runs the handler in the main thread all the same.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    received: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        handlers = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in heeded}
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _killed_by_kernel() -> bool:

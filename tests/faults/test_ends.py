@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,21 @@ def test_a_child_ends_with_its_parent(tmp_path, by_kernel):
     wait_until(lambda: not at_work(pid))
     orphan = subprocess.run([sys.executable, "-c", child, "1"], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
     assert orphan.returncode == 1
+
+
+def test_a_signal_waits_for_a_worker_s_start_also_where_another_thread_receives_it():
+    """As that of a progress bar does: the system asks any thread that does not block it."""
+    bystander = threading.Event()
+    threading.Thread(target=bystander.wait, daemon=True).start()
+    started = False
+    try:
+        with pytest.raises(KeyboardInterrupt), child_processes.undisturbed():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            started = True
+    finally:
+        bystander.set()
+    assert started
 
 
 def test_a_command_is_told_of_its_parent_once(monkeypatch):
