@@ -11,6 +11,11 @@ from typing import Any, NoReturn
 SECONDS = 1.0  # after which a signal is raised again, if it was lost
 
 
+class _Interrupted(KeyboardInterrupt):
+    """A type of its own: where KeyboardInterrupt itself leaves code that `exec` runs, as dataclasses do while they are
+    imported, Python notes so and in the end kills itself, whatever exit code it was given."""
+
+
 class Interruptions:
     """While active, a signal raises KeyboardInterrupt; `received` is the first one's name (empty: none).
 
@@ -49,11 +54,11 @@ class Interruptions:
     def _raise(self, number: int, frame: FrameType | None) -> NoReturn:
         self.received = self.received or signal.Signals(number).name
         signal.setitimer(signal.ITIMER_REAL, SECONDS, SECONDS)
-        raise KeyboardInterrupt
+        raise _Interrupted
 
     def _raise_if_lost(self, number: int, frame: FrameType | None) -> None:
         if not isinstance(sys.exc_info()[1], KeyboardInterrupt):  # else it is on its way out
-            raise KeyboardInterrupt
+            raise _Interrupted
 
     def _tell_unraisable(self, fault: sys.UnraisableHookArgs) -> None:
         if not isinstance(fault.exc_value, KeyboardInterrupt):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from mednoisy.cli.interruptions import Interruptions
+
+ROOT = Path(__file__).parents[2]
 
 
 class Deaf:
@@ -74,3 +79,19 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert signals.received == ""
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_exit_code_stands_where_compiled_text_was_interrupted(tmp_path):
+    (tmp_path / "stopped.py").write_text(
+        "from mednoisy.cli.interruptions import Interruptions\n"
+        "try:\n"
+        "    with Interruptions():\n"
+        "        exec('import os, signal; os.kill(os.getpid(), signal.SIGTERM)')\n"
+        "except KeyboardInterrupt:\n"
+        "    raise SystemExit(1)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "stopped"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (1, "")

@@ -179,14 +179,17 @@ def test_a_signal_waits_for_a_worker_s_start_also_where_another_thread_receives_
     """As that of a progress bar does: the system asks any thread that does not block it."""
     bystander = threading.Event()
     threading.Thread(target=bystander.wait, daemon=True).start()
-    started = False
-    try:
-        with pytest.raises(KeyboardInterrupt), child_processes.undisturbed():
+    started: list[str] = []
+
+    def start() -> None:
+        with child_processes.undisturbed():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.05)
-            started = True
-    finally:
-        bystander.set()
+            started.append("a worker")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    bystander.set()
     assert started
 
 
