@@ -29,6 +29,7 @@ from mednoisy.study_rows import Cell, Row, grid
 OF_THE_STUDY = {"labeled", "seed", "dataset_dir", "output_dir", "model_file", "resume", "method_name", "recipe_name"}
 ROW_COLUMNS = (
     "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
+    "processor_seconds",
     *MAIN_METRICS, "undefined", "hd95_penalised", "asd_penalised", "undefined_distances", "distances",
 )  # fmt: skip
 
@@ -195,6 +196,7 @@ class Study:
                         "deployed": predictor == summary.deployed,
                         "step": checkpoint.step,
                         "seconds": summary.facts["seconds"],
+                        "processor_seconds": summary.facts["processor_seconds"],
                         "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
                         "hd95_penalised": figures.over_classes["hd95"].penalised,
                         "asd_penalised": figures.over_classes["asd"].penalised,

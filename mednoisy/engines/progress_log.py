@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from mednoisy.engines.progress_bars import bar
 from mednoisy.files import write_text
 from mednoisy.methods.method import Terms
 
-TIMING_COLUMNS = ["seconds", "steps_per_second", "waiting_share"]
+TIMES = ("seconds", "processor_seconds")
+TIMING_COLUMNS = [*TIMES, "steps_per_second", "waiting_share"]
 FIRST_COLUMNS = ["step", "stage", *TIMING_COLUMNS, "learning_rate"]
 SECONDS_BETWEEN_WRITES = 5  # of `progress.csv`, which is written whole each time
 
@@ -36,6 +38,7 @@ class Progress:
         self.rows: list[dict] = []
         self.pending: list[dict[str, Tensor]] = []  # terms since the last row; a checkpoint keeps them
         self._since = self._mark = time.perf_counter()
+        self._processor_since, self._processor_before = time.process_time(), 0.0
         self._mark_step, self._seconds_before, self._waited = 0, 0.0, 0.0
         self._waiting_since = self._since
         self._last_write = -math.inf
@@ -55,15 +58,17 @@ class Progress:
                 self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
             self._bar = bar(total=total, initial=step, desc=title, unit="step")
         self._since, self._mark, self._mark_step = time.perf_counter(), time.perf_counter(), step
+        self._processor_since = time.process_time()
 
     def snapshot(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it: `pending` terms and `seconds`; the rows are in `progress.csv`."""
+        """What a checkpoint keeps of it: `pending` terms and both times; the rows are in `progress.csv`."""
         pending = [{name: value.clone() for name, value in terms.items()} for terms in self.pending]
-        return {"pending": pending, "seconds": self.seconds}
+        return {"pending": pending, **self.times}
 
-    def restore(self, step: int, seconds: float, pending: list[dict[str, Tensor]]) -> None:
-        """Take up the rows up to `step`; later rows of an interrupted run are dropped."""
-        self._seconds_before, self.pending = seconds, list(pending)
+    def restore(self, step: int, content: Mapping[str, Any]) -> None:
+        """Take up a snapshot and the rows up to `step`; later rows of an interrupted run are dropped."""
+        self._seconds_before, self._processor_before = content["seconds"], content["processor_seconds"]
+        self.pending = list(content["pending"])
         path = self.folder / "progress.csv" if self.folder else None
         if path and path.is_file():
             with open(path, newline="", encoding="utf-8") as stream:
@@ -74,6 +79,16 @@ class Progress:
     def seconds(self) -> float:
         """Wall-clock seconds of the run, interruptions left out."""
         return self._seconds_before + time.perf_counter() - self._since
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor seconds of the run in all threads of its process; those of `workers` that load data are not in."""
+        return self._processor_before + time.process_time() - self._processor_since
+
+    @property
+    def times(self) -> dict[str, float]:
+        """`seconds` and `processor_seconds`."""
+        return {"seconds": self.seconds, "processor_seconds": self.processor_seconds}
 
     def start_waiting(self) -> None:
         """From now on, time counts as waiting for data."""
@@ -102,7 +117,7 @@ class Progress:
             return
         now = time.perf_counter()
         elapsed = max(now - self._mark, 1e-9)
-        row: dict = {"step": step, "stage": stage, "seconds": round(self.seconds, 2)}
+        row = self._row(step, stage)
         row["steps_per_second"] = round((step - self._mark_step) / elapsed, 4)
         row["waiting_share"] = round(self._waited / elapsed, 4)
         row["learning_rate"] = learning_rate
@@ -125,10 +140,13 @@ class Progress:
             UserError: E320, the disk is full.
         """
         if not self.rows or int(self.rows[-1]["step"]) != step:
-            self.rows.append({"step": step, "stage": stage, "seconds": round(self.seconds, 2)})
+            self.rows.append(self._row(step, stage))
         self.rows[-1].update({name: round(value, 6) for name, value in values.items()})
         self._events({"step": step, **values})
         self._write_now_and_then()
+
+    def _row(self, step: int, stage: str) -> dict[str, Any]:
+        return {"step": step, "stage": stage, **{name: round(time, 2) for name, time in self.times.items()}}
 
     def _events(self, row: dict) -> None:
         if self._writer is None or self.folder is None:

@@ -19,6 +19,7 @@ from mednoisy.data.label_maps import ignored_codes, read_label_map
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.disk_full import writing
+from mednoisy.engines.progress_log import TIMES
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
@@ -124,7 +125,7 @@ class RunScoring:
         checkpoints = {
             name: CheckpointFigures(step, _figures(rows, name, scored_cases)) for name, step in steps.items()
         }
-        self._write_summary(checkpoints, scored_cases, deployed, last["seconds"], count_undefined(shown))
+        self._write_summary(checkpoints, scored_cases, deployed, last, count_undefined(shown))
 
     def _scored(self) -> tuple[str, list[Case]]:
         """The section whose cases are scored, and them."""
@@ -191,7 +192,7 @@ class RunScoring:
         checkpoints: Mapping[str, CheckpointFigures],
         scored_cases: tuple[ScoredCase, ...],
         deployed: str,
-        seconds: float,
+        last: Mapping,
         undefined: int,
     ) -> None:
         section, cases = self._scored()
@@ -203,7 +204,7 @@ class RunScoring:
             "scored_section": section,
             **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
             **({"ignored_codes": list(self.datalist.ignore)} if self.datalist.ignore else {}),
-            "seconds": round(seconds, 1),
+            **{name: round(last[name], 1) for name in TIMES},
             "protocol": self.datalist.protocol,
             "spacing_unit": self._unit(),
         }

@@ -201,7 +201,7 @@ class TrainingState:
             ) from fault
         self.step, self.best, self.bad_steps = content["step"], content["best"], content["bad_steps"]
         self._drop_later_bests()
-        self.progress.restore(self.step, content["seconds"], content["pending"])
+        self.progress.restore(self.step, content)
 
     def save(self) -> None:
         """Write `progress.csv` and, after it, `last.pt`: rows past a checkpoint are dropped on resuming.

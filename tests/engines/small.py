@@ -18,7 +18,7 @@ from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.learning_rates import Polynomial
-from mednoisy.engines.progress_log import TIMING_COLUMNS
+from mednoisy.engines.progress_log import TIMES, TIMING_COLUMNS
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stages import Stage
 from mednoisy.engines.trainer import SemiSupervisedTrainer
@@ -149,7 +149,7 @@ def kept(folder: Path) -> dict[str, Any]:
     for path in sorted((folder / "checkpoints").glob("*.pt")):
         if path.name == checkpoint.PREVIOUS:  # of whichever step was saved before the last one
             continue
-        files[path.name] = {k: v for k, v in checkpoint.load(path).items() if k != "seconds"}
+        files[path.name] = {k: v for k, v in checkpoint.load(path).items() if k not in TIMES}
     with open(folder / "progress.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     return files | {"rows": [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,13 +51,25 @@ def test_an_interrupted_run_drops_later_rows_and_keeps_pending_terms(tmp_path):
             pending = list(progress.pending)
     progress.close()
     again = Progress(tmp_path, interval=2)
-    again.restore(3, 100.0, pending)
+    again.restore(3, {"seconds": 100.0, "processor_seconds": 180.0, "pending": pending})
     again.start(3, 6, "run")
     assert [row["step"] for row in again.rows] == ["2"]
     again.record(4, "training", 0.1, losses(9.0))
     again.close()
     assert [float(row["student/dice"]) for row in rows(tmp_path)] == [1.5, 6]
-    assert again.seconds == pytest.approx(100, abs=5)
+    assert again.times == pytest.approx({"seconds": 100, "processor_seconds": 180}, abs=5)
+
+
+def test_processor_time_grows_with_work_and_not_with_waiting():
+    progress = Progress(None)
+    progress.start(0, 1, "run")
+    time.sleep(0.3)
+    waited = progress.times
+    assert waited["processor_seconds"] < 0.2 < waited["seconds"]
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    assert progress.processor_seconds - waited["processor_seconds"] >= 0.2
 
 
 def test_other_ranks_write_nothing():
@@ -70,7 +83,7 @@ def test_other_ranks_write_nothing():
 def test_rows_can_be_read_while_the_run_goes_on(tmp_path, monkeypatch):
     """The first at once, later ones together, five seconds after the last writing at the earliest."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(progress_log, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(progress_log, "time", SimpleNamespace(perf_counter=lambda: clock.now, process_time=float))
     progress = Progress(tmp_path, interval=1)
     progress.start(0, 7, "run")
     readable = []

@@ -13,7 +13,7 @@ from ignite.engine import Engine
 
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.engines import checkpoint
-from mednoisy.engines.progress_log import Progress
+from mednoisy.engines.progress_log import TIMES, Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stages import Stage
 from mednoisy.engines.training_state import TrainingState, training_of
@@ -44,7 +44,7 @@ def learn(training: TrainingState, steps: int) -> None:
 
 def at_rest(training: TrainingState) -> dict[str, Any]:
     """Its snapshot, copied, since that of a state at work moves with it; without clock times."""
-    return deepcopy({key: value for key, value in training.snapshot().items() if key != "seconds"})
+    return deepcopy({key: value for key, value in training.snapshot().items() if key not in TIMES})
 
 
 def first_stage_done(folder: Path, stages: list[Stage], best: int | None = None) -> tuple[TrainingState, dict]:
@@ -144,7 +144,7 @@ def test_the_best_of_another_stage_is_not_handed_over(tmp_path):
 def test_another_number_of_processes_is_refused(tmp_path):
     training, content = first_stage_done(tmp_path, sdcl_stages())
     with pytest.raises(UserError, match=r"E316 the run was on 2 processes, this is on 1\. Use as many as before"):
-        training.restore(content | {"world": 2, "seconds": 0.0})
+        training.restore(content | {"world": 2} | dict.fromkeys(TIMES, 0.0))
 
 
 def test_other_networks_and_stages_are_refused(tmp_path):
@@ -157,7 +157,7 @@ def test_other_networks_and_stages_are_refused(tmp_path):
     ]
     for stages, foreign in others:
         with pytest.raises(UserError, match=r"E317 .*last\.pt does not fit the networks and optimisers of this run"):
-            state_of(tmp_path, stages).restore(foreign | {"seconds": 0.0})
+            state_of(tmp_path, stages).restore(foreign | dict.fromkeys(TIMES, 0.0))
 
 
 def test_a_best_of_steps_to_be_done_again_is_dropped(tmp_path):

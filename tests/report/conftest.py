@@ -91,7 +91,8 @@ class FinishedRun:
             "schema": 1,
             "run": {
                 "dataset": "Ellipsoids", "method": "sdcl", "recipe": "published", "labeled": 2, "unlabeled": 16,
-                "validation": 2, "test": len(self.shifts), "seed": 0, "steps": 500, "seconds": 83.4,
+                "validation": 2, "test": len(self.shifts), "seed": 0, "steps": 500,
+                "seconds": 83.4, "processor_seconds": 160.2,
                 "spacing": list(self.spacing), "protocol": "full field of view, distances in mm",
             } | facts,
             "labels": {"1": "atrium"},

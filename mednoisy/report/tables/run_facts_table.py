@@ -23,7 +23,7 @@ def fact_table(runs: Sequence[Run]) -> list[dict]:
 
 def _fact(run: Run, name: str) -> str:
     value = run.facts.get(name)
-    return duration(value) if name == "seconds" else fact(value)
+    return duration(value) if name in ("seconds", "processor_seconds") else fact(value)
 
 
 def doubts(runs: Sequence[Run]) -> list[str]:

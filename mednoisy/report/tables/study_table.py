@@ -38,6 +38,7 @@ def study_table(
         "interval": "its 95 % interval", "published": "Dice, published", "hd95": f"HD95, final, {unit}",
         "hd95_penalised": "HD95 penalised", "asd": f"ASD, final, {unit}", "asd_penalised": "ASD penalised",
         "undefined": "undefined distances", "seeds": "seeds", "minutes": "training, min by the clock",
+        "processor": "min of the processor",
     }  # fmt: skip
     if not any(row["checkpoint"] == "published" for row in rows):
         del columns["published"]
@@ -84,4 +85,5 @@ def _line(
         "undefined": f"{sum(row['undefined_distances'] for row in final)} of {sum(row['distances'] for row in final)}",
         "seeds": len(final),
         "minutes": mean_and_deviation([row["seconds"] / 60 for row in final], 0),
+        "processor": mean_and_deviation([row["processor_seconds"] / 60 for row in final], 0),
     }

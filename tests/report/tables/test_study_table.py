@@ -6,6 +6,7 @@ from mednoisy.report.tables.study_table import study_table
 
 ROW = {
     "method": "bcp", "recipe": "default", "labeled": 4, "predictor": "student", "deployed": True, "seconds": 90,
+    "processor_seconds": 170,
     "hd95_penalised": None, "asd_penalised": None, "undefined_distances": 0, "distances": 10,
 }  # fmt: skip
 
@@ -31,6 +32,7 @@ def test_the_table_gives_mean_and_deviation_over_seeds():
         "0 of 20",
         "2",
         "2 ± 0",
+        "3 ± 0",
     ]
 
 
