@@ -1,0 +1,1 @@
+"""How cases are chosen: a file a strategy, and their names."""

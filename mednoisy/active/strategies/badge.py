@@ -1,0 +1,32 @@
+"""BADGE: cases whose gradients are large and point in different directions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mednoisy.active.distances import squared_distances
+from mednoisy.active.pool import Batch, Pick, Pool
+from mednoisy.data.counter_based_random import Draw
+
+
+def badge(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
+    """k-means++ seeding over gradient embeddings (Ash et al., ICLR 2020, arXiv:1906.03671).
+
+    The largest gradient begins, as in the authors' code; each next case is drawn with the probability of its squared
+    distance from the nearest chosen one.
+    """
+    gradients = pool.needed("gradients", "badge")
+    generator = draw.generator("seeding")
+    lengths = np.linalg.norm(np.asarray(gradients, np.float64), axis=1)
+    index, score = int(lengths.argmax()), float(lengths.max())
+    near = np.full(len(gradients), np.inf)
+    for _ in range(len(gradients)):
+        if batch.offer(index, score, f"its gradient is {score:.3g} from those of the chosen"):
+            near = np.minimum(near, squared_distances(gradients, gradients[[index]])[:, 0])
+        near[index] = 0
+        total = near.sum()
+        if batch.full or not np.isfinite(total) or total == 0:
+            break
+        index = int(generator.choice(len(near), p=near / total))
+        score = float(np.sqrt(near[index]))
+    return batch.done()
