@@ -24,15 +24,15 @@ def clusters(pool: Pool, batch: Batch, draw: Draw, *, number: int | None = None)
     features = pool.needed("features", "clusters")
     labeled = pool.labeled_features(features.shape[1])
     wanted = min(number or len(labeled) + batch.budget, len(features) + len(labeled))
-    cluster_of, centres = clustered(np.concatenate([features, labeled]), wanted, draw)
-    of_pool, of_labeled = cluster_of[: len(features)], cluster_of[len(features) :]
+    of_pool, of_labeled, centres = clustered(features, labeled, wanted, draw)
     distances = np.empty(len(features))
     for cluster, centre in enumerate(centres):
         mine = np.flatnonzero(of_pool == cluster)
         distances[mine] = np.sqrt(squared_distances(features[mine], centre[None])[:, 0])
-    sizes = np.bincount(cluster_of, minlength=wanted)
+    labels = np.bincount(of_labeled, minlength=wanted)
+    sizes = np.bincount(of_pool, minlength=wanted) + labels
     quotas = _quotas(sizes, len(labeled) + batch.budget) if number else np.ones(wanted, int)
-    missing = quotas - np.bincount(of_labeled, minlength=wanted)
+    missing = quotas - labels
     for cluster in np.argsort(-missing, kind="stable"):
         mine = np.flatnonzero(of_pool == cluster)
         taken = 0

@@ -32,8 +32,9 @@ def probcover(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
         raise UserError("E394", cause, "Take --strategy kcenter or typiclust")
     labeled = pool.labeled_features(features.shape[1])
     everything = np.concatenate([features, labeled]).astype(np.float32)
-    cluster_of, _ = clustered(everything, min(len(labeled) + batch.budget, len(everything)), draw)
-    radius = _pure_radius(everything, cluster_of)
+    wanted = min(len(labeled) + batch.budget, len(everything))
+    of_pool, of_labeled, _ = clustered(everything[: len(features)], everything[len(features) :], wanted, draw)
+    radius = _pure_radius(everything, np.concatenate([of_pool, of_labeled]))
     covers = _balls(everything, radius)
     open_to = np.ones(len(everything), bool)
     for row in range(len(features), len(everything)):

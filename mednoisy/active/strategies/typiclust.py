@@ -25,10 +25,9 @@ def typiclust(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
     labeled = pool.labeled_features(features.shape[1])
     total = len(features) + len(labeled)
     wanted = min(len(labeled) + batch.budget, MOST_CLUSTERS, total)
-    cluster_of, _ = clustered(np.concatenate([features, labeled]), wanted, draw)
-    of_pool = cluster_of[: len(features)]
-    labels = np.bincount(cluster_of[len(features) :], minlength=wanted)
-    sizes = np.bincount(cluster_of, minlength=wanted)
+    of_pool, of_labeled, _ = clustered(features, labeled, wanted, draw)
+    labels = np.bincount(of_labeled, minlength=wanted)
+    sizes = np.bincount(of_pool, minlength=wanted) + labels
     limit = min(SMALLEST_CLUSTER, total / (5 * wanted))
     ranked: dict[int, list[tuple[int, float]]] = {}
 
