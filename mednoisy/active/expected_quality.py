@@ -1,0 +1,133 @@
+"""The Dice to expect of a prediction that has no reference, from how far several predictors agree on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from mednoisy.errors import UserError
+
+LINE_FROM = 10  # calibration cases from which on a line is fitted instead of a shift
+LEAST = 3  # calibration cases without which there is no interval
+
+
+def agreement(labels: Sequence[np.ndarray], code: int) -> float:
+    """Mean Dice of a class over all pairs of predictions, in [0, 1]; two that both lack it agree.
+
+    In a comparison on five volumetric datasets under shift the best detector of failures (Zenk et al., Medical Image
+    Analysis 2025, arXiv:2406.03323). Predictors that learned from one another agree too often; `Calibration` sees to
+    that as far as it is the same for all cases.
+
+    Args:
+        labels: two or more label maps of one case.
+        code: of the class.
+    """
+    masks = [np.asarray(one) == code for one in labels]
+    if len(masks) < 2:
+        raise ValueError("agreement needs two predictions")
+    sizes = [int(np.count_nonzero(mask)) for mask in masks]
+    dices = []
+    for first, second in combinations(range(len(masks)), 2):
+        total = sizes[first] + sizes[second]
+        common = int(np.count_nonzero(masks[first] & masks[second]))
+        dices.append(2 * common / total if total else 1.0)
+    return float(np.mean(dices))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A Dice that is expected, and an interval of which `cover` says how often such intervals hold the truth."""
+
+    dice: float
+    low: float | None
+    high: float | None
+    cover: str
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From agreement to Dice, learned from cases whose Dice is known and that no predictor was trained on.
+
+    Below ten cases the estimate is the agreement, shifted by its mean error; from ten on a line, which falls back to
+    the shift where it would fall. The interval is of split conformal prediction: with n cases the k-th smallest error,
+    k = ceil((n + 1) x wanted) and at most n, covers k in n + 1 new cases of the same kind, whatever the errors'
+    distribution; 8 cases can claim 8 of 9 and no more. Errors are left-one-out: each of a case the others calibrate.
+
+    Attributes:
+        slope, offset: expected Dice = slope x agreement + offset, cut to [0, 1].
+        errors: sorted absolute errors, each on a case that was left out.
+        wanted: the share of intervals that should hold the truth.
+    """
+
+    slope: float
+    offset: float
+    errors: tuple[float, ...]
+    wanted: float = 0.9
+
+    @classmethod
+    def fitted(cls, agreements: Sequence[float], dices: Sequence[float], wanted: float = 0.9) -> Calibration:
+        """Of cases with known Dice; those whose Dice is undefined (NaN) are left out.
+
+        Raises:
+            UserError: E396, no case is left.
+        """
+        known = np.isfinite(np.asarray(dices, float))
+        x, y = np.asarray(agreements, float)[known], np.asarray(dices, float)[known]
+        if not len(x):
+            cause = "no case with a reference that the networks have not seen tells how good their agreement is"
+            raise UserError("E396", cause, "Train with --folds, or keep validation cases")
+        slope, offset = _line(x, y)
+        errors = []
+        for left_out in range(len(x)) if len(x) > 1 else ():
+            rest = np.arange(len(x)) != left_out
+            errors.append(abs(y[left_out] - _cut(*_line(x[rest], y[rest]), x[left_out])))
+        return cls(slope, offset, tuple(sorted(float(error) for error in errors)), wanted)
+
+    def expected(self, agreement: float) -> Expected:
+        """Of a case whose agreement is known."""
+        dice = _cut(self.slope, self.offset, agreement)
+        count = len(self.errors)
+        if count < LEAST:
+            return Expected(dice, None, None, f"no interval: {count} calibration cases tell too little")
+        rank = min(int(np.ceil((count + 1) * self.wanted)), count)
+        error = self.errors[rank - 1]
+        return Expected(dice, max(dice - error, 0.0), min(dice + error, 1.0), f"{rank} of {count + 1}")
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and offset: least squares from ten cases on and where that rises, else a shift."""
+    if len(x) >= LINE_FROM and np.ptp(x) > 0:
+        slope, offset = np.polyfit(x, y, 1)
+        if slope > 0:
+            return float(slope), float(offset)
+    return 1.0, float((y - x).mean())
+
+
+def _cut(slope: float, offset: float, agreement: float) -> float:
+    return float(np.clip(slope * agreement + offset, 0, 1))
+
+
+def area_under_risk_coverage(confidences: Sequence[float], dices: Sequence[float]) -> dict[str, float]:
+    """How well confidences tell good predictions from bad: mean over coverages of the risk 1 - Dice of the surest.
+
+    Returns:
+        `aurc`; `random` and `optimal`, those of confidences that know nothing and everything; `normalised`, (random -
+        aurc) / (random - optimal): 1 is perfect, 0 as good as chance, NaN where all cases are equally good.
+    """
+    risks = 1 - np.asarray(dices, float)
+    order = np.argsort(-np.asarray(confidences, float), kind="stable")
+
+    def area(sorted_risks: np.ndarray) -> float:
+        return float((np.cumsum(sorted_risks) / np.arange(1, len(risks) + 1)).mean())
+
+    figures = {"aurc": area(risks[order]), "random": float(risks.mean()), "optimal": area(np.sort(risks))}
+    gap = figures["random"] - figures["optimal"]
+    return figures | {"normalised": (figures["random"] - figures["aurc"]) / gap if gap > 1e-12 else float("nan")}
+
+
+def worst_first(expected: Mapping[str, Expected]) -> list[str]:
+    """Ids of cases by the Dice to expect, lowest first; of equal ones by id."""
+    return sorted(expected, key=lambda case: (expected[case].dice, case))

@@ -1,0 +1,89 @@
+"""Expected Dice: agreement by hand, calibration on planted errors, intervals that cover what they claim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mednoisy.active.expected_quality import (
+    Calibration,
+    Expected,
+    agreement,
+    area_under_risk_coverage,
+    worst_first,
+)
+from mednoisy.errors import UserError
+
+
+def mask(*voxels: int) -> np.ndarray:
+    labels = np.zeros(10, np.uint8)
+    labels[list(voxels)] = 1
+    return labels
+
+
+def test_agreement_is_the_mean_over_pairs():
+    """Dice of {0,1} and {1,2} is 1/2, of {0,1} and {0,1,2,3} 2/3, of {1,2} and {0,1,2,3} 2/3."""
+    assert agreement([mask(0, 1), mask(1, 2), mask(0, 1, 2, 3)], 1) == pytest.approx((1 / 2 + 2 / 3 + 2 / 3) / 3)
+    assert agreement([mask(), mask()], 1) == 1
+    assert agreement([mask(), mask(3)], 1) == 0
+    with pytest.raises(ValueError, match="two predictions"):
+        agreement([mask(1)], 1)
+
+
+def test_few_cases_shift():
+    calibration = Calibration.fitted([0.9, 0.8, 0.7], [0.8, 0.75, 0.55])
+    assert calibration.expected(0.6).dice == pytest.approx(0.5)
+    assert calibration.expected(0.05).dice == 0
+
+
+def test_many_cases_take_a_line_unless_it_falls():
+    x = np.linspace(0.5, 1, 11)
+    rising = Calibration.fitted(x, 2 * x - 1)
+    assert (rising.slope, rising.offset) == pytest.approx((2, -1))
+    falling = Calibration.fitted(x, 1.2 - x)
+    assert falling.slope == 1
+
+
+def test_eight_cases_claim_eight_of_nine():
+    generator = np.random.default_rng(0)
+    x = generator.random(8)
+    expected = Calibration.fitted(x, x + generator.normal(0, 0.01, 8)).expected(0.5)
+    assert expected.cover == "8 of 9"
+    assert Calibration.fitted(x, x, wanted=0.5).expected(0.5).cover == "5 of 9"
+    assert Calibration.fitted(x[:2], x[:2]).expected(0.5) == Expected(
+        0.5, None, None, "no interval: 2 calibration cases tell too little"
+    )
+
+
+@pytest.mark.parametrize("count", [8, 20])
+def test_intervals_cover_what_they_claim(count):
+    """Errors of any shape, here skewed ones; the share that is covered is at least what is claimed, less chance."""
+    generator = np.random.default_rng(1)
+    held = claimed = 0.0
+    for _ in range(1500):
+        x = generator.uniform(0.4, 0.9, count + 1)
+        y = x - generator.exponential(0.05, count + 1)
+        expected = Calibration.fitted(x[:-1], y[:-1]).expected(x[-1])
+        held += expected.low <= y[-1] <= expected.high
+        rank, of = map(int, expected.cover.split(" of "))
+        claimed = rank / of
+    assert held / 1500 > claimed - 0.025
+
+
+def test_undefined_dice_calibrates_nothing():
+    with pytest.raises(UserError, match=r"E396 no case with a reference .* Train with --folds"):
+        Calibration.fitted([0.5], [float("nan")])
+    assert Calibration.fitted([0.5, 0.9], [float("nan"), 0.8]).offset == pytest.approx(-0.1)
+
+
+def test_area_under_risk_and_coverage():
+    """Dice 1, .5, 0 in their order: risks 0, .5, 1; running means 0, .25, .5."""
+    figures = area_under_risk_coverage([3, 2, 1], [1, 0.5, 0])
+    assert figures == pytest.approx({"aurc": 0.25, "random": 0.5, "optimal": 0.25, "normalised": 1})
+    assert area_under_risk_coverage([1, 2, 3], [1, 0.5, 0])["normalised"] == pytest.approx(-1)
+    assert np.isnan(area_under_risk_coverage([1, 2], [0.5, 0.5])["normalised"])
+
+
+def test_the_worst_come_first():
+    cases = {"b": Expected(0.5, None, None, ""), "a": Expected(0.5, None, None, ""), "c": Expected(0.1, None, None, "")}
+    assert worst_first(cases) == ["c", "a", "b"]
