@@ -62,7 +62,7 @@ def test_labels_of_another_type_are_refused(dtype):
 def test_partial_labels_are_no_indices():
     """A loss that does not know of them stops, instead of learning or reading beyond an array."""
     labels, logits = torch.full((1, 2), IGNORED, dtype=PARTIAL), torch.zeros(1, 3, 2)
-    with pytest.raises(RuntimeError, match="Expected dtype int32.int64"):
+    with pytest.raises(RuntimeError, match="Expected dtype int"):
         logits.clone().scatter_(1, labels[None], 1)
     with pytest.raises(RuntimeError, match="expected target dtype to be Long or Byte"):
         torch.nn.functional.cross_entropy(logits, labels)
