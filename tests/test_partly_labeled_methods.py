@@ -20,7 +20,7 @@ from tests.test_methods_everywhere import CLASSES, LABELED_ONLY, OVERLAYS, batch
 MARK = 40.0  # intensity of ignored voxels of labeled images, by which they are found in mixtures
 
 
-@pytest.fixture(params=["2d_four_classes", "3d_three_classes", "3d_batch_norm"])
+@pytest.fixture(params=["2d_four_classes", "3d_batch_norm"])
 def setting(request) -> str:
     return request.param
 
