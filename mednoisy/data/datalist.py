@@ -12,6 +12,7 @@ from typing import Any
 
 from mednoisy.data.datalist_checks import (
     IGNORE,
+    LABELED_BY_HAND,
     PATHS,
     SECTIONS,
     TRAINING,
@@ -53,8 +54,8 @@ class Datalist:
         spacing_unit: "mm", or "pixel" where the source states no size.
         protocol: what a reader of results must know about the split and the data.
         source: the file this was loaded from, for messages.
-        ignore: codes that references of test cases may hold besides; their voxels count in no figure of these. No loss
-            leaves voxels out, so labels that are trained or chosen on must not hold them.
+        ignore: codes that labels and references may hold besides, in voxels that nobody looked at: these take part in
+            no loss and no figure. Pseudo-labels do not hold them.
     """
 
     name: str
@@ -122,17 +123,18 @@ class Datalist:
         """The cases of a section, `{"id", "image", "label"}` with absolute paths; copies.
 
         They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
-        `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Test cases
-        have the codes to `ignore` where there are any ("254 255").
+        `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Cases that
+        somebody labeled have the codes to `ignore` where there are any ("254 255").
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))
+        extra = {IGNORE: " ".join(map(str, self.ignore))} if self.ignore and section in LABELED_BY_HAND else {}
         if section != "hidden":
-            extra = {IGNORE: " ".join(map(str, self.ignore))} if self.ignore and section == "test" else {}
             return [{**case, **extra} for case in self.sections.get(section, [])]
         pool = self.sections.get("unlabeled", []) + self.sections.get("pseudo", [])
         images = {case["id"]: case["image"] for case in pool}
-        return [{"id": c["id"], "image": images[c["id"]], "label": c["label"]} for c in self.sections.get("hidden", [])]
+        hidden = self.sections.get("hidden", [])
+        return [{"id": c["id"], "image": images[c["id"]], "label": c["label"], **extra} for c in hidden]
 
     def patients(self, section: str) -> list[str]:
         """The patients of a section, each once, in order; a case that names none is one of its own, by its id."""

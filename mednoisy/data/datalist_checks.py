@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.errors import UserError, did_you_mean
 
 SECTIONS = {  # what an entry of each section holds
@@ -23,7 +24,8 @@ TRAINING = ("labeled", "unlabeled", "pseudo")
 OPTIONAL = ("patient", "centre", "scene")  # what an entry of any section but `hidden` may hold too
 PATHS = ("image", "label", "confidence")
 TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
-IGNORE = "ignore"  # codes that references of test cases may hold besides, whose voxels no figure counts
+IGNORE = "ignore"  # codes that labels and references may hold besides, whose voxels no loss and no figure counts
+LABELED_BY_HAND = ("labeled", "validation", "test", "hidden")  # sections whose labels may hold them
 Case = dict[str, str]
 LONGEST_ID = 200  # bytes; file systems take names of 255, of which endings need some
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, halves of pairs, and separators of lines
@@ -75,11 +77,14 @@ def check_keys(content: Mapping[str, Any], path: Path) -> None:
 
 
 def checked_table(content: Mapping[str, Any], key: str, path: Path) -> dict[int, str]:
-    """`{"0": "background", "1": "atrium"}` with whole numbers as keys, which run from 0."""
+    """`{"0": "background", "1": "atrium"}` with whole numbers as keys, from 0 (E212) and in 8 bits (E248)."""
     table = content[key]
     if sorted(table) != sorted(str(number) for number in range(len(table))) or not table:
         cause = f"{path}: {key!r} has the codes {', '.join(table) or '(none)'}"
         raise UserError("E212", cause, 'Number them "0", "1", "2" and so on, without a gap')
+    if key == "labels" and len(table) > IGNORED:
+        cause = f"{path}: {key!r} has {len(table)} codes; labels have 8 bits, of whose codes one marks what is ignored"
+        raise UserError("E248", cause, f"Merge classes until there are {IGNORED} or fewer, background included")
     return {number: str(table[str(number)]) for number in range(len(table))}
 
 

@@ -123,6 +123,7 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
         cause = f"image has voxels of {sizes[0]} mm, label of {sizes[1]} mm"
         raise UserError("E205", cause, cure, case=case)
     mend = "Mend the label, or name the code in `labels` of the datalist and in `label_names` (--dataset FILE)"
+    mend += "; a mark of what nobody looked at belongs into `ignore` of the datalist"
     check_codes(distinct_values(label.array), codes, "label", mend, case=case)
     on_grid = replace(label, array=label.array.reshape(image.shape), affine=image.affine, spacing=image.spacing)
     return label if image.placed and label.placed and image.shape == label.shape else on_grid

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mednoisy.data.file_formats import is_lossy, is_picture
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import Image, check_codes, distinct_values, read_image
 from mednoisy.data.mask_greys import FolderGreys, codes_of_greys, cut_lossy
 from mednoisy.errors import UserError
@@ -108,13 +109,16 @@ def read_reference(
     """The label of a case, for training and for scoring: a picture as `read_label_map` has it, of a volume whole codes.
 
     Args:
-        ignore: codes to be left out; their voxels are 0.
+        ignore: codes to be left out; their voxels are `IGNORED`.
 
     Raises:
         UserError: E201 to E209, as `read_image`; E223, as `read_label_map`; of pictures also E206 and E224.
     """
     if is_picture(Path(path)) or ignore:
-        return read_label_map(path, codes, ignore=ignore, case=case).image
+        labels = read_label_map(path, codes, ignore=ignore, case=case)
+        if labels.ignored is None:
+            return labels.image
+        return replace(labels.image, array=np.where(labels.ignored, IGNORED, labels.image.array))
     image = read_image(path, "label", case=case)
     return replace(image, array=_whole(image.array, Path(path), case))
 

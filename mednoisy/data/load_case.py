@@ -15,6 +15,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference
 from mednoisy.errors import UserError
@@ -26,7 +27,8 @@ GREYS_OF_16_BITS = 257  # each stands for one of 8 bits: 65535 / 255
 class LoadCased(MapTransform):
     """Load the files of a case as MetaTensors, channels first.
 
-    `image` becomes (C, *spatial) float32, `label` (1, *spatial) uint8, each with `affine`, `spatial_shape` and
+    `image` becomes (C, *spatial) float32, `label` (1, *spatial) uint8 with every code that the item tells to `ignore`
+    ("254 255") as `IGNORED`, each with `affine`, `spatial_shape` and
     `filename_or_obj`, as MONAI's inversion and saving need them. Faults are told with the item's `id`, or the
     image's file name where it has none (it then receives that `id`). A key that an item lacks is left out.
 
@@ -87,7 +89,8 @@ class LoadCased(MapTransform):
             if self.axes == 2:
                 images["label"] = images["label"].as_slice()
         if self.codes is not None and "label" in images:
-            images["label"] = check_pair(images.get("image", images["label"]), images["label"], self.codes, case=case)
+            codes = self.codes | {IGNORED} if ignored_codes(item) else self.codes  # others are refused on reading
+            images["label"] = check_pair(images.get("image", images["label"]), images["label"], codes, case=case)
         item.update({key: _meta_tensor(image, paths[key], is_label=key == "label") for key, image in images.items()})
         item["id"] = case
         return item

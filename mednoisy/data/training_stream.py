@@ -17,6 +17,7 @@ from torch.nn import functional
 from mednoisy.data.batch import Augmentations, Batch, Drawn
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.counter_based_random import Draw
+from mednoisy.data.partial_labels import PARTIAL
 from mednoisy.errors import UserError
 
 CURES = {  # by section and how many cases it has; of more, a smaller batch takes few enough
@@ -225,7 +226,8 @@ class TrainingStream:
         if self.intensity is not None:
             labeled = self.intensity.apply(labeled, drawn.intensity[:count])
             unlabeled = self.intensity.apply(unlabeled, drawn.intensity[count:])
-        return Batch(labeled, labels.long(), unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
+        labels = labels.to(PARTIAL) if self.labeled.partly_labeled else labels.long()
+        return Batch(labeled, labels, unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
 
     def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict[str, Any]:
         assert cases is not None  # `check` ran before any draw

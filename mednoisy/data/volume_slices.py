@@ -9,6 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mednoisy.data.cached_cases import CachedCases
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.errors import UserError
 
 COARSER, SHORTER = 2.0, 0.5  # than the last axis: by so much another one must differ to be that of the slices
@@ -41,7 +42,7 @@ class Slices(Dataset):
     """The slices of cached volumes, each a case of its own; views, so no memory beside the volumes'.
 
     An item is as one of `CachedCases` without the last axis; `id` is the volume's with the slice's number from 0
-    behind it: "patient001_frame01/7".
+    behind it: "patient001_frame01/7". A slice whose label is `IGNORED` throughout is left out.
 
     Args:
         cases: volumes (C, X, Y, Z), cut along the last axis, as slices lie in NIfTI files.
@@ -49,14 +50,17 @@ class Slices(Dataset):
 
     def __init__(self, cases: CachedCases):
         self.cases = cases
-        self.places = [
-            (volume, number) for volume in range(len(cases)) for number in range(cases[volume]["image"].shape[-1])
-        ]
+        self.places = [(volume, number) for volume in range(len(cases)) for number in _slices_of(cases[volume])]
 
     @property
     def items(self) -> list[dict[str, Any]]:
         """The volumes, as `CachedCases` has them."""
         return self.cases.items
+
+    @property
+    def partly_labeled(self) -> bool:
+        """See `CachedCases.partly_labeled`."""
+        return self.cases.partly_labeled
 
     @property
     def nbytes(self) -> int:
@@ -77,3 +81,11 @@ class Slices(Dataset):
         if "label" in case:
             item["label"] = case["label"][..., number]
         return item
+
+
+def _slices_of(case: Mapping[str, Any]) -> list[int]:
+    """Numbers of the slices that somebody looked at; of a case without label, of all."""
+    if "label" not in case:
+        return list(range(case["image"].shape[-1]))
+    looked_at = (case["label"] != IGNORED).flatten(0, -2).any(dim=0)
+    return [int(number) for number in looked_at.nonzero()]

@@ -14,6 +14,7 @@ import numpy as np
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_formats import is_picture
+from mednoisy.data.ignored_voxels import IGNORED, without_ignored
 from mednoisy.data.images import check_pair, read_image
 from mednoisy.data.label_maps import read_reference
 from mednoisy.engines.disk_full import writing
@@ -153,9 +154,10 @@ class RoundFiles:
         reason = self.rules.dropped_by(area, certain)
         overlap = math.nan
         if reference is not None:
-            truth = read_reference(reference, codes, case=name)
-            check_pair(mask, truth, codes, case=name)
-            overlap = float(mean_of_defined(dice_by_class(mask.array, truth.array, range(1, len(codes)))))
+            truth = read_reference(reference, codes, ignore=self.datalist.ignore, case=name)
+            check_pair(mask, truth, {*codes, IGNORED} if self.datalist.ignore else codes, case=name)
+            predicted = without_ignored(mask.array, truth.array)
+            overlap = float(mean_of_defined(dice_by_class(predicted, truth.array, range(1, len(codes)))))
         row = {"confidence": _rounded(certain), "area": _rounded(area), "dice": _rounded(overlap)}
         return {"id": name, "kept": int(not reason), "reason": reason, **row, "centre": case.get("centre", "")}
 

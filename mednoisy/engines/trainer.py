@@ -16,7 +16,7 @@ from torch import Tensor
 from mednoisy.data.batch import Batch
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.label_presence import absent_labels
+from mednoisy.data.label_presence import absent_labels, check_looked_at
 from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
@@ -165,6 +165,7 @@ class SemiSupervisedTrainer(Trainer):
 
     def _check_cases(self) -> None:
         """Refuse stages that lack cases, before anything is written, and before hours of an earlier stage."""
+        check_looked_at(self.loader.stream.labeled)
         stages, ranks = self.training.stages, self.training.ranks
         rounds = [stage.pseudo for stage in stages if stage.pseudo is not None]
         if rounds:

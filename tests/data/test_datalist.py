@@ -311,15 +311,27 @@ def test_scenes_change_no_split(written):
     assert scenic.split_digest == plain.split_digest
 
 
-def test_codes_to_ignore_go_with_test_cases_alone(written, tmp_path):
-    """No loss leaves voxels out, so what is trained on must not hold them."""
-    datalist = Datalist.load(written(lambda content: content.update(ignore=[255, 9, 255])))
+def test_codes_to_ignore_go_with_cases_that_somebody_labeled(written, tmp_path):
+    """Unlabeled cases have no voxel to ignore, and of a pseudo-label 255 may be a class: white."""
+    datalist = Datalist.load(written(lambda content: content.update(ignore=[255, 9, 255])), labeled=2, validation=1)
     assert datalist.ignore == (9, 255)
-    assert datalist.cases("test")[0]["ignore"] == "9 255"
-    assert "ignore" not in datalist.cases("labeled")[0]
+    for section in ("labeled", "validation", "test", "hidden"):
+        assert {case["ignore"] for case in datalist.cases(section)} == {"9 255"}
+    assert all("ignore" not in case for case in datalist.cases("unlabeled"))
+    pseudo = [{**case, "label": case["image"], "confidence": case["image"]} for case in datalist.cases("unlabeled")]
+    labeled_by_machine = replace(datalist, sections={**datalist.sections, "pseudo": pseudo, "unlabeled": []})
+    assert all("ignore" not in case for case in labeled_by_machine.cases("pseudo"))
     again = Datalist.load(datalist.with_labeled(2).save(tmp_path / "again.json"))
     assert again.ignore == (9, 255)
     assert "ignore" not in json.loads(Datalist.load(written()).save(tmp_path / "without.json").read_text())
+
+
+def test_more_classes_than_8_bits_hold_beside_the_ignored_are_refused(written):
+    """255 classes are the most: their codes end at 254."""
+    most = {str(code): f"class {code}" for code in range(255)}
+    assert len(Datalist.load(written(lambda content: content.update(labels=most))).labels) == 255
+    with pytest.raises(UserError, match=r"E248 .*'labels' has 256 codes; labels have 8 bits.* until there are 255 or"):
+        Datalist.load(written(lambda content: content.update(labels=most | {"255": "one more"})))
 
 
 @pytest.mark.parametrize("codes", [[1], ["255"], [-1], [True], [2.0]])

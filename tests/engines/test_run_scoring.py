@@ -167,6 +167,10 @@ def test_voxels_of_an_ignored_code_count_in_neither(data):
     assert read_summary(data / "run").facts["ignored_codes"] == [255]
     with pytest.raises(UserError, match=r"E206 case 'shifted': label holds 255; known codes are 0, 1, 2"):
         evaluation_of(data).check()
+    validated = replace(cases, sections={**cases.sections, "validation": cases.sections["test"], "test": []})
+    evaluation_of(data, validated).run()  # the same where there are no test cases
+    assert read_summary(data / "run").facts["scored_section"] == "validation"
+    assert scores(data, "final", "main")["shifted", "1"] == row
 
 
 @pytest.fixture
