@@ -6,7 +6,7 @@ in a message about missing libraries. Hence a transform of our own instead of an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -118,25 +118,26 @@ class LoadCased(MapTransform):
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 
-def checking_reader(
-    preprocessing: Compose, codes: Collection[int]
-) -> Callable[[Mapping[Hashable, Any]], dict[Hashable, Any]]:
-    """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes, slices
-    along an axis that is not known."""
-    read, turns = LoadCased(codes=codes), []
-    for step in preprocessing.transforms:
-        if isinstance(step, LoadCased):
-            read = LoadCased(codes=codes, axes=step.axes, channels=step.channels, located=step.located)
-        if isinstance(step, Orientedd):
-            turns.append(step)
+class CheckingReader(LoadCased):
+    """Reads as `LoadCased`, and refuses what later steps would, without their work: slices along an unknown axis."""
 
-    def checked(case: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        item = read(case)
-        for step in turns:
+    def __init__(self, reader: LoadCased, codes: Collection[int], turns: Sequence[Orientedd] = ()):
+        super().__init__(codes=codes, axes=reader.axes, channels=reader.channels, located=reader.located)
+        self.turns = turns
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """As `LoadCased`."""
+        item = super().__call__(data)
+        for step in self.turns:
             step.check(item)
         return item
 
-    return checked
+
+def checking_reader(preprocessing: Compose, codes: Collection[int]) -> CheckingReader:
+    """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes."""
+    readers = [step for step in preprocessing.transforms if isinstance(step, LoadCased)]
+    turns = [step for step in preprocessing.transforms if isinstance(step, Orientedd)]
+    return CheckingReader(readers[0] if readers else LoadCased(), codes, turns)
 
 
 def _on_8_bits(array: np.ndarray, path: str, case: str) -> np.ndarray:

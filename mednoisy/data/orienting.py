@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
-from monai.utils.enums import TraceKeys
+from monai.utils.enums import MetaKeys, TraceKeys
 
 from mednoisy.data.axis_order import AxisOrder, coarsest_axis, ends_of, order_towards
 from mednoisy.data.training_data import AS_READ, as_read
@@ -142,4 +142,5 @@ def was_last(transform: InvertibleTransform, volume: MetaTensor) -> bool:
 def placed(array: torch.Tensor, affine: Any, like: MetaTensor) -> MetaTensor:
     """An array with an affine of its own and all else that is known of another one."""
     affine = torch.as_tensor(np.asarray(affine), dtype=torch.float64)
-    return MetaTensor(array, affine=affine, meta=dict(like.meta), applied_operations=list(like.applied_operations))
+    meta = {name: value for name, value in like.meta.items() if name != MetaKeys.AFFINE}
+    return MetaTensor(array, affine=affine, meta=meta, applied_operations=list(like.applied_operations))
