@@ -18,7 +18,8 @@ FILE = "training_data.json"  # in a run's folder
 AS_READ = "as_read"  # among a volume's metadata
 SAMPLED = 100_000  # voxels from which percentiles are taken, on a lattice
 PERCENTILES = (0.5, 99.5)
-BEYOND = 0.1  # of a voxel's size, or of the width of intensities: so far out of a range is worth a word
+BEYOND = 0.1  # of a voxel's size: so far out of the range is worth a word
+BRIGHTER = 0.5  # of the width of intensities, likewise; MR has no scale, and few cases do not show how far it varies
 NARROW = 0.1  # of the narrowest intensities in training: those of a scan below are on another scale
 
 
@@ -121,7 +122,7 @@ class TrainingData:
 
     def _intensities(self, facts: Mapping[str, Any]) -> str:
         low, high = self.intensities
-        margin = BEYOND * (high - low)
+        margin = BRIGHTER * (high - low)
         inside = low - margin <= facts["low"] and facts["high"] <= high + margin
         if inside and facts["high"] - facts["low"] >= NARROW * self.narrowest:
             return ""

@@ -147,9 +147,7 @@ def test_where_slices_lie_is_asked_and_can_be_said(cubes, tmp_path, capsys):
     arguments = train_arguments(cubes, run, bundle="acdc")
     assert main(arguments) == 2
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(
-        "mednoisy: E250 case 'labeled_000': slices are cut along the axis of the coarsest voxels, and"
-    )
+    assert told.startswith("mednoisy: E250 case 'test_000': slices are cut along the axis of the coarsest voxels, and")
     assert "Say along which: --set slices=0, 1 or 2, an axis of LPS (predict: --slices)." in told
     assert not run.exists()
     assert main([*arguments, "--set", "slices=2"]) == 0
