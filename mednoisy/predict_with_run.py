@@ -11,6 +11,7 @@ from torch.nn import Module
 
 from mednoisy.composition import of_run
 from mednoisy.data.images import case_name
+from mednoisy.data.training_data import TrainingData
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
@@ -29,13 +30,16 @@ def predict_with_run(
 ) -> list[Path]:
     """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
 
+    How scans differ from those that the run was trained on is told on stderr.
+
     Args:
         overrides: values of single entries, such as `device`.
         trust: whether the run's configuration may be any program, see `check_trusted`.
         on_fault: see `predict_files`.
 
     Raises:
-        UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load` and `predict_files`.
+        UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load`, `TrainingData.load` and
+            `predict_files`.
     """
     check_prediction(folder, images, trust)
     parser = of_run(folder, overrides, trust).workflow().parser
@@ -51,6 +55,7 @@ def predict_with_run(
         output,
         device,
         on_fault,
+        TrainingData.load(Path(folder)),
     )
     return [paths[deployed] for paths in written.values()]
 

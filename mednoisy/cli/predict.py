@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from mednoisy.cli.arguments import add_device, add_trust, device_entry
 from mednoisy.errors import DONE, DONE_IN_PART, REFUSED, UserError
@@ -19,6 +20,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, help="folder of a finished run")
     command.add_argument("images", type=Path, nargs="+", help="of the kind that the run was trained on")
     command.add_argument("--output", type=Path, required=True, help="folder of the label maps (NIfTI; of pictures PNG)")
+    command.add_argument(
+        "--slices",
+        type=int,
+        choices=(0, 1, 2),
+        help="axis along which slices are cut, for networks in 2D (default: that of the coarsest voxels)",
+    )
     add_device(command)
     add_trust(command)
 
@@ -27,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
     """Predict, print the paths of the label maps and what images are refused for; the exit code."""
     from mednoisy.early_checks import check_prediction
 
-    overrides = device_entry(options.device)
+    overrides: dict[str, Any] = {**device_entry(options.device)}
+    if options.slices is not None:
+        overrides["slices"] = options.slices
     check_prediction(options.run, options.images, options.trust)
     from mednoisy.predict_with_run import predict_with_run
 

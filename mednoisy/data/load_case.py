@@ -18,9 +18,11 @@ from monai.transforms import Compose, MapTransform
 from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference
+from mednoisy.data.orienting import Orientedd
 from mednoisy.errors import UserError
 from mednoisy.notices import tell_each
 
+SPACED = "Store it with its spacing, or take its grid as it is (--set spacing=null, slice by slice plane_spacing=null)"
 GREYS_OF_16_BITS = 257  # each stands for one of 8 bits: 65535 / 255
 
 
@@ -106,7 +108,7 @@ class LoadCased(MapTransform):
             raise UserError("E227", cause, f"{wanted}, or take a bundle for images of {axes} axes", case=case)
         if self.located and not image.located:
             cause = f"{path} does not state how large its voxels are, which one spacing for all volumes needs"
-            raise UserError("E228", cause, "Store it with its spacing, or drop plane_spacing", case=case)
+            raise UserError("E228", cause, SPACED, case=case)
         channels = array.shape[-1] if array.ndim > axes else 1
         if self.channels == 3 and channels in (1, 3):
             array = _on_8_bits(array, path, case)
@@ -119,12 +121,26 @@ class LoadCased(MapTransform):
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 
-def checking_reader(preprocessing: Compose, codes: Collection[int]) -> LoadCased:
+class CheckingReader(LoadCased):
+    """Reads as `LoadCased`, and refuses what later steps would, without their work: slices along an unknown axis."""
+
+    def __init__(self, reader: LoadCased, codes: Collection[int], turns: Sequence[Orientedd] = ()):
+        super().__init__(codes=codes, axes=reader.axes, channels=reader.channels, located=reader.located)
+        self.turns = turns
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """As `LoadCased`."""
+        item = super().__call__(data)
+        for step in self.turns:
+            step.check(item)
+        return item
+
+
+def checking_reader(preprocessing: Compose, codes: Collection[int]) -> CheckingReader:
     """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes."""
     readers = [step for step in preprocessing.transforms if isinstance(step, LoadCased)]
-    if not readers:
-        return LoadCased(codes=codes)
-    return LoadCased(codes=codes, axes=readers[0].axes, channels=readers[0].channels, located=readers[0].located)
+    turns = [step for step in preprocessing.transforms if isinstance(step, Orientedd)]
+    return CheckingReader(readers[0] if readers else LoadCased(), codes, turns)
 
 
 def _on_8_bits(array: np.ndarray, path: str, case: str) -> np.ndarray:
@@ -148,5 +164,6 @@ def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:
         "original_channel_dim": "no_channel" if image.array.ndim == len(image.spacing) else -1,
         "space": "RAS",
         "located": image.located,
+        "oriented": image.oriented,
     }
     return MetaTensor(torch.from_numpy(array), affine=affine, meta=meta)

@@ -23,6 +23,7 @@ WRITTEN = (
     "config.yaml",
     "log.txt",
     "labels.json",
+    "training_data.json",
     "progress.csv",
     "tensorboard",
     "rounds",

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mednoisy.data.images import case_name
+from mednoisy.data.training_data import AS_READ, TrainingData
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.inference.sliding_window import SlidingWindow, decide
+from mednoisy.notices import tell_of_kind
 
 Case = Mapping[str, str]
 
@@ -49,6 +51,7 @@ def predict_case(
     *,
     confidence: bool = False,
     progress: bool = False,
+    trained_on: TrainingData | None = None,
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
@@ -64,12 +67,17 @@ def predict_case(
         inferer: how the network sees the image.
         confidence: whether to give the probability of the chosen class, too.
         progress: whether the windows of a long scan have a bar on a terminal.
+        trained_on: what the network saw; how the case differs from it is told on stderr.
 
     Raises:
         UserError: the image cannot be read (E2xx).
         ValueError: preprocessing lost the source's geometry, or cannot be undone.
     """
-    image = _preprocessed(_named(case), preprocessing)
+    named = _named(case)
+    image = _preprocessed(named, preprocessing)
+    if trained_on is not None and AS_READ in image.meta:
+        for kind, text in trained_on.differences(image.meta[AS_READ]).items():
+            tell_of_kind(kind, f"image {text}", named["id"])
     with eval_mode(*predictors.values()):
         scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors, progress=progress)
     labels, confidences = {}, {}
@@ -89,6 +97,7 @@ def predict_files(
     output: Path | str,
     device: torch.device | str = "cpu",
     on_fault: Callable[[UserError], None] | None = None,
+    trained_on: TrainingData | None = None,
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -109,7 +118,9 @@ def predict_files(
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         try:
-            prediction = predict_case(case, predictors, preprocessing, inferer, device, progress=True)
+            prediction = predict_case(
+                case, predictors, preprocessing, inferer, device, progress=True, trained_on=trained_on
+            )
         except UserError as fault:
             if on_fault is None or fault.exit_code != REFUSED:
                 raise
@@ -125,8 +136,9 @@ def predict_files(
 def to_source_grid(scores: Tensor, image: MetaTensor, preprocessing: Compose) -> Tensor:
     """Scores (K, *spatial) of `image`, (C, *spatial), on the grid of the file that `preprocessing` made it from.
 
-    Resampling is undone with the interpolation that the image had (linear by default in Spacingd, continued at the
-    border, because its grid may end up to two voxels inside an oblique volume); cropping by 0 in every class.
+    Resampling is undone with the interpolation that the image had (means of the scores that a voxel covers in Spacedd;
+    linear by default in MONAI's Spacingd, continued at the border, because its grid may end up to two voxels inside an
+    oblique volume); cropping by 0 in every class.
 
     Raises:
         ValueError: the steps that `image` records do not lead back to the source's shape and affine.
