@@ -13,23 +13,26 @@ from typing import Any
 from mednoisy.composition import Composition, of_run
 from mednoisy.composition.stacking import frame
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.folds import check_folds
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
 
 
-def check_composition(composition: Composition, main: bool = True) -> None:
+def check_composition(composition: Composition, main: bool = True, folds: int | None = None) -> None:
     """Refuse a run whose data are absent or whose output folder is taken.
 
     Args:
         main: whether this process would write the run (rank 0).
+        folds: of a cross-validated run.
 
     Raises:
-        UserError: E103, see `Composition.check_overrides`; as `Datalist.load`; E310 to E312, see `RunFolder.check`.
+        UserError: E103, see `Composition.check_overrides`; as `Datalist.load`; E310 to E312, see `RunFolder.check`;
+            E370, folds that cannot be.
     """
     composition.check_overrides()
     config = composition.config | dict(composition.overrides)
     if config.get("datalist") == frame()["datalist"]:
-        _check_datalist(config)
+        _check_datalist(config, folds)
     output: Any = config.get("output_dir")
     if not _is_plain(output) or not isinstance(config.get("run_folder"), Mapping):
         return
@@ -59,12 +62,15 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
     read_finished_run(run)  # of an unfinished one, an earlier stage's network could pass for the last one's
 
 
-def _check_datalist(config: Mapping[str, Any]) -> None:
-    values: list[Any] = [config.get(name) for name in ("dataset_dir", "labeled", "validation")]
-    names = config.get("label_names")
-    if all(_is_plain(value) for value in values) and isinstance(names, list):
-        folder, labeled, validation = values
-        Datalist.load(Path(folder) / "datalist.json", labeled, validation, codes=len(names))
+def _check_datalist(config: Mapping[str, Any], folds: int | None) -> None:
+    labeled, fold, seed, names = (config.get(name) for name in ("labeled", "fold", "seed", "label_names"))
+    values: list[Any] = [config.get(name) for name in ("dataset_dir", "validation")]
+    optional = all(value is None or _is_plain(value) for value in (labeled, fold))
+    if optional and all(_is_plain(value) for value in (*values, seed)) and isinstance(names, list):
+        folder, validation = values
+        datalist = Datalist.load(Path(folder) / "datalist.json", labeled, validation, len(names), fold, seed)
+        if folds is not None:
+            check_folds(folds, len(datalist.patients("labeled")))
 
 
 def _is_plain(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from mednoisy.data.images import case_name
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
+from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.prediction import predict_files
+from mednoisy.networks.ensemble import MeanEnsemble
 
+ENSEMBLE = "ensemble"  # of the networks of a cross-validated run
 
 def predict_with_run(
     folder: Path | str,
@@ -73,8 +77,32 @@ def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Tea
     return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
 
 
+def deployed_networks(parser: ConfigParser, folder: Path | str) -> dict[str, Module]:
+    """The networks that a finished run deploys, the deployed one first; of a cross-validated run those of its folds too.
+
+    Args:
+        parser: of the run's configuration, parsed.
+        folder: of the run.
+    """
+    folds = folds_of(folder)
+    if not folds:
+        name, network, _ = _deployed_at(parser, folder)
+        return {name: network}
+    # Copies, for one configuration gives the same networks each time.
+    members = {f"fold_{number}": deepcopy(_deployed_at(parser, fold)[1]) for number, fold in enumerate(folds)}
+    return {ENSEMBLE: MeanEnsemble(members.values()), **members}
+
+
 def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:
-    """Name, network and step of the deployed predictor of a run's best checkpoint."""
+    """Name, network and step of what a run deploys."""
+    if folds := folds_of(folder):
+        name, network = next(iter(deployed_networks(parser, folder).items()))
+        return name, network, checkpoint.load(folds[0] / "checkpoints" / "last.pt")["step"]
+    return _deployed_at(parser, folder)
+
+
+def _deployed_at(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:
+    """Name, network and step of the deployed predictor of a single run's best checkpoint."""
     device = parser.get_parsed_content("device")
     checkpoints = Path(folder) / "checkpoints"
     best = checkpoints / "best_honest.pt"

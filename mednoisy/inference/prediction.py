@@ -86,7 +86,7 @@ def predict_files(
     predictors: Mapping[str, nn.Module],
     preprocessing: Compose,
     inferer: SlidingWindow,
-    output: Path | str,
+    output: Path | str | Mapping[str, Path],
     device: torch.device | str = "cpu",
     on_fault: Callable[[UserError], None] | None = None,
 ) -> dict[str, dict[str, Path]]:
@@ -96,6 +96,7 @@ def predict_files(
     progress over cases and within a case. Arguments as in `predict_case`.
 
     Args:
+        output: a folder for all predictors, or the folder of each by its name.
         on_fault: is given what a case is refused for, and the others go on; None: the first such case ends it.
 
     Raises:
@@ -115,7 +116,8 @@ def predict_files(
                 raise
             on_fault(fault)
             continue
-        paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
+        folders = output if isinstance(output, Mapping) else {name: Path(output) / name for name in predictors}
+        paths = {name: label_file(folders[name], case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
             write_labels(path, prediction.labels[name], prediction.affine, case["image"])
         written[case["id"]] = paths
