@@ -76,8 +76,8 @@ class CrossValidation:
                 self._check_cases(folder, parser, datalist)
                 for number, patients in enumerate(held_out):
                     self._finish(folder, number, patients, run_id)
-                self._predict(folder, parser, datalist)
-                write_pooled(folder, folds_of(folder.path), datalist)
+                predicted = self._predict(folder, parser, datalist)
+                write_pooled(folder, folds_of(folder.path), datalist, predicted)
                 write_report([folder.path], folder.path / PAGE)
         except UserError as fault:
             if folder is not None and fault.exit_code == REFUSED and not self._discard(folder):
@@ -115,8 +115,11 @@ class CrossValidation:
         fold.run(run_id)
         gc.collect()  # the images that it kept, before the next fold reads its own
 
-    def _predict(self, folder: RunFolder, parser: ConfigParser, datalist: Datalist) -> None:
-        """Label maps of all unlabeled cases, by the networks together and by each; those that are newer stay."""
+    def _predict(self, folder: RunFolder, parser: ConfigParser, datalist: Datalist) -> int:
+        """Label maps of all unlabeled cases, by the networks together and by each; how many cases have them.
+
+        Those that are newer than the networks stay.
+        """
         folds = folds_of(folder.path)
         newest = max(os.path.getmtime(fold / "checkpoints" / "last.pt") for fold in folds)
         places = {ENSEMBLE: folder.predictions} | {f"fold_{n}": fold / "unlabeled" for n, fold in enumerate(folds)}
@@ -125,12 +128,15 @@ class CrossValidation:
             files = [label_file(place, case["id"], case["image"]) for place in places.values()]
             return all(file.is_file() and os.path.getmtime(file) >= newest for file in files)
 
-        missing = [case for case in datalist.cases("unlabeled") if not made(case)]
+        cases = datalist.cases("unlabeled")
+        missing = [case for case in cases if not made(case)]
         if not missing:
-            return
+            return len(cases)
         networks = deployed_networks(parser, folder.path)
         seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
-        predict_files(missing, networks, *seen_as, places, parser.get_parsed_content("device"), self._tell_fault)
+        device = parser.get_parsed_content("device")
+        written = predict_files(missing, networks, *seen_as, places, device, self._tell_fault)
+        return len(cases) - len(missing) + len(written)
 
     def _tell_fault(self, fault: UserError) -> None:
         LOGGER.error("not predicted: %s", fault)

@@ -21,15 +21,17 @@ from mednoisy.evaluation.summary_file import (
     package_versions,
     write_summary,
 )
+from mednoisy.report.number_format import counted
 
 
-def write_pooled(run_folder: RunFolder, folds: Sequence[Path], datalist: Datalist) -> None:
+def write_pooled(run_folder: RunFolder, folds: Sequence[Path], datalist: Datalist, predicted: int = 0) -> None:
     """Write `metrics.csv`, `scores.csv` and `summary.json` of all folds together, as any run has them.
 
     Args:
         run_folder: of the cross-validated run.
         folds: folders of the folds' finished runs, inside that one.
         datalist: of the whole run; cases stand in the order of its labeled section.
+        predicted: of how many unlabeled cases the networks together have made a label map.
 
     Raises:
         UserError: E402 or E401, a fold is not finished or damaged; E373, folds count distances in different units.
@@ -54,7 +56,7 @@ def write_pooled(run_folder: RunFolder, folds: Sequence[Path], datalist: Datalis
     write_summary(
         run_folder.path,
         RunSummary(
-            facts=_facts(run_folder, runs, datalist),
+            facts={**_facts(run_folder, runs, datalist), "predicted": _predicted(predicted, len(runs))},
             labels=summary.labels,
             deployed=summary.deployed,
             shown=summary.shown,
@@ -101,3 +103,10 @@ def _facts(run_folder: RunFolder, runs: Sequence[FinishedRun], datalist: Datalis
         "protocol": f"{protocol} {datalist.protocol}".strip(),
         "spacing_unit": runs[0].summary.unit,
     }
+
+
+def _predicted(cases: int, folds: int) -> str:
+    """What label maps there are, in words."""
+    if not cases:
+        return "no unlabeled case"
+    return f"{counted(cases, 'unlabeled case')} by the {folds} networks together, in the folder predictions"

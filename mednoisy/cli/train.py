@@ -112,7 +112,7 @@ def _check_options_of_folds(options: argparse.Namespace, composition: Compositio
         raise UserError("E113", "--set fold=... does not go with --folds", "Drop one of the two")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # set by torchrun
         cause = "several processes cannot train folds together"
-        raise UserError("E372", cause, "Call mednoisy train without torchrun, or give each fold its own: --set fold=[0,4]")
+        raise UserError("E372", cause, "Call without torchrun, or train each fold alone: --set fold=[0,4]")
 
 
 def _composed(options: argparse.Namespace) -> Composition:

@@ -43,8 +43,8 @@ from mednoisy.notices import tell
 LOGGER = logging.getLogger("mednoisy")
 SCORED_ZERO = tuple(name for name in TABLE_METRICS if name not in VOLUMES)  # of an empty prediction
 NOTHING_SCORED = (
-    "there are neither test nor validation cases: no Dice and no distance can be told, and the last checkpoint is kept; "
-    "with --folds N labeled cases are held out in turn and scored"
+    "there are neither test nor validation cases: no Dice and no distance can be told, and the last checkpoint is "
+    "kept; with --folds N labeled cases are held out in turn and scored"
 )
 CHOSEN_ON_SCORED = (
     "there are no test cases: the figures are of the validation cases, which choose the checkpoint as well, so they "

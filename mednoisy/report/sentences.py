@@ -9,7 +9,7 @@ from mednoisy.report.number_format import counted, interval, number, share
 from mednoisy.report.reading.runs import Run
 
 SUPERVISED, MIXING = "supervised", "copy_paste"  # methods that see no unlabeled scan; the second mixes, too
-SAME = ("dataset", "recipe", "labeled", "seed", "steps")  # facts that a run shares with its rival
+SAME = ("dataset", "recipe", "labeled", "folds", "seed", "steps")  # facts that a run shares with its rival
 MOST_VERDICTS = 4  # that a page begins with, one for each run but the baseline
 
 
