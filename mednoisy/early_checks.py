@@ -7,6 +7,7 @@ the configuration as it stands. What they let pass, or what only MONAI can evalu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.data.folds import check_folds
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
+from mednoisy.notices import tell
 
 
 def check_composition(composition: Composition, main: bool = True, folds: int | None = None) -> None:
@@ -39,6 +41,36 @@ def check_composition(composition: Composition, main: bool = True, folds: int | 
     resume = bool(config.get("resume"))
     if not resume or not (Path(output) / "run.json").is_file():  # a run that is there is compared once it is read
         RunFolder(output, resume, main=main).check()
+
+
+def with_numbers_that_fit(composition: Composition) -> Composition:
+    """The run with no more labeled and validation cases than there are, where nobody has asked for a number.
+
+    A bundle's own numbers are those of its own dataset. What is taken instead is told in a line.
+    """
+    config = composition.config | dict(composition.overrides)
+    folder, labeled, validation = (config.get(name) for name in ("dataset_dir", "labeled", "validation"))
+    plain = all(_is_plain(value) for value in (folder, labeled, validation))
+    if not plain or config.get("datalist") != frame()["datalist"]:
+        return composition
+    path, fitting = Path(folder) / "datalist.json", {}
+    if "labeled" not in composition.overrides and _too_many(path, labeled, 0):
+        there = len(Datalist.load(path).patients("labeled"))
+        if there:
+            tell(f"the bundle's {labeled} labeled cases are more than there are: all {there} are used (--labeled N)")
+            labeled = fitting["labeled"] = there
+    if "validation" not in composition.overrides and _too_many(path, labeled, validation):
+        tell(f"the bundle's {validation} validation cases cannot be had: none chooses the checkpoint (--validation N)")
+        fitting["validation"] = 0
+    return replace(composition, overrides={**composition.overrides, **fitting})
+
+
+def _too_many(path: Path, labeled: int, validation: int) -> bool:
+    try:
+        Datalist.load(path, labeled, validation)
+    except UserError as fault:
+        return fault.code == "E217"  # any other is told when the run is checked
+    return False
 
 
 def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = False) -> None:

@@ -12,7 +12,7 @@ from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.run_scoring import PACKAGES, checkpoint_figures
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined
-from mednoisy.evaluation.metrics import Row, write_metrics
+from mednoisy.evaluation.metrics import write_metrics
 from mednoisy.evaluation.read_finished_run import FinishedRun, read_finished_run
 from mednoisy.evaluation.summary_file import (
     CheckpointFigures,

@@ -118,6 +118,7 @@ def _check_options_of_folds(options: argparse.Namespace, composition: Compositio
 def _composed(options: argparse.Namespace) -> Composition:
     """The run of a bundle under a method and a recipe."""
     from mednoisy.composition import checked_path, compose
+    from mednoisy.early_checks import with_numbers_that_fit
 
     check_given({"bundle": options.bundle, "--data": options.data, "--output": options.output}, "train")
     output = checked_path(options.output, "--output")
@@ -130,7 +131,9 @@ def _composed(options: argparse.Namespace) -> Composition:
         places["resume"] = True
     configs = ("multi_gpu",) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ()  # set by torchrun
     overrides = places | _entries(options)
-    return compose(options.bundle, options.method, options.recipe or "default", configs, overrides, options.dataset)
+    recipe = options.recipe or "default"
+    composition = compose(options.bundle, options.method, recipe, configs, overrides, options.dataset)
+    return with_numbers_that_fit(composition)
 
 
 def _started_again(output: Path) -> bool:

@@ -20,7 +20,6 @@ from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, image_diagonal, score_case
 from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics

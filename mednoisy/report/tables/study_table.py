@@ -23,8 +23,9 @@ def study_table(
     """Rows of one study in Markdown: a line per method, recipe, labels and predictor, the deployed one first.
 
     Dice of the honest (or, without test cases, the chosen), the final and (where it was kept) the published checkpoint
-    in per cent, HD95 and ASD of the final one; mean over seeds, with the standard deviation where there are several. How many of the final
-    distances of all seeds are undefined and, where any is, the penalised means (the image's diagonal in their place).
+    in per cent, HD95 and ASD of the final one; mean over seeds, with the standard deviation where there are several.
+    How many of the final distances of all seeds are undefined and, where any is, the penalised means (the image's
+    diagonal in their place).
 
     Args:
         rows: of `rows.csv`, one a run, checkpoint and predictor.
