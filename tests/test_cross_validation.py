@@ -344,7 +344,7 @@ def test_several_processes_are_refused(data, tmp_path, capsys, monkeypatch):
     [
         (("--folds", "3"), "E313 the run in {run} has folds 2, this one 3"),
         (("--seed", "7"), "E313 the run in {run} has seed 0, this one 7"),
-        (("--set", "teacher_decay=0.5"), "E103 "),
+        (("--set", "teacher_decay=0.5"), "E313 the run in {run} has teacher_decay 0.99, this one 0.5"),
     ],
 )
 def test_a_run_goes_on_with_its_own_settings_alone(words, told, whole, capsys):

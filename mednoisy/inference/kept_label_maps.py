@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,6 @@ def digest_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _identity(image: Path) -> Sequence[Any]:
+def _identity(image: Path) -> list[Any]:
     found = image.stat()
     return [str(image.resolve()), found.st_size, found.st_mtime_ns]
