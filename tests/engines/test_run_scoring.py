@@ -360,7 +360,7 @@ def test_a_score_on_the_cases_that_chose_the_checkpoint_is_not_called_honest(dat
     assert "Chosen means the best on the very cases that are scored here" in page
     assert "honest" not in page
     assert result_lines(data / "run")[0].startswith(
-        "chosen (best on the cases scored, step 4), main, 2 cases: Dice 0.9"
+        "chosen (best on the cases scored, step 4), main, 2 cases: Dice 0.875 "
     )
 
 
