@@ -219,8 +219,9 @@ class Datalist:
         if not (isinstance(fold, list | tuple) and len(fold) == 2 and all(type(part) is int for part in fold)):
             raise UserError("E371", f"fold is {fold!r}", "Give its number from 0 and the number of folds, as [0, 4]")
         number, folds = fold
-        if not 0 <= number < max(folds, 1):
-            raise UserError("E371", f"fold is {number} of {folds}", f"Number folds from 0 to {max(folds, 1) - 1}")
+        last = max(folds, 1) - 1
+        if not 0 <= number <= last:
+            raise UserError("E371", f"fold is {number} of {folds}", f"Number folds from 0 to {last}")
         sections, held_out = without_held_out(self.sections, number, folds, seed)
         protocol = f"Fold {number} of {folds} (numbered from 0): {len(held_out)} labeled cases held out and scored."
         return replace(self, sections=sections, protocol=f"{protocol} {self.protocol}".strip())
