@@ -54,20 +54,23 @@ def with_numbers_that_fit(composition: Composition) -> Composition:
     if not plain or config.get("datalist") != frame()["datalist"]:
         return composition
     path, fitting = Path(folder) / "datalist.json", {}
-    if "labeled" not in composition.overrides and _too_many(path, labeled, 0):
+    names = config.get("label_names")
+    codes = len(names) if isinstance(names, list) else None
+    if "labeled" not in composition.overrides and _too_many(path, codes, labeled, 0):
         there = len(Datalist.load(path).patients("labeled"))
         if there:
             tell(f"the bundle's {labeled} labeled cases are more than there are: all {there} are used (--labeled N)")
             labeled = fitting["labeled"] = there
-    if "validation" not in composition.overrides and _too_many(path, labeled, validation):
+    unasked = "validation" not in composition.overrides and not _too_many(path, codes, labeled, 0)
+    if unasked and _too_many(path, codes, labeled, validation):
         tell(f"the bundle's {validation} validation cases cannot be had: none chooses the checkpoint (--validation N)")
         fitting["validation"] = 0
     return replace(composition, overrides={**composition.overrides, **fitting})
 
 
-def _too_many(path: Path, labeled: int, validation: int) -> bool:
+def _too_many(path: Path, codes: int | None, labeled: int, validation: int) -> bool:
     try:
-        Datalist.load(path, labeled, validation)
+        Datalist.load(path, labeled, validation, codes)
     except UserError as fault:
         return fault.code == "E217"  # any other is told when the run is checked
     return False

@@ -15,7 +15,7 @@ MOST_VERDICTS = 4  # that a page begins with, one for each run but the baseline
 
 def nothing_scored(run: Run) -> str:
     """One sentence about a run without figures."""
-    if "method" in run.facts:
+    if "method" in run.facts and not run.summary.cases:
         return f"{run.name} is trained; there was no labeled case beside those of training to score it on."
     return f"There was nothing to score in {run.name}: the label maps hold no class."
 
