@@ -49,9 +49,9 @@ def with_numbers_that_fit(composition: Composition) -> Composition:
     A bundle's own numbers are those of its own dataset. What is taken instead is told in a line.
     """
     config = composition.config | dict(composition.overrides)
-    folder, labeled, validation = (config.get(name) for name in ("dataset_dir", "labeled", "validation"))
-    plain = all(_is_plain(value) for value in (folder, labeled, validation))
-    if not plain or config.get("datalist") != frame()["datalist"]:
+    values: list[Any] = [config.get(name) for name in ("dataset_dir", "labeled", "validation")]
+    folder, labeled, validation = values
+    if not all(_is_plain(value) for value in values) or config.get("datalist") != frame()["datalist"]:
         return composition
     path, fitting = Path(folder) / "datalist.json", {}
     names = config.get("label_names")
@@ -98,11 +98,11 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
 
 
 def _check_datalist(config: Mapping[str, Any], folds: int | None) -> None:
-    labeled, fold, seed, names = (config.get(name) for name in ("labeled", "fold", "seed", "label_names"))
-    values: list[Any] = [config.get(name) for name in ("dataset_dir", "validation")]
+    values: list[Any] = [config.get(name) for name in ("labeled", "fold", "dataset_dir", "validation", "seed")]
+    labeled, fold, folder, validation, seed = values
+    names = config.get("label_names")
     optional = all(value is None or _is_plain(value) for value in (labeled, fold))
-    if optional and all(_is_plain(value) for value in (*values, seed)) and isinstance(names, list):
-        folder, validation = values
+    if optional and all(_is_plain(value) for value in (folder, validation, seed)) and isinstance(names, list):
         datalist = Datalist.load(Path(folder) / "datalist.json", labeled, validation, len(names), fold, seed)
         if folds is not None:
             check_folds(folds, len(datalist.patients("labeled")))
