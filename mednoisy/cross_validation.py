@@ -99,8 +99,8 @@ class CrossValidation:
             if cases := datalist.cases(section):
                 tell(f"a cross-validation leaves the datalist's own section {section!r} out ({len(cases)} listed)")
         load = checking_reader(parser.get_parsed_content("preprocessing"), datalist.labels)
-        cases: list[Any] = datalist.cases("labeled")
-        check_labels(folder.path, ({"id": case["id"], "label": load(case)["label"]} for case in cases))
+        labeled: list[Any] = datalist.cases("labeled")
+        check_labels(folder.path, ({"id": case["id"], "label": load(case)["label"]} for case in labeled))
 
     def _finish(self, folder: RunFolder, number: int, patients: list[str], run_id: str) -> None:
         """Train and score one fold, unless that is done."""
