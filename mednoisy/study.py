@@ -26,7 +26,17 @@ from mednoisy.report.tables.study_table import study_table
 from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
 
-OF_THE_STUDY = {"labeled", "seed", "dataset_dir", "output_dir", "model_file", "resume", "method_name", "recipe_name"}
+OF_THE_STUDY = {
+    "labeled",
+    "seed",
+    "fold",
+    "dataset_dir",
+    "output_dir",
+    "model_file",
+    "resume",
+    "method_name",
+    "recipe_name",
+}
 ROW_COLUMNS = (
     "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
     "processor_seconds",
@@ -52,6 +62,7 @@ class Study:
         validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
         settings: entries of the configuration that all runs share.
         dataset: file of an overlay for data unlike the bundle's.
+        folds: of each run, which is then cross-validated; None for runs that score the dataset's own test cases.
         threads: CPU threads of a run, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
     """
 
@@ -66,6 +77,7 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     dataset: Path | None = None
     threads: int | None = None
+    folds: int | None = None
 
     @property
     def table_rows(self) -> list[Row]:
@@ -109,6 +121,9 @@ class Study:
         return failed
 
     def _check(self) -> None:
+        if self.folds is not None and self.validation:
+            cure = "Drop --validation: the last checkpoint of each fold counts"
+            raise UserError("E113", "--validation does not go with --folds", cure)
         for row in self.table_rows:
             settings = {**self.settings, **row.settings}
             if taken := sorted(settings.keys() & OF_THE_STUDY):
@@ -142,6 +157,8 @@ class Study:
             "validation": self.validation,
             "settings": {key: repr(value) for key, value in self.settings.items()},
         }
+        if self.folds is not None:
+            fixed["folds"] = self.folds
         if self.dataset is not None:
             fixed["dataset"] = checked_path(self.dataset, "--dataset")
         return fixed
@@ -172,6 +189,8 @@ class Study:
             command += ["--dataset", str(self.dataset)]
         if self.validation is not None:
             command += ["--validation", str(self.validation)]
+        if self.folds is not None:
+            command += ["--folds", str(self.folds)]
         for key, value in {**self.settings, **cell.row.settings}.items():
             command += ["--set", f"{key}={value!r}"]
         return command + (["--resume"] if (folder / "run.json").is_file() else [])

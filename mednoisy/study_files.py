@@ -113,5 +113,5 @@ ROW: dict[str, Kind] = {
 STUDY: dict[str, Kind] = {
     **dict.fromkeys(("bundle", "dataset"), TEXT),
     **{"rows": (_is_list, "a list of rows"), "labeled": LABELED, "seeds": SEEDS},
-    **{"steps": COUNT, "validation": NUMBER, "settings": SETTINGS, "threads": COUNT},
+    **{"steps": COUNT, "validation": NUMBER, "settings": SETTINGS, "threads": COUNT, "folds": COUNT},
 }

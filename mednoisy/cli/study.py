@@ -19,7 +19,7 @@ EXAMPLE = (
     "'sdcl:strong teachers=each' --labeled 4 8 --seeds 0 1 2 --steps 2000 --output studies/left_atrium\n"
     "  mednoisy study --file benchmarks/studies/acdc.yaml --data data/acdc --output studies/acdc"
 )
-OF_THE_FILE = ("bundle", "dataset", "methods", "rows", "labeled", "seeds", "steps", "validation", "set")
+OF_THE_FILE = ("bundle", "dataset", "methods", "rows", "labeled", "seeds", "steps", "validation", "folds", "set")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -44,6 +44,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seeds", nargs="+", type=number, help="(default: 0)")
     command.add_argument("--steps", type=count, help="training steps of each run")
     command.add_argument("--validation", type=number, help="cases of the unlabeled pool that choose checkpoints")
+    command.add_argument("--folds", type=count, help="cross-validate each run over so many folds")
     add_set(command)
 
 
@@ -88,4 +89,5 @@ def _study(options: argparse.Namespace) -> Study:
         validation=options.validation,
         settings=dict(parse_setting(text) for text in options.set),
         dataset=options.dataset,
+        folds=options.folds,
     )

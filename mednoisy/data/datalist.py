@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from mednoisy.data.datalist_checks import (
     patients_of,
     read_json,
 )
+from mednoisy.data.folds import without_held_out
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.files import write_text
 
@@ -69,9 +71,15 @@ class Datalist:
 
     @classmethod
     def load(
-        cls, path: Path | str, labeled: int | None = None, validation: int = 0, codes: int | None = None
+        cls,
+        path: Path | str,
+        labeled: int | None = None,
+        validation: int = 0,
+        codes: int | None = None,
+        fold: Sequence[int] | None = None,
+        seed: int = 0,
     ) -> Datalist:
-        """Read and check a file; `labeled` and `validation` as in `with_labeled`.
+        """Read and check a file; `labeled` and `validation` as in `with_labeled`, `fold` and `seed` in `with_fold`.
 
         Args:
             codes: how many label codes, background included, the reader can work with; None for any number.
@@ -80,7 +88,7 @@ class Datalist:
 
         Raises:
             UserError: E210 to E217 and E226, each with the file and the number of the entry, counted from 1; E219,
-                another number of label codes than `codes`.
+                another number of label codes than `codes`; E370 and E371, a fold that cannot be.
         """
         path = Path(path)
         content = read_json(path)
@@ -111,7 +119,7 @@ class Datalist:
         if content.get("split_digest", datalist.split_digest) != datalist.split_digest:
             cause = f"{path}: the sections are not those that `split_digest` was taken of"
             raise UserError("E216", cause, "Restore the file, or remove `split_digest` if the change is meant")
-        return datalist.with_labeled(labeled, validation)._with_files()
+        return datalist.with_labeled(labeled, validation).with_fold(fold, seed)._with_files()
 
     @property
     def split_digest(self) -> str:
@@ -197,6 +205,28 @@ class Datalist:
         if pseudo:
             sections["pseudo"] = pseudo
         return replace(self, sections=sections)
+
+    def with_fold(self, fold: Sequence[int] | None, seed: int = 0) -> Datalist:
+        """What one network of a cross-validation sees: an Nth of the labeled patients is held out and becomes `test`.
+
+        Args:
+            fold: its number from 0, and the number of folds; None leaves all as it is.
+            seed: of the run; see `folds.patients_by_fold`.
+
+        Raises:
+            UserError: E370, more folds than labeled patients, or fewer than two; E371, no such fold.
+        """
+        if fold is None:
+            return self
+        if not (isinstance(fold, list | tuple) and len(fold) == 2 and all(type(part) is int for part in fold)):
+            raise UserError("E371", f"fold is {fold!r}", "Give its number from 0 and the number of folds, as [0, 4]")
+        number, folds = fold
+        last = max(folds, 1) - 1
+        if not 0 <= number <= last:
+            raise UserError("E371", f"fold is {number} of {folds}", f"Number folds from 0 to {last}")
+        sections, held_out = without_held_out(self.sections, number, folds, seed)
+        protocol = f"Fold {number} of {folds} (numbered from 0): {len(held_out)} labeled cases held out and scored."
+        return replace(self, sections=sections, protocol=f"{protocol} {self.protocol}".strip())
 
     def save(self, path: Path | str) -> Path:
         """Write as JSON, with paths relative to the file; whole or not at all."""

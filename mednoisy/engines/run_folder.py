@@ -170,6 +170,22 @@ class RunFolder:
                     log.close()
 
 
+def folds_of(folder: Path | str) -> list[Path]:
+    """The run folders of the folds of a cross-validated run, in order; none of any other run, or where there is none.
+
+    Raises:
+        UserError: E319, what the run was is damaged.
+    """
+    known = Path(folder) / "run.json"
+    folds = _read(known).get("folds") if known.is_file() else None
+    return [fold_folder(folder, number) for number in range(folds)] if isinstance(folds, int) else []
+
+
+def fold_folder(folder: Path | str, number: int) -> Path:
+    """Where a cross-validated run keeps the run of one fold."""
+    return Path(folder) / "folds" / str(number)
+
+
 def _read(path: Path) -> dict:
     """The table of a JSON or YAML file that a run has kept (else E319)."""
     parse = json.loads if path.suffix == ".json" else yaml.safe_load

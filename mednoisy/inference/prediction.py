@@ -94,10 +94,11 @@ def predict_files(
     predictors: Mapping[str, nn.Module],
     preprocessing: Compose,
     inferer: SlidingWindow,
-    output: Path | str,
+    output: Path | str | Mapping[str, Path],
     device: torch.device | str = "cpu",
     on_fault: Callable[[UserError], None] | None = None,
     trained_on: TrainingData | None = None,
+    on_written: Callable[[Case, Mapping[str, Path]], None] | None = None,
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -105,16 +106,15 @@ def predict_files(
     progress over cases and within a case. Arguments as in `predict_case`.
 
     Args:
+        output: a folder for all predictors, or the folder of each by its name.
         on_fault: is given what a case is refused for, and the others go on; None: the first such case ends it.
+        on_written: is given each case and its files, by predictor, once they are there.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
     """
     named = [_named(case) for case in cases]
-    twice = [name for name, count in Counter(case["id"] for case in named).items() if count > 1]
-    if twice:
-        cause = "several cases have this id, and predictions are named by it"
-        raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
+    check_ids(named)
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         try:
@@ -126,11 +126,22 @@ def predict_files(
                 raise
             on_fault(fault)
             continue
-        paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
+        folders = output if isinstance(output, Mapping) else {name: Path(output) / name for name in predictors}
+        paths = {name: label_file(folders[name], case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
             write_labels(path, prediction.labels[name], prediction.affine, case["image"])
         written[case["id"]] = paths
+        if on_written is not None:
+            on_written(case, paths)
     return written
+
+
+def check_ids(cases: Sequence[Case]) -> None:
+    """Refuse cases that would share a file (E207)."""
+    twice = [name for name, count in Counter(case["id"] for case in cases).items() if count > 1]
+    if twice:
+        cause = "several cases have this id, and predictions are named by it"
+        raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
 
 
 def to_source_grid(scores: Tensor, image: MetaTensor, preprocessing: Compose) -> Tensor:
