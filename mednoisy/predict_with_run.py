@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,20 @@ def predict_with_run(
         output,
         device,
         on_fault,
+        source_codes(folder),
     )
     return [paths[deployed] for paths in written.values()]
+
+
+def source_codes(folder: Path | str) -> tuple[int, ...]:
+    """The code that each class had in the files a run learned from; none where it is the class's own number."""
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(int(code) for code in json.loads(path.read_text(encoding="utf-8")).get("source_codes") or ())
+    except (ValueError, TypeError, AttributeError) as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or train again") from fault
 
 
 def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Teacher:

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.data.datalist_checks import (
+    CODES,
     IGNORE,
     PATHS,
     SECTIONS,
+    SOURCE,
     TRAINING,
     Case,
     check_keys,
     check_patients,
     check_unique,
+    checked_codes,
     checked_entry,
     checked_ignore,
     checked_table,
@@ -30,6 +33,7 @@ from mednoisy.errors import UserError, did_you_mean
 from mednoisy.files import write_text
 
 log = logging.getLogger(__name__)
+REFERRED = ("labeled", "validation", "test")  # sections whose labels come from the source
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Datalist:
         source: the file this was loaded from, for messages.
         ignore: codes that references of test cases may hold besides; their voxels count in no figure of these. No loss
             leaves voxels out, so labels that are trained or chosen on must not hold them.
+        codes: the source's code of each class, in the order of classes, which label maps for users carry; empty where
+            these are 0 to K-1.
+        as_source: whether the label files hold the source's codes, too; else those of classes.
     """
 
     name: str
@@ -65,6 +72,8 @@ class Datalist:
     protocol: str = ""
     source: Path | None = None
     ignore: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()
+    as_source: bool = False
 
     @classmethod
     def load(
@@ -79,7 +88,7 @@ class Datalist:
 
         Raises:
             UserError: E210 to E217 and E226, each with the file and the number of the entry, counted from 1; E219,
-                another number of label codes than `codes`.
+                another number of label codes than `codes`; E254, codes of the source that fit no class.
         """
         path = Path(path)
         content = read_json(path)
@@ -103,6 +112,8 @@ class Datalist:
             protocol=content.get("protocol", ""),
             source=path,
             ignore=checked_ignore(content, labels, path),
+            codes=checked_codes(content, labels, path),
+            as_source=content.get("label_files") == SOURCE,
         )
         if codes is not None and len(datalist.labels) != codes:
             cause = f"{path} lists {len(datalist.labels)} label codes, the configuration has {codes}"
@@ -123,16 +134,20 @@ class Datalist:
 
         They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
         `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Test cases
-        have the codes to `ignore` where there are any ("254 255").
+        have the codes to `ignore` where there are any ("254 255"); cases whose label file holds the source's codes have
+        these as `codes`, in the order of classes ("0 2 4").
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))
         if section != "hidden":
             extra = {IGNORE: " ".join(map(str, self.ignore))} if self.ignore and section == "test" else {}
+            if section in REFERRED:
+                extra |= self._stored
             return [{**case, **extra} for case in self.sections.get(section, [])]
         pool = self.sections.get("unlabeled", []) + self.sections.get("pseudo", [])
         images = {case["id"]: case["image"] for case in pool}
-        return [{"id": c["id"], "image": images[c["id"]], "label": c["label"]} for c in self.sections.get("hidden", [])]
+        hidden = self.sections.get("hidden", [])
+        return [{"id": c["id"], "image": images[c["id"]], "label": c["label"], **self._stored} for c in hidden]
 
     def patients(self, section: str) -> list[str]:
         """The patients of a section, each once, in order; a case that names none is one of its own, by its id."""
@@ -213,6 +228,8 @@ class Datalist:
             "protocol": self.protocol,
             "split_digest": self.split_digest,
             **({"ignore": list(self.ignore)} if self.ignore else {}),
+            **({CODES: {str(number): code for number, code in enumerate(self.codes)}} if self.codes else {}),
+            **({"label_files": SOURCE} if self.as_source else {}),
         }
         for section, cases in self._listed.items():
             content[section] = [
@@ -226,6 +243,11 @@ class Datalist:
         """All sections, as a file lists them: that of pseudo-labels where there are any."""
         listed = {section: self.sections.get(section, []) for section in SECTIONS}
         return {section: cases for section, cases in listed.items() if cases or section != "pseudo"}
+
+    @property
+    def _stored(self) -> Case:
+        """What an entry says besides where its label file holds the source's codes."""
+        return {CODES: " ".join(map(str, self.codes))} if self.codes and self.as_source else {}
 
     @property
     def _called(self) -> str:

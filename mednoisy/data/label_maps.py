@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from mednoisy.data.file_formats import is_lossy, is_picture
 from mednoisy.data.images import Image, check_codes, distinct_values, read_image
-from mednoisy.data.mask_greys import FolderGreys, codes_of_greys, cut_lossy
+from mednoisy.data.mask_greys import WHITES, FolderGreys, codes_of_greys, cut_lossy
 from mednoisy.errors import UserError
 
 WHOLE_WITHIN = 1e-3  # how far rounding and float storage may carry a code
@@ -102,19 +102,57 @@ def ignored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
     return tuple(int(code) for code in str(case.get("ignore", "")).split())
 
 
+def stored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
+    """The source's codes that a case's label file holds, in the order of classes ("0 2 4"); none for those of classes."""
+    return tuple(int(code) for code in str(case.get("codes", "")).split())
+
+
+def read_stored(
+    path: Path | str,
+    stored: Sequence[int],
+    codes: Collection[int] | None = None,
+    *,
+    ignore: Collection[int] = (),
+    case: str | None = None,
+) -> LabelMap:
+    """Class codes of a file that holds the source's codes; of one that holds classes, as `read_label_map` has it.
+
+    Args:
+        stored: the source's code of each class, in the order of classes; none where the file holds classes.
+        codes, ignore, case: as for `read_label_map`; `ignore` in the source's codes.
+
+    Raises:
+        UserError: as `read_label_map`; E206 also for a code that `stored` has not.
+    """
+    if not stored:
+        return read_label_map(path, codes, ignore=ignore, case=case)
+    if is_picture(Path(path)) and len(stored) == 2 and stored[1] in WHITES:  # with soft edges, perhaps
+        return read_label_map(path, (0, 1), ignore=ignore, folder=FolderGreys(stored[1]), case=case)
+    found = read_label_map(path, stored, ignore=ignore, case=case)
+    classes = np.zeros(max(stored) + 1, np.uint8)
+    classes[list(stored)] = np.arange(len(stored))
+    return replace(found, image=replace(found.image, array=classes[found.image.array]))
+
+
 def read_reference(
-    path: Path | str, codes: Collection[int] | None = None, *, ignore: Collection[int] = (), case: str | None = None
+    path: Path | str,
+    codes: Collection[int] | None = None,
+    *,
+    ignore: Collection[int] = (),
+    stored: Sequence[int] = (),
+    case: str | None = None,
 ) -> Image:
     """The label of a case, for training and for scoring: a picture as `read_label_map` has it, of a volume whole codes.
 
     Args:
         ignore: codes to be left out; their voxels are 0.
+        stored: as for `read_stored`.
 
     Raises:
         UserError: E201 to E209, as `read_image`; E223, as `read_label_map`; of pictures also E206 and E224.
     """
-    if is_picture(Path(path)) or ignore:
-        return read_label_map(path, codes, ignore=ignore, case=case).image
+    if is_picture(Path(path)) or ignore or stored:
+        return read_stored(path, stored, codes, ignore=ignore, case=case).image
     image = read_image(path, "label", case=case)
     return replace(image, array=_whole(image.array, Path(path), case))
 

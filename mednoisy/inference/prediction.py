@@ -89,6 +89,7 @@ def predict_files(
     output: Path | str,
     device: torch.device | str = "cpu",
     on_fault: Callable[[UserError], None] | None = None,
+    codes: Sequence[int] = (),
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -97,6 +98,7 @@ def predict_files(
 
     Args:
         on_fault: is given what a case is refused for, and the others go on; None: the first such case ends it.
+        codes: the source's code of each class, which files carry in its place; none where these are the class codes.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
@@ -117,7 +119,7 @@ def predict_files(
             continue
         paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
-            write_labels(path, prediction.labels[name], prediction.affine, case["image"])
+            write_labels(path, prediction.labels[name], prediction.affine, case["image"], codes)
         written[case["id"]] = paths
     return written
 
