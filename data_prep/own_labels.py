@@ -92,7 +92,9 @@ def read_codes(paths: Sequence[str], reading: LabelReading, case: str) -> tuple[
 def _read(path: str, reading: LabelReading, number: int, case: str) -> tuple[Image, tuple[str, ...]]:
     greys = reading.greys[number] if number < len(reading.greys) else None
     try:
-        found = read_label_map(path, {*reading.codes, *reading.ignore} or None, folder=greys, case=case)
+        found = read_label_map(
+            path, {*reading.codes, *reading.ignore} if reading.codes else None, folder=greys, case=case
+        )
     except UserError as fault:
         if fault.code in ("E224", "E206"):
             raise UserError("E257", fault.cause, f"Mend the file. {LABEL_CODES}", case=case) from fault

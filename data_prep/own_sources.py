@@ -108,7 +108,8 @@ def _paired(
         pairs, note = pair(images, labels, rule)
         notes |= {note: None} if note else {}
         for name, (files, label) in pairs.items():
-            image_of[files] = name if label is not None or files not in labels_of else image_of[files]
+            if not labels_of.get(files):  # the first side with a label of it says what the case is called
+                image_of[files] = name
             labels_of.setdefault(files, {}).update({side: label} if label is not None else {})
     partly = [image_of[files] for files, found in labels_of.items() if found and len(found) < max(len(sides), 1)]
     if partly:

@@ -30,9 +30,7 @@ def case_name(path: Path | str) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def read_image(
-    path: Path | str, key: str | None = None, *, channels: bool = False, case: str | None = None
-) -> Image:
+def read_image(path: Path | str, key: str | None = None, *, channels: bool = False, case: str | None = None) -> Image:
     """The voxels of a file, scaled as its header says, with their geometry.
 
     HDF5 files hold datasets `image` and `label` (`key` says which, `image` by default); attributes `affine` or

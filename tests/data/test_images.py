@@ -211,5 +211,6 @@ def test_a_label_map_like_an_image_of_channels_has_its_header_without_them(tmp_p
         nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / "a.nii.gz")
     write_nifti_like(tmp_path / "b.nii.gz", np.full((2, 3, 4), 3), tmp_path / "a.nii.gz")
     image = read_image(tmp_path / "b.nii.gz")
-    assert image.shape == (2, 3, 4) and (image.array == 3).all()
+    assert image.shape == (2, 3, 4)
+    assert (image.array == 3).all()
     np.testing.assert_array_equal(image.affine, affine)

@@ -212,7 +212,8 @@ def test_the_sources_codes_become_classes(tmp_path):
     write_nifti(tmp_path / "a.nii.gz", array, np.eye(4))
     found = read_reference(tmp_path / "a.nii.gz", (0, 1, 2), stored=(0, 2, 4)).array
     assert np.unique(found).tolist() == [0, 1, 2]
-    assert (found[0] == 1).all() and (found[1] == 2).all()
+    assert (found[0] == 1).all()
+    assert (found[1] == 2).all()
     array[2] = 1
     write_nifti(tmp_path / "a.nii.gz", array, np.eye(4))
     with pytest.raises(UserError, match=r"E206 case 'a': .* holds 1; known codes are 0, 2, 4"):
