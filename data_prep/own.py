@@ -17,6 +17,8 @@ from pathlib import Path
 from mednoisy.argument_parser import Parser
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import locked
+from mednoisy.inspection.dataset_facts import inspect_dataset
+from mednoisy.inspection.inspection_page import terminal_text
 
 from .common import RECORD, contents, told
 from .own_archives import of_archive
@@ -42,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
             for fault in faults:
                 print(f"mednoisy: {fault}", file=sys.stderr)
             print(contents(path))
+            print(terminal_text(inspect_dataset(path)))
         return DONE_IN_PART if faults else DONE
 
     return told(act)

@@ -102,7 +102,7 @@ def ignored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
     return tuple(int(code) for code in str(case.get("ignore", "")).split())
 
 
-def stored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
+def stored_codes(case: Mapping[Any, Any]) -> tuple[int, ...]:
     """The source's codes that a case's label file holds, in the order of classes ("0 2 4"); none of classes."""
     return tuple(int(code) for code in str(case.get("codes", "")).split())
 
