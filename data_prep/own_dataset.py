@@ -186,6 +186,7 @@ def _linked(
     for what, which in (
         ("labels lie beside their images", beside),
         ("channels are in files of their own", several),
+        ("series are to be made volumes", [case.id for case in cases if Path(case.images[0]).is_dir()]),
         ("classes are in files of their own", [case.id for case in cases if reading.one_a_class and case.labels]),
         ("labels are to be resampled", moved),
     ):

@@ -14,7 +14,7 @@ from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
 from .common import Job
-from .own_labels import LabelReading, classes_of, on_grid, pictured, read_channels, read_codes
+from .own_labels import LabelReading, classes_of, files_of, on_grid, pictured, read_channels, read_codes
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class OwnJob(Job):
         return outputs | {"label": Path(self.target, "labels", f"{self.case}{'.png' if picture else '.nii.gz'}")}
 
     def sources(self) -> tuple[str, ...]:
-        return *self.images, *self.labels
+        return files_of((*self.images, *self.labels))
 
     def entry(self) -> Case:
         return super().entry() | ({"patient": self.patient} if self.patient else {})

@@ -10,7 +10,15 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from mednoisy.data.file_formats import is_picture
-from mednoisy.data.images import SAME_PLACE, Image, corners_apart_mm, distinct_values, read_image, same_size
+from mednoisy.data.images import (
+    SAME_PLACE,
+    Image,
+    corners_apart_mm,
+    distinct_values,
+    read_image,
+    read_series,
+    same_size,
+)
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
@@ -37,11 +45,13 @@ class LabelReading:
 
 
 def read_channels(paths: Sequence[str], case: str) -> Image:
-    """The image of one file, or of one file a channel, channels last.
+    """The image of one file, of one file a channel (channels last), or of a folder that holds a DICOM series.
 
     Raises:
         UserError: as `read_image`; E256, channels of several grids or several channels in a file of one.
     """
+    if Path(paths[0]).is_dir():
+        return read_series(paths[0], case=case)
     first, *others = (read_image(path, "image", channels=True, case=case) for path in paths)
     if not others:
         return first
@@ -158,6 +168,15 @@ def classes_of(codes: np.ndarray, sources: Sequence[int], ignore: Collection[int
 def same_grid(gap: float) -> bool:
     """Whether a distance as `apart` has it is none at all, for every reader."""
     return gap <= SAME_PLACE
+
+
+def files_of(paths: Sequence[str]) -> tuple[str, ...]:
+    """The files, and those of folders."""
+    return tuple(
+        str(file)
+        for path in paths
+        for file in (sorted(one for one in Path(path).iterdir() if one.is_file()) if Path(path).is_dir() else [path])
+    )
 
 
 def pictured(paths: Sequence[str]) -> bool:

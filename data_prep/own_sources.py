@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mednoisy.data.file_formats import reader_of
 from mednoisy.data.file_matching import KNOWN, files_by_id
+from mednoisy.data.formats.dicom import series_folders
 from mednoisy.data.images import case_name, listed
 from mednoisy.errors import UserError
 
@@ -131,7 +132,9 @@ def _files(named: Sequence[str], side: str, skip_unknown: bool) -> dict[str, Pat
     loose: list[Path] = []
     for word in named:
         path = Path(word).expanduser()
-        if path.is_dir():
+        if path.is_dir() and side == "images" and (series := series_folders(path)):
+            found |= {_below(path, folder): folder.absolute() for folder in series}
+        elif path.is_dir():
             found |= {name: file.absolute() for name, file in files_by_id(path, skip_unknown=skip_unknown).items()}
         elif path.is_file():
             loose.append(path)
@@ -152,6 +155,11 @@ def _files(named: Sequence[str], side: str, skip_unknown: bool) -> dict[str, Pat
             raise UserError("E255", f"--{side} names {name!r} twice, {found[name]} and {path}", "Keep one of the two")
         found[name] = path
     return found
+
+
+def _below(root: Path, folder: Path) -> str:
+    """What the folder of a series is called: its path below `root`, or the name of `root` itself."""
+    return root.resolve().name if folder == root else folder.relative_to(root).as_posix()
 
 
 def _beside(files: Mapping[str, Path], suffix: str) -> tuple[dict[str, Path], dict[str, Path]]:

@@ -18,7 +18,7 @@ from mednoisy.errors import REFUSED, UserError
 from mednoisy.files import write_text
 
 from .common import in_processes
-from .own_labels import LabelReading, apart, on_grid, pictured, read_channels, read_codes
+from .own_labels import LabelReading, apart, files_of, on_grid, pictured, read_channels, read_codes
 from .own_sources import SourceCase
 
 RECORD = ".surveyed.json"  # in the prepared folder: what was found in each case, so that a second run need not look
@@ -64,7 +64,7 @@ class Look:
 
     def stamp(self) -> str:
         """16 hexadecimal digits that change with the files (size and time) and with how they are read."""
-        files = [Path(path).stat() for path in (*self.case.images, *self.case.labels)]
+        files = [Path(path).stat() for path in files_of((*self.case.images, *self.case.labels))]
         facts = [REVISION, asdict(self), [(file.st_size, file.st_mtime_ns) for file in files]]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 

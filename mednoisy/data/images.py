@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from mednoisy.data.file_formats import NIFTI, SUFFIXES, other_content, reader_of
-from mednoisy.data.formats import nifti
+from mednoisy.data.formats import dicom, nifti
 from mednoisy.data.formats.nifti import UNORIENTED
 from mednoisy.data.formats.voxels import UNREADABLE, UPRIGHT, NoSuchDataset, NotOneImage
 from mednoisy.data.image import Image, right_angled, shear_note
@@ -75,6 +75,25 @@ def read_image(path: Path | str, key: str | None = None, *, channels: bool = Fal
         turned=voxels.turned,
         notes=voxels.notes if right_angled(affine[:3, :axes]) else (*voxels.notes, shear_note(affine, axes)),
     )
+
+
+def read_series(folder: Path | str, *, case: str | None = None) -> Image:
+    """The volume of a folder that holds one DICOM series.
+
+    Raises:
+        UserError: E259, what `dicom.read_series` refuses; E203, E209 as `read_image`.
+    """
+    folder = Path(folder)
+    try:
+        voxels = dicom.read_series(folder)
+        array = _plain(voxels.array)
+    except UNREADABLE as error:
+        cure = "Give each series a folder of its own, with all of its slices once; a tilted one must be resampled first"
+        raise UserError("E259", f"{folder} {str(error).strip()}", cure, case=case) from error
+    _check_array(array, folder, case)
+    _check_affine(voxels.affine, folder, case)
+    spacing = tuple(float(step) for step in np.linalg.norm(voxels.affine[:3, :3], axis=0))
+    return Image(np.require(array, requirements=["C", "W"]), voxels.affine, spacing, oriented=True)
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
