@@ -92,6 +92,8 @@ def of_folders(
             sides = {"": _files(labels, "labels", skip_unknown)}
     if not sides:
         _refuse_hidden_labels(list(files))
+    of_labels = {path for side in sides.values() for path in side.values()}
+    files = {name: path for name, path in files.items() if path not in of_labels}  # labels below the images' folder
     all_labels = {name for side in sides.values() for name in side}
     grouped = _by_channel(files, all_labels, len(channels))
     cases, notes = _paired(grouped, sides, rule)

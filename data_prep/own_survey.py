@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from mednoisy.data.images import check_image, distinct_values, pair_notes
+from mednoisy.data.images import check_image, digest_of, distinct_values, pair_notes
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.files import write_text
 
@@ -156,11 +155,3 @@ def _found(look: Look) -> Findings:
         misfit=fitted if isinstance(fitted, str) else "",
         notes=(*found.notes, *texts),
     )
-
-
-def digest_of(array: np.ndarray) -> str:
-    """16 hexadecimal digits of shape and values, alike for any type of numbers that holds them."""
-    digest = hashlib.blake2b(str(array.shape).encode(), digest_size=8)
-    for part in array:  # one slice at a time, or a volume would be held twice
-        digest.update(np.ascontiguousarray(part, dtype=np.float64).data)
-    return digest.hexdigest()

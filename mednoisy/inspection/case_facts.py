@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 
 from mednoisy.data.datalist import Case
-from mednoisy.data.images import NO_DATA_FROM, Image, check_pair, read_image
+from mednoisy.data.images import NO_DATA_FROM, Image, check_pair, digest_of, read_image
 from mednoisy.data.label_maps import read_reference, stored_codes
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.report.pictures.case_arrays import CaseArrays
@@ -100,17 +99,9 @@ def _facts(name: str, section: str, image: Image, label: Image | None, codes: Ma
         no_data=no_data,
         voxels=voxels,
         voxel_size=float(np.prod(image.spacing)) if image.located else 1.0,
-        image_digest=_digest(array),
-        label_digest="" if label is None else _digest(label.array),
+        image_digest=digest_of(array),
+        label_digest="" if label is None else digest_of(label.array),
     )
-
-
-def _digest(array: np.ndarray) -> str:
-    """Of shape and values, alike for every type of numbers that holds them."""
-    digest = hashlib.blake2b(str(array.shape).encode(), digest_size=8)
-    for part in array:  # one slice at a time, or a volume would be held twice
-        digest.update(np.ascontiguousarray(part, dtype=np.float64).data)
-    return digest.hexdigest()
 
 
 def _arrays(image: Image, label: Image | None) -> CaseArrays:

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
@@ -51,3 +52,26 @@ def test_predictions_carry_the_codes_of_the_source(scans, link, capsys):
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "No picture:" not in page
     assert "E206" not in page
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_masks_of_pictures_come_back_black_and_white(tmp_path, monkeypatch, link):
+    monkeypatch.chdir(tmp_path)
+    datalist = Datalist.load(small_dataset(tmp_path / "phantoms", "dermoscopy") / "datalist.json")
+    for part in ("scans", "masks"):
+        Path(part).mkdir()
+    for number, case in enumerate([*datalist.cases("labeled"), *datalist.cases("test")]):
+        Picture.open(case["image"]).save(f"scans/IMG {number}.png")
+        mask = read_image(case["label"]).array > 0
+        Picture.fromarray(mask.astype(np.uint8) * np.uint8(254)).save(f"masks/IMG {number} mask.png")
+    words = ["--images", "scans", "--labels", "masks", "--output", "mine", "--names", "lesion"]
+    assert main(["prepare", "own", *words, *(["--link"] if link else [])]) == 0
+    table = json.loads(Path("mine/datalist.json").read_text())
+    table["test"] = [table["labeled"].pop()]
+    del table["split_digest"]
+    Path("mine/datalist.json").write_text(json.dumps(table))
+    more = ("--method", "supervised", "--set", "label_names=['background','lesion']")
+    assert main(train_arguments(Path("mine"), Path("run"), *more, bundle="dermoscopy")) == 0
+    stored = read_image(f"run/predictions/{table['test'][0]['id']}.png").array
+    assert set(np.unique(stored)) <= {0, 254}
+    assert "No picture:" not in Path("run/report.html").read_text(encoding="utf-8")

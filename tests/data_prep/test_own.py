@@ -136,6 +136,13 @@ def test_labels_may_lie_beside_their_images(tmp_path, monkeypatch, capsys):
     assert (ids(datalist, "labeled"), ids(datalist, "unlabeled")) == (["scan02"], ["scan01"])
 
 
+def test_a_folder_of_labels_within_that_of_images_holds_no_images(folder):
+    Path("masks").rename("scans/masks")
+    datalist = prepared(labels="scans/masks")
+    assert len(datalist.cases("labeled")) == 3
+    assert len(datalist.cases("unlabeled")) == 2
+
+
 def test_globs_choose_files(folder):
     scan(Path("scans/notes/Patient 09 CT.nii.gz"), 9)
     datalist = prepared(images="scans/* MR.nii.gz", labels="masks/*.nii.gz")
