@@ -20,6 +20,7 @@ from mednoisy.report.pictures.case_arrays import CaseArrays
 
 SECTIONS = ("labeled", "unlabeled", "pseudo", "validation", "test")
 Row = dict[str, str]
+UNSIZED = ("voxels", "pixels")
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ class DatasetFacts:
 
     @property
     def unit(self) -> str:
-        """Of volumes: mm³, or voxels where some file states no size."""
+        """Of volumes: mm³, or voxels or pixels where some file states no size."""
         volumes = all(len(case.shape) == 3 for case in self.read)
-        return ("mm³" if volumes else "mm²") if self.read and all(case.located for case in self.read) else "voxels"
+        if self.read and all(case.located for case in self.read):
+            return "mm³" if volumes else "mm²"
+        return "voxels" if any(len(case.shape) == 3 for case in self.read) else "pixels"
 
     @property
     def digest(self) -> str:
@@ -85,7 +88,7 @@ class DatasetFacts:
                 if code == 0 or not cases:
                     continue
                 sizes = [
-                    (case.voxels or {})[code] * (1.0 if self.unit == "voxels" else case.voxel_size)
+                    (case.voxels or {})[code] * (1.0 if self.unit in UNSIZED else case.voxel_size)
                     for case in cases
                     if (case.voxels or {})[code]
                 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from mednoisy.files import write_text
 from mednoisy.inspection.case_facts import CaseFacts
-from mednoisy.inspection.dataset_facts import DatasetFacts, inspect_dataset
+from mednoisy.inspection.dataset_facts import UNSIZED, DatasetFacts, inspect_dataset
 from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.pictures.case_arrays import CaseArrays, largest_slice, slice_of
 from mednoisy.report.pictures.case_pictures import outlined_picture
@@ -78,7 +78,7 @@ def _content(facts: DatasetFacts, strips: list[dict[str, Any]]) -> dict[str, Any
 
 
 def _row(case: CaseFacts, codes: list[int], unit: str) -> dict[str, Any]:
-    size = 1.0 if unit == "voxels" else case.voxel_size
+    size = 1.0 if unit in UNSIZED else case.voxel_size
     volumes = [None if case.voxels is None else case.voxels[code] * size for code in codes]
     return {
         "name": case.id,

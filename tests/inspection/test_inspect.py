@@ -10,7 +10,7 @@ import pytest
 
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.images import write_nifti
+from mednoisy.data.images import write_nifti, write_picture
 
 AFFINE = np.diag([-1.0, -1.0, 2.5, 1.0])
 
@@ -108,3 +108,26 @@ def test_a_dataset_without_cases_is_refused(data, capsys):
     Datalist("d", {0: "CT"}, {0: "background"}, {}).save("d/datalist.json")
     assert main(["inspect", "d"]) == 2
     assert capsys.readouterr().err.startswith("mednoisy: E365 d/datalist.json lists no case")
+
+
+def test_pictures_are_counted_in_pixels(tmp_path, monkeypatch, capsys):
+    """An outline needs a label: the picture of a case without one is shown as it is."""
+    monkeypatch.chdir(tmp_path)
+    mask = np.zeros((20, 24), bool)
+    mask[5:12, 6:15] = True
+    for number in range(2):
+        picture = np.random.default_rng(number).integers(0, 255, (20, 24, 3)).astype(np.uint8)
+        write_picture(f"{number}.png", picture)
+    write_picture("0_mask.png", mask)
+    sections = {
+        "labeled": [{"id": "0", "image": "0.png", "label": "0_mask.png"}],
+        "unlabeled": [{"id": "1", "image": "1.png"}],
+    }
+    Datalist("d", {0: "red", 1: "green", 2: "blue"}, {0: "background", 1: "polyp"}, sections, "pixel").save(
+        "datalist.json"
+    )
+    assert main(["inspect", "."]) == 0
+    told = capsys.readouterr().out
+    assert "| class | section | in cases | median pixels | range pixels |" in told
+    assert "| polyp | labeled | 1 of 1 | 63 | 63 to 63 |" in told
+    assert Path("inspection.html").read_text(encoding="utf-8").count("data:image/jpeg;base64,") == 2
