@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import active_children
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy.ndimage import affine_transform
@@ -40,6 +41,8 @@ from mednoisy.notices import tell
 
 RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
 BINARY = (0, 1)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 REVISION = 1  # raise it when the same source gives other files
 
 
@@ -70,9 +73,13 @@ class Job:
         """The case in a datalist."""
         return {"id": self.case, **{part: str(path.absolute()) for part, path in self.outputs().items()}}
 
+    def sources(self) -> tuple[str, ...]:
+        """The files that the case is made from."""
+        return tuple(path for path in (self.image, self.label) if path is not None)
+
     def stamp(self) -> str:
         """16 hexadecimal digits that change with the source files (size and time) and the settings."""
-        files = [Path(path).stat() for path in (self.image, self.label) if path is not None]
+        files = [Path(path).stat() for path in self.sources()]
         settings = {key: value for key, value in asdict(self).items() if key != "target"}
         facts = [REVISION, settings, [(file.st_size, file.st_mtime_ns) for file in files]]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -206,7 +213,9 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
         record.pop(job.case, None)
     write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
     cases_of: dict[str, list[str]] = {}
-    for case, notes in tqdm(_results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None):
+    for case, notes in tqdm(
+        in_processes(_prepared, todo, workers), total=len(todo), desc="cases", unit="case", disable=None
+    ):
         record[case] = stamps[case]
         write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
         for note in notes:
@@ -220,11 +229,21 @@ def run_command(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None, prepare: Callable[[argparse.Namespace], Path]
 ) -> int:
     """Parse, prepare and print what the datalist holds; a fault becomes one line on stderr. The exit code."""
-    try:
+
+    def act() -> int:
         given = parser.parse_args(arguments)
         _, out = folders(given.raw, given.out, given.workers)
         with locked(out, "images", "labels"):
-            print(_contents(prepare(given)))
+            print(contents(prepare(given)))
+        return DONE
+
+    return told(act)
+
+
+def told(act: Callable[[], int]) -> int:
+    """The exit code of a preparation; a fault becomes one line on stderr."""
+    try:
+        return act()
     except UserError as error:
         print(f"mednoisy: {error}", file=sys.stderr)
         return error.exit_code
@@ -235,7 +254,6 @@ def run_command(
         refusal = UserError("E221", cause, "Choose a folder with room that can be written")
         print(f"mednoisy: {refusal}", file=sys.stderr)
         return refusal.exit_code
-    return DONE
 
 
 def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]:
@@ -256,7 +274,7 @@ def save_datalist(datalist: Datalist, out: Path) -> Path:
     return path
 
 
-def _contents(path: Path) -> str:
+def contents(path: Path) -> str:
     """A line for the terminal: how many cases each section holds, and the protocol."""
     datalist = Datalist.load(path)
     counts = ", ".join(f"{len(cases)} {section}" for section, cases in datalist.sections.items() if cases)
@@ -276,14 +294,19 @@ def _prepared(job: Job) -> tuple[str, list[str]]:
     return job.case, job.prepare()
 
 
-def _results(jobs: Sequence[Job], workers: int) -> Iterable[tuple[str, list[str]]]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_prepared, jobs)
+def in_processes(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterable[Result]:
+    """What `work` gives for each item, as they are done.
+
+    Raises:
+        UserError: E380, a process was killed; what `work` raises.
+    """
+    if workers == 1 or len(items) < 2:
+        yield from map(work, items)
         return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), initializer=start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(min(workers, len(items)), initializer=start_worker, initargs=(os.getpid(),))
     try:
         with undisturbed():  # workers start here
-            futures: list[Future[tuple[str, list[str]]]] = [pool.submit(_prepared, job) for job in jobs]
+            futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
         for future in as_completed(futures):
             yield future.result()
     except KeyboardInterrupt:  # nobody waits for what is being prepared

@@ -135,7 +135,7 @@ class CrossValidation:
         networks = deployed_networks(parser, folder.path)
         seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
         device = parser.get_parsed_content("device")
-        written = predict_files(missing, networks, *seen_as, places, device, self._tell_fault)
+        written = predict_files(missing, networks, *seen_as, places, device, self._tell_fault, codes=datalist.codes)
         return len(cases) - len(missing) + len(written)
 
     def _tell_fault(self, fault: UserError) -> None:

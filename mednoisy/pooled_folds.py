@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.datalist_checks import SOURCE
+from mednoisy.engines.progress_log import TIMES
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.run_scoring import PACKAGES, checkpoint_figures
 from mednoisy.errors import DONE_IN_PART, UserError
@@ -99,7 +101,8 @@ def _facts(run_folder: RunFolder, runs: Sequence[FinishedRun], datalist: Datalis
         "scored_section": "held-out",
         **centres,
         **({"ignored_codes": list(datalist.ignore)} if datalist.ignore else {}),
-        "seconds": round(sum(facts["seconds"] for facts in of_folds), 1),
+        **({"label_files": SOURCE} if datalist.codes and datalist.as_source else {}),
+        **{name: round(sum(facts[name] for facts in of_folds), 1) for name in TIMES},
         "protocol": f"{protocol} {datalist.protocol}".strip(),
         "spacing_unit": runs[0].summary.unit,
     }

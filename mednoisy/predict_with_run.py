@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -75,6 +76,7 @@ def predict_with_run(
             on_fault,
             TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
             lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
+            source_codes(folder),
         )
     if len(missing) < len(cases):
         tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
@@ -90,6 +92,17 @@ def _made_by(folder: Path | str, overrides: Mapping[str, Any]) -> dict[str, Any]
     config = Path(folder) / "config.yaml"
     return {"networks": digest_of(path for path in networks if path.is_file()), "settings": settings,
             "configuration": digest_of([config])}  # fmt: skip
+
+
+def source_codes(folder: Path | str) -> tuple[int, ...]:
+    """The code that each class had in the files a run learned from; none where it is the class's own number."""
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(int(code) for code in json.loads(path.read_text(encoding="utf-8")).get("source_codes") or ())
+    except (ValueError, TypeError, AttributeError) as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or train again") from fault
 
 
 def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Teacher:

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.data.datalist_checks import (
+    CODES,
     IGNORE,
     LABELED_BY_HAND,
     PATHS,
     SECTIONS,
+    SOURCE,
     TRAINING,
     Case,
     check_keys,
     check_patients,
     check_unique,
+    checked_codes,
     checked_entry,
     checked_ignore,
     checked_table,
@@ -57,7 +60,10 @@ class Datalist:
         protocol: what a reader of results must know about the split and the data.
         source: the file this was loaded from, for messages.
         ignore: codes that labels and references may hold besides, in voxels that nobody looked at: these take part in
-            no loss and no figure. Pseudo-labels do not hold them.
+            no loss and no figure. Pseudo-labels do not hold them. In the source's codes, where files hold these.
+        codes: the source's code of each class, in the order of classes, which label maps for users carry; empty where
+            these are 0 to K-1.
+        as_source: whether the label files hold the source's codes, too; else those of classes.
     """
 
     name: str
@@ -68,6 +74,8 @@ class Datalist:
     protocol: str = ""
     source: Path | None = None
     ignore: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()
+    as_source: bool = False
 
     @classmethod
     def load(
@@ -88,7 +96,8 @@ class Datalist:
 
         Raises:
             UserError: E210 to E217 and E226, each with the file and the number of the entry, counted from 1; E219,
-                another number of label codes than `codes`; E370 and E371, a fold that cannot be.
+                another number of label codes than `codes`; E254, codes of the source that fit no class; E370 and E371,
+                a fold that cannot be.
         """
         path = Path(path)
         content = read_json(path)
@@ -112,6 +121,8 @@ class Datalist:
             protocol=content.get("protocol", ""),
             source=path,
             ignore=checked_ignore(content, labels, path),
+            codes=checked_codes(content, labels, path),
+            as_source=content.get("label_files") == SOURCE,
         )
         if codes is not None and len(datalist.labels) != codes:
             cause = f"{path} lists {len(datalist.labels)} label codes, the configuration has {codes}"
@@ -132,11 +143,14 @@ class Datalist:
 
         They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
         `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Cases that
-        somebody labeled have the codes to `ignore` where there are any ("254 255").
+        somebody labeled have the codes to `ignore` where there are any ("254 255") and, where their files hold the
+        source's codes, these as `codes`, in the order of classes ("0 2 4").
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))
-        extra = {IGNORE: " ".join(map(str, self.ignore))} if self.ignore and section in LABELED_BY_HAND else {}
+        extra = {}
+        if section in LABELED_BY_HAND:
+            extra = ({IGNORE: " ".join(map(str, self.ignore))} if self.ignore else {}) | self._stored
         if section != "hidden":
             return [{**case, **extra} for case in self.sections.get(section, [])]
         pool = self.sections.get("unlabeled", []) + self.sections.get("pseudo", [])
@@ -245,6 +259,8 @@ class Datalist:
             "protocol": self.protocol,
             "split_digest": self.split_digest,
             **({"ignore": list(self.ignore)} if self.ignore else {}),
+            **({CODES: {str(number): code for number, code in enumerate(self.codes)}} if self.codes else {}),
+            **({"label_files": SOURCE} if self.as_source else {}),
         }
         for section, cases in self._listed.items():
             content[section] = [
@@ -258,6 +274,11 @@ class Datalist:
         """All sections, as a file lists them: that of pseudo-labels where there are any."""
         listed = {section: self.sections.get(section, []) for section in SECTIONS}
         return {section: cases for section, cases in listed.items() if cases or section != "pseudo"}
+
+    @property
+    def _stored(self) -> Case:
+        """What an entry says besides where its label file holds the source's codes."""
+        return {CODES: " ".join(map(str, self.codes))} if self.codes and self.as_source else {}
 
     @property
     def _called(self) -> str:

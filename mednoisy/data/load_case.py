@@ -17,7 +17,7 @@ from monai.transforms import Compose, MapTransform
 
 from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
-from mednoisy.data.label_maps import ignored_codes, read_reference
+from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import Orientedd
 from mednoisy.errors import UserError
 from mednoisy.notices import tell_each
@@ -71,7 +71,7 @@ class LoadCased(MapTransform):
         paths = {str(key): str(item[key]) for key in self.key_iterator(item)}
         case = str(item.get("id") or case_name(next(iter(paths.values()), "")))
         images = {
-            key: read_reference(path, self.codes, ignore=ignored_codes(item), case=case)
+            key: read_reference(path, self.codes, ignore=ignored_codes(item), stored=stored_codes(item), case=case)
             if key == "label"
             else self._image(path, case)
             for key, path in paths.items()
@@ -98,7 +98,7 @@ class LoadCased(MapTransform):
         return item
 
     def _image(self, path: str, case: str) -> Image:
-        image = read_image(path, "image", case=case)
+        image = read_image(path, "image", channels=self.channels not in (None, 1), case=case)
         if self.axes == 2:
             image = image.as_slice()
         array, axes = image.array, len(image.spacing)

@@ -40,14 +40,14 @@ class RunFolder:
         path: the folder; made when the run starts.
         resume: go on with the run in it. Without, a folder that holds anything is refused.
         facts: what the run is (dataset, method, recipe, labeled, seed, steps): plain values, written to
-            `run.json`; a resumed run must have the same.
+            `run.json` but for those that are null; a resumed run must have the same.
         main: whether this process checks and writes (rank 0); others only read.
     """
 
     def __init__(self, path: str | Path, resume: bool = False, facts: dict | None = None, main: bool = True):
         self.path = Path(path)
         self.resume, self.main = bool(resume), main
-        self.facts = json.loads(json.dumps(facts or {}))
+        self.facts = json.loads(json.dumps({key: value for key, value in (facts or {}).items() if value is not None}))
         self.config_text: str | None = None  # written to config.yaml on opening
         self._lock: ExitStack | None = None
         self._log: logging.FileHandler | None = None

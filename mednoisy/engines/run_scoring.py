@@ -14,8 +14,9 @@ from torch import nn
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
+from mednoisy.data.datalist_checks import SOURCE
 from mednoisy.data.images import Image
-from mednoisy.data.label_maps import ignored_codes, read_label_map
+from mednoisy.data.label_maps import ignored_codes, read_stored, stored_codes
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.disk_full import writing
@@ -186,7 +187,13 @@ class RunScoring:
         rows: list[Row] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device, progress=True)
-            marked = read_label_map(case["label"], self.datalist.labels, ignore=ignored_codes(case), case=case["id"])
+            marked = read_stored(
+                case["label"],
+                stored_codes(case),
+                self.datalist.labels,
+                ignore=ignored_codes(case),
+                case=case["id"],
+            )
             reference = marked.image
             self._located |= reference.located
             truth = reference.as_slice()  # in 3D a slice's every voxel would be surface
@@ -202,7 +209,7 @@ class RunScoring:
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
             if kept:
                 path = label_file(self.run_folder.predictions, case["id"], case["image"])
-                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"])
+                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"], self.datalist.codes)
         return rows
 
     @property
@@ -227,6 +234,7 @@ class RunScoring:
             "scored_section": section,
             **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
             **({"ignored_codes": list(self.datalist.ignore)} if self.datalist.ignore else {}),
+            **({"label_files": SOURCE} if self.datalist.codes and self.datalist.as_source else {}),
             **{name: round(last[name], 1) for name in TIMES},
             "protocol": self.datalist.protocol,
             "spacing_unit": self._unit(),

@@ -99,6 +99,7 @@ def predict_files(
     on_fault: Callable[[UserError], None] | None = None,
     trained_on: TrainingData | None = None,
     on_written: Callable[[Case, Mapping[str, Path]], None] | None = None,
+    codes: Sequence[int] = (),
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -109,6 +110,7 @@ def predict_files(
         output: a folder for all predictors, or the folder of each by its name.
         on_fault: is given what a case is refused for, and the others go on; None: the first such case ends it.
         on_written: is given each case and its files, by predictor, once they are there.
+        codes: the source's code of each class, which files carry in its place; none where these are the class codes.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
@@ -129,7 +131,7 @@ def predict_files(
         folders = output if isinstance(output, Mapping) else {name: Path(output) / name for name in predictors}
         paths = {name: label_file(folders[name], case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
-            write_labels(path, prediction.labels[name], prediction.affine, case["image"])
+            write_labels(path, prediction.labels[name], prediction.affine, case["image"], codes)
         written[case["id"]] = paths
         if on_written is not None:
             on_written(case, paths)

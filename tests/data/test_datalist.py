@@ -338,3 +338,48 @@ def test_more_classes_than_8_bits_hold_beside_the_ignored_are_refused(written):
 def test_codes_to_ignore_that_are_none_are_refused(written, codes):
     with pytest.raises(UserError, match=r"E212 .*'ignore' lists .*, which is a class or no code. List codes that"):
         Datalist.load(written(lambda content: content.update(ignore=codes)))
+
+
+def with_codes(tmp_path, **keys):
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    cases = [{"id": name, "image": name, "label": "b" if name == "a" else "a"} for name in ("a", "b")]
+    content = {"name": "d", "channels": {"0": "CT"}, "labels": {"0": "background", "1": "liver", "2": "tumour"}}
+    (tmp_path / "datalist.json").write_text(json.dumps(content | {"labeled": cases} | keys))
+    return tmp_path / "datalist.json"
+
+
+def test_the_sources_codes_go_with_labels_that_hold_them(tmp_path):
+    """Under every section to which a label moves; the file is written as it was read."""
+    codes = {"0": 0, "1": 2, "2": 4}
+    path = with_codes(tmp_path, codes=codes, label_files="source")
+    datalist = Datalist.load(path, labeled=1)
+    assert datalist.codes == (0, 2, 4)
+    assert [datalist.cases(section)[0].get("codes") for section in ("labeled", "hidden", "unlabeled")] == [
+        "0 2 4",
+        "0 2 4",
+        None,
+    ]
+    again = json.loads(datalist.as_json(tmp_path))
+    assert (again["codes"], again["label_files"]) == (codes, "source")
+    classes = Datalist.load(with_codes(tmp_path, codes=codes))
+    assert classes.codes == (0, 2, 4)
+    assert "codes" not in classes.cases("labeled")[0]
+    equal = Datalist.load(with_codes(tmp_path, codes={"0": 0, "1": 1, "2": 2}))
+    assert equal.codes == ()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"codes": {"0": 0, "1": 1}},
+        {"codes": {"0": 0, "1": 4, "2": 4}},
+        {"codes": {"0": 1, "1": 0, "2": 4}},
+        {"codes": {"0": 0, "1": 2, "2": 70000}},
+        {"codes": {"0": 0, "1": True, "2": 4}},
+        {"label_files": "theirs"},
+    ],
+)
+def test_codes_that_fit_no_class_are_refused(tmp_path, keys):
+    with pytest.raises(UserError, match="E254"):
+        Datalist.load(with_codes(tmp_path, **keys))

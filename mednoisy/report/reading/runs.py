@@ -91,6 +91,13 @@ class Run:
         return self.summary.label_maps.ignored if self.summary.label_maps else of_run
 
     @property
+    def stored(self) -> dict[str, tuple[int, ...]]:
+        """The source's code of each class, of predictions and references that hold these in place of classes."""
+        codes = tuple(self.summary.facts.get("source_codes") or ())
+        parts = ("prediction", "reference") if self.summary.facts.get("label_files") == "source" else ("prediction",)
+        return dict.fromkeys(parts, codes) if codes else {}
+
+    @property
     def folder_greys(self) -> dict[str, FolderGreys]:
         """What greys mean in the pictures of predictions and references, where that was decided for all of them."""
         white = self.summary.label_maps.white if self.summary.label_maps else {}
