@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.progress_bars import bar
+from mednoisy.errors import UserError
 from mednoisy.files import write_text
 from mednoisy.methods.method import Terms
+from mednoisy.text_files import Unusable, read_table
 
 TIMING_COLUMNS = ["seconds", "steps_per_second", "waiting_share"]
 FIRST_COLUMNS = ["step", "stage", *TIMING_COLUMNS, "learning_rate"]
@@ -62,13 +64,15 @@ class Progress:
         return {"pending": pending, "seconds": self.seconds}
 
     def restore(self, step: int, seconds: float, pending: list[dict[str, Tensor]]) -> None:
-        """Take up the rows up to `step`; later rows of an interrupted run are dropped."""
+        """Take up the rows up to `step`; later rows of an interrupted run are dropped.
+
+        Raises:
+            UserError: E319, `progress.csv` is damaged.
+        """
         self._seconds_before, self.pending = seconds, list(pending)
         path = self.folder / "progress.csv" if self.folder else None
         if path and path.is_file():
-            with open(path, newline="", encoding="utf-8") as stream:
-                rows = list(csv.DictReader(stream))
-            self.rows = [{k: v for k, v in row.items() if v != ""} for row in rows if int(row["step"]) <= step]
+            self.rows = [{k: v for k, v in row.items() if v != ""} for row in _kept(path) if int(row["step"]) <= step]
 
     @property
     def seconds(self) -> float:
@@ -168,3 +172,15 @@ class Progress:
         if self._writer is not None and self.folder is not None:
             with writing(self.folder / "tensorboard"):
                 self._writer.close()
+
+
+def _kept(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of progress, their steps checked."""
+    try:
+        rows = read_table(path)
+        for row in rows:
+            if not row.get("step", "").isdecimal():
+                raise Unusable(f"a row is of step {row.get('step')!r}")
+    except Unusable as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Remove it, then its plots begin anew") from fault
+    return rows

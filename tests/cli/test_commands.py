@@ -271,6 +271,34 @@ def test_settings_that_make_no_configuration(setting, told, dataset, tmp_path, c
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("method", "setting", "told"),
+    [
+        ("supervised", "dice=3", "stage 'training' cannot be made, unknown kind of Dice 3; known: per_sample, "),
+        ("supervised", "optimiser={}", "stage 'training' cannot be made, 'dict' object is not callable"),
+        ("supervised", "schedule=3", "stage 'training' cannot be made, 'int' object is not callable"),
+        ("mean_teacher", "teacher_decay=a", "stage 'training' cannot be made, '<=' not supported between instances of"),
+        ("sdcl", "teachers=x", "stage 'selftraining' cannot be made, teachers is 'x'; it must be 'one' or 'each'"),
+    ],
+)
+def test_what_a_stage_cannot_be_made_of_is_refused_before_the_first_one(
+    method, setting, told, dataset, tmp_path, capsys
+):
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--method", method, "--set", setting])
+    assert line.startswith(f"mednoisy: E107 a value of the configuration is refused: {told}")
+    assert line.endswith(". Correct it (--set ID=VALUE).")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_is_none(dataset, tmp_path, capsys):
+    """An overlay whose `_target_` is misspelt leaves a table."""
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("network_def: {target: mednoisy.networks.UNet, spatial_dims: 3, width: '@width'}\n")
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--dataset", str(overlay)])
+    assert "E107 a value of the configuration is refused: stage 'training' cannot be made, dict is not a Mod" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_number_of_cases_that_is_none(dataset, tmp_path, capsys):
     line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", "labeled=two"])
     assert line == "mednoisy: E217 'two' labeled cases are asked for. Ask for a whole number."
