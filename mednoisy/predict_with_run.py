@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser
 from torch.nn import Module
 
 from mednoisy.composition import of_run
+from mednoisy.composition.config_errors import telling_values
 from mednoisy.data.images import case_name
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
@@ -35,23 +36,18 @@ def predict_with_run(
         on_fault: see `predict_files`.
 
     Raises:
-        UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load` and `predict_files`.
+        UserError: before any work as `check_prediction`; then E107, as `telling_values`, and as `of_run`,
+            `checkpoint.load` and `predict_files`.
     """
     check_prediction(folder, images, trust)
-    parser = of_run(folder, overrides, trust).workflow().parser
-    parser.parse(reset=True)
-    device = parser.get_parsed_content("device")
-    deployed, network, _ = _deployed(parser, folder)
     cases = [{"id": case_name(path), "image": str(path)} for path in images]
-    written = predict_files(
-        cases,
-        {deployed: network},
-        parser.get_parsed_content("preprocessing"),
-        parser.get_parsed_content("evaluation#inferer"),
-        output,
-        device,
-        on_fault,
-    )
+    with telling_values():
+        parser = of_run(folder, overrides, trust).workflow().parser
+        parser.parse(reset=True)
+        device = parser.get_parsed_content("device")
+        deployed, network, _ = _deployed(parser, folder)
+        preprocessing, inferer = (parser.get_parsed_content(name) for name in ("preprocessing", "evaluation#inferer"))
+        written = predict_files(cases, {deployed: network}, preprocessing, inferer, output, device, on_fault)
     return [paths[deployed] for paths in written.values()]
 
 
@@ -66,11 +62,12 @@ def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Tea
     Raises:
         UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
     """
-    parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
-    summary = read_finished_run(folder).summary
-    parser.parse(reset=True)
-    seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
-    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
+    with telling_values():
+        parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
+        summary = read_finished_run(folder).summary
+        parser.parse(reset=True)
+        seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
+        return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
 
 
 def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:

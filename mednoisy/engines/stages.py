@@ -62,6 +62,9 @@ class Stage:
     def __post_init__(self) -> None:
         if not self.share > 0:
             raise ValueError(f"share of stage {self.name} is {self.share}; it must be above 0")
+        for name in ("method", "optimiser", "schedule"):
+            if not callable(getattr(self, name)):
+                raise ValueError(f"{name} of stage {self.name} is {getattr(self, name)!r}, which makes none")
         check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=1)
         check_whole(f"batch of stage {self.name}, unlabeled,", self.unlabeled, least=0)
 
