@@ -116,6 +116,17 @@ class LoadCased(MapTransform):
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 
+def check_chain(preprocessing: object) -> None:
+    """Refuse what is no chain of transforms.
+
+    Raises:
+        ValueError: naming it, which the command line tells as E107.
+    """
+    if not isinstance(preprocessing, Compose) or not all(callable(step) for step in preprocessing.transforms):
+        shown = getattr(preprocessing, "transforms", preprocessing)
+        raise ValueError(f"preprocessing is {shown!r:.200}; it must be a Compose of transforms")
+
+
 def checking_reader(preprocessing: Compose, codes: Collection[int]) -> LoadCased:
     """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes."""
     readers = [step for step in preprocessing.transforms if isinstance(step, LoadCased)]

@@ -252,6 +252,7 @@ def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
         ("batch_size=0", "batch of stage training, labeled, is 0; it must be a whole number from 1 on"),
         ("workers=-1", "workers is -1; it must be a whole number from 0 on"),
         ("window_batch=0", "window_batch is 0; it must be a whole number from 1 on"),
+        ("preprocessing={1}", "preprocessing is {1}; it must be a Compose of transforms"),
         ("inference_precision=half", "inference_precision is 'half'; it must be fp32 or bf16"),
         ("skip_below=air", "skip_below is 'air'; it must be an intensity, or null"),
         ("steps=2.5", "steps is 2.5; it must be a whole number from 0 on"),
@@ -297,7 +298,7 @@ def test_what_a_stage_cannot_be_made_of_is_refused_before_the_first_one(
     ("place", "value", "told"),
     [
         (("stages", 0, "method"), " ", "method of stage training is ' ', which makes none"),
-        (("preprocessing", "transforms", 0), math.nan, "nan is no transform"),
+        (("preprocessing", "transforms", 0), math.nan, "transform"),
         (("evaluation", "inferer", "stride"), [0, 8, 8], "stride is [0, 8, 8]"),
     ],
 )

@@ -12,59 +12,22 @@ weights, optimisers and rows of progress too.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.engines.small import assert_same, kept
+from tests.faults.deadly_renames import Renames
 from tests.faults.failing_writes import Command, begin, digests, prepared
 from tests.faults.forked import Ended, run_forked
 from tests.small_runs import train_arguments
 
 KILLED = -signal.SIGKILL
-
-
-@dataclass
-class Renames:
-    """Counts renames and links below a folder, and ends the process at one of them.
-
-    Args:
-        number: at which, from 1; 0 for none.
-        after: once it is done, instead of before.
-    """
-
-    folder: Path
-    number: int = 0
-    after: bool = False
-    count: int = field(default=0, init=False)
-
-    def install(self) -> None:
-        """From now on, and to the end of the process."""
-        for name in ("replace", "rename", "link"):
-            setattr(os, name, self._deadly(getattr(os, name)))
-
-    def _deadly(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def called(path: Any, target: Any, **options: Any) -> None:
-            inside = Path(target).is_relative_to(self.folder)
-            self.count += inside
-            dies = inside and self.count == self.number
-            if dies and not self.after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            original(path, target, **options)
-            if dies:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        return called
-
-    def note(self, path: Path) -> Callable[[], None]:
-        """Writes the count to a file."""
-        return lambda: path.with_suffix(".count").write_text(str(self.count))
 
 
 @dataclass(frozen=True)
