@@ -148,11 +148,8 @@ def write_metrics(path: Path | str, rows: Iterable[Mapping], columns: Sequence[s
     write_text(path, text.getvalue())
 
 
-def read_metrics(path: Path | str, needed: Iterable[str] = ()) -> list[Row]:
+def read_metrics(path: Path | str) -> list[Row]:
     """Rows of a table that `write_metrics` wrote: texts, the class as int, values as float, NaN if undefined.
-
-    Args:
-        needed: columns that it must have besides `case` and `class`.
 
     Raises:
         UserError: E401 if the file cannot be read, is no such table, or holds a value that is no number.
@@ -167,7 +164,7 @@ def read_metrics(path: Path | str, needed: Iterable[str] = ()) -> list[Row]:
     try:
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream, strict=True)
-            if not {"case", "class", *needed} <= set(reader.fieldnames or ()):
+            if not {"case", "class"} <= set(reader.fieldnames or ()):
                 raise ValueError(f"its columns are {', '.join(reader.fieldnames or ()) or 'none'}")
             return [_typed(row) for row in reader]
     except (OSError, ValueError, TypeError, csv.Error) as fault:

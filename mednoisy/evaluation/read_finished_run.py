@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mednoisy.evaluation.metrics import TABLE_METRICS, Row, read_metrics
+from mednoisy.evaluation.metrics import Row, read_metrics
 from mednoisy.evaluation.summary_file import RunSummary, read_summary
 
 
@@ -33,9 +33,9 @@ def read_finished_run(folder: Path | str) -> FinishedRun:
         UserError: E402 where it holds no finished run, E401 where its tables are damaged.
     """
     folder = Path(folder)
-    summary, metrics = read_summary(folder), read_metrics(folder / "metrics.csv", TABLE_METRICS)
+    summary, metrics = read_summary(folder), read_metrics(folder / "metrics.csv")
     if (folder / "scores.csv").exists():
-        scores = read_metrics(folder / "scores.csv", ("checkpoint", "predictor", *TABLE_METRICS))
+        scores = read_metrics(folder / "scores.csv")
     else:
         scores = [{"checkpoint": summary.shown, "predictor": summary.deployed, **row} for row in metrics]
     return FinishedRun(folder, summary, metrics, scores)

@@ -10,7 +10,7 @@ from typing import Any
 from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
-from mednoisy.evaluation.metrics import Row
+from mednoisy.evaluation.metrics import MAIN_METRICS, VOLUMES, Row
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import FailedCase, RunSummary
@@ -184,6 +184,8 @@ def _named_by_fact(run: Run, fact: str, others: list[Run]) -> Run:
 
 def _read_run(folder: Path) -> Run:
     run = read_finished_run(folder)
+    if absent := [name for name in (*MAIN_METRICS, *VOLUMES) if run.metrics and name not in run.metrics[0]]:
+        raise damaged(folder / "metrics.csv", f"it lacks the columns {', '.join(absent)}")
     return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, _progress(folder / "progress.csv"))
 
 
