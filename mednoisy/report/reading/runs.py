@@ -184,7 +184,9 @@ def _named_by_fact(run: Run, fact: str, others: list[Run]) -> Run:
 
 def _read_run(folder: Path) -> Run:
     run = read_finished_run(folder)
-    if absent := [name for name in (*MAIN_METRICS, *VOLUMES) if run.metrics and name not in run.metrics[0]]:
+    first = run.metrics[0] if run.metrics else {}
+    needed = (*MAIN_METRICS, *(VOLUMES if set(VOLUMES) & set(first) else ()))  # both volumes, or neither
+    if first and (absent := [name for name in needed if name not in first]):
         raise damaged(folder / "metrics.csv", f"it lacks the columns {', '.join(absent)}")
     return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, _progress(folder / "progress.csv"))
 
