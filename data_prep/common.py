@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import active_children
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.ndimage import affine_transform
@@ -38,6 +38,7 @@ from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import FULL, full_disk, locked, write_text, written_aside
 from mednoisy.notices import tell
+from mednoisy.text_files import Unusable, read_json
 
 RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
 BINARY = (0, 1)
@@ -192,6 +193,18 @@ def drawn_order(strata: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     return [case for _, _, case in sorted(placed)]
 
 
+def _recorded(record_file: Path) -> dict[str, Any]:
+    """What each case was made from; a damaged record is told, and nothing counts as done."""
+    try:
+        record = read_json(record_file) if record_file.is_file() else {}
+        if not isinstance(record, dict):
+            raise Unusable("it holds no table")
+    except Unusable as fault:
+        tell(f"note: {record_file} is damaged ({fault}): every case is prepared again")
+        return {}
+    return record
+
+
 def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
     """Do what is not done yet, with a progress bar; how many cases were.
 
@@ -199,7 +212,7 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
     the folder has no datalist, so that cases of two settings are never listed together.
     """
     record_file = target / RECORD
-    record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.is_file() else {}
+    record = _recorded(record_file)
     stamps = {job.case: job.stamp() for job in jobs}
     todo = [
         job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
+from mednoisy.text_files import read_json
 
 from .case_tables import origins_of
 from .common import PictureJob, drawn_order, prepare_cases, save_datalist
@@ -88,9 +88,9 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
     """
     path = raw / "split.json"
     try:
-        split = json.loads(path.read_text(encoding="utf-8-sig"))
+        split = read_json(path)
         listed = {part: [str(case) for key in keys for case in split[key]] for part, keys in parts.items()}
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         wanted = ", ".join(key for keys in parts.values() for key in keys)
         raise UserError("E222", f"{path} does not list {wanted}: {error}", "Write a list of ids for each") from error
     pairs = images_with_masks(raw / "images", raw / "masks")

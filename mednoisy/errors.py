@@ -35,9 +35,9 @@ class UserError(Exception):
 
 
 def _in_a_line(text: str) -> str:
-    """The text without line breaks; what would steer a terminal, or is no text, is spelt out."""
+    """The text without line breaks; what would steer a terminal or turn its text round, or is no text, is spelt out."""
     line = " ".join(text.split())
-    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cs") else one for one in line)
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cf", "Cs") else one for one in line)
 
 
 def _rebuild(code: str, cause: str, cure: str, case: str | None, exit_code: int) -> UserError:

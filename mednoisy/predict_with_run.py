@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from torch.nn import Module
 
 from mednoisy.composition import of_run
+from mednoisy.composition.config_errors import telling_values
 from mednoisy.data.images import case_name
 from mednoisy.data.training_data import TrainingData
 from mednoisy.early_checks import check_prediction
@@ -52,8 +53,8 @@ def predict_with_run(
         again: make all label maps, whatever is there.
 
     Raises:
-        UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load`, `TrainingData.load` and
-            `predict_files`.
+        UserError: before any work as `check_prediction`; then E107, as `telling_values`, and as `of_run`,
+            `checkpoint.load`, `TrainingData.load` and `predict_files`.
     """
     check_prediction(folder, images, trust)
     cases = [{"id": case_name(path), "image": str(path)} for path in images]
@@ -63,21 +64,22 @@ def predict_with_run(
     missing = [case for case in cases if again or not kept.holds(file_of[case["id"]], Path(case["image"]))]
     written: Mapping[str, Any] = {}
     if missing:
-        parser = of_run(folder, overrides, trust).workflow().parser
-        parser.parse(reset=True)
-        deployed, network, _ = _deployed(parser, folder)
-        written = predict_files(
-            missing,
-            {deployed: network},
-            parser.get_parsed_content("preprocessing"),
-            parser.get_parsed_content("evaluation#inferer"),
-            {deployed: Path(output)},
-            parser.get_parsed_content("device"),
-            on_fault,
-            TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
-            lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
-            source_codes(folder),
-        )
+        with telling_values():
+            parser = of_run(folder, overrides, trust).workflow().parser
+            parser.parse(reset=True)
+            deployed, network, _ = _deployed(parser, folder)
+            written = predict_files(
+                missing,
+                {deployed: network},
+                parser.get_parsed_content("preprocessing"),
+                parser.get_parsed_content("evaluation#inferer"),
+                {deployed: Path(output)},
+                parser.get_parsed_content("device"),
+                on_fault,
+                TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
+                lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
+                source_codes(folder),
+            )
     if len(missing) < len(cases):
         tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
     refused = {case["id"] for case in missing} - written.keys()
@@ -116,11 +118,12 @@ def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Tea
     Raises:
         UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
     """
-    parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
-    summary = read_finished_run(folder).summary
-    parser.parse(reset=True)
-    seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
-    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
+    with telling_values():
+        parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
+        summary = read_finished_run(folder).summary
+        parser.parse(reset=True)
+        seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
+        return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
 
 
 def deployed_networks(parser: ConfigParser, folder: Path | str) -> dict[str, Module]:

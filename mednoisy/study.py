@@ -25,6 +25,7 @@ from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.study_table import study_table
 from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
+from mednoisy.text_files import Unusable, read_json
 
 OF_THE_STUDY = {
     "labeled",
@@ -139,8 +140,7 @@ class Study:
         checked_path(self.output, "--output")
         known = self.output / "study.json"
         fixed = self._fixed()
-        before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else fixed
-        rows = before.pop("rows", {})
+        before, rows = _noted(known) if known.is_file() else (fixed, {})
         for key in sorted({*before, *fixed}):
             self._compare(key, before.get(key), fixed.get(key))
         for row in self.table_rows:
@@ -296,3 +296,15 @@ def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bo
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _noted(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `study.json` says that all calls have in common, and of the rows (E319)."""
+    try:
+        fixed = read_json(path)
+        rows = fixed.pop("rows", {}) if isinstance(fixed, dict) else None
+        if not isinstance(rows, dict):
+            raise Unusable("it holds no table")
+    except Unusable as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
+    return fixed, rows

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mednoisy import text_files
 from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.errors import UserError, did_you_mean
+from mednoisy.text_files import Unusable
 
 SECTIONS = {  # what an entry of each section holds
     "labeled": ("id", "image", "label"),
@@ -49,10 +50,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError("E210", f"datalist {path} does not exist", "Prepare the dataset first, or mend the path")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError("E210", f"datalist {path} cannot be read: {error.strerror}", "Mend its permissions") from error
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number of thousands of digits
+        content = text_files.read_json(path)
+    except Unusable as error:
+        if isinstance(error.__cause__, OSError):
+            raise UserError("E210", f"datalist {path} cannot be read: {error}", "Mend its permissions") from error
         raise UserError("E210", f"datalist {path} is no JSON: {error}", "Mend the file") from error
     if not isinstance(content, dict):
         raise UserError("E210", f"datalist {path} holds no table of sections", "Write one JSON object")

@@ -121,6 +121,17 @@ class LoadCased(MapTransform):
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 
+def check_chain(preprocessing: object) -> None:
+    """Refuse what is no chain of transforms.
+
+    Raises:
+        ValueError: naming it, which the command line tells as E107.
+    """
+    if not isinstance(preprocessing, Compose) or not all(callable(step) for step in preprocessing.transforms):
+        shown = getattr(preprocessing, "transforms", preprocessing)
+        raise ValueError(f"preprocessing is {shown!r:.200}; it must be a Compose of transforms")
+
+
 class CheckingReader(LoadCased):
     """Reads as `LoadCased`, and refuses what later steps would, without their work: slices along an unknown axis."""
 

@@ -14,6 +14,7 @@ import yaml
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
 from mednoisy.files import FULL, full_disk, locked, write_text
+from mednoisy.text_files import Unusable, read_json, read_yaml
 
 LOGGER = logging.getLogger("mednoisy")
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
@@ -188,10 +189,9 @@ def fold_folder(folder: Path | str, number: int) -> Path:
 
 def _read(path: Path) -> dict:
     """The table of a JSON or YAML file that a run has kept (else E319)."""
-    parse = json.loads if path.suffix == ".json" else yaml.safe_load
     try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as fault:
+        content = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except Unusable as fault:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
     if not isinstance(content, dict):
         raise UserError("E319", f"{path} is damaged: it holds no table", "Restore it, or give another --output")

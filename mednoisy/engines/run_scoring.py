@@ -17,7 +17,7 @@ from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.datalist_checks import SOURCE
 from mednoisy.data.images import Image
 from mednoisy.data.label_maps import ignored_codes, read_stored, stored_codes
-from mednoisy.data.load_case import checking_reader
+from mednoisy.data.load_case import check_chain, checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.progress_log import TIMES
@@ -82,6 +82,7 @@ class RunScoring:
         inferer: SlidingWindow,
         model_file: Path | str,
     ):
+        check_chain(preprocessing)
         self.device, self.run_folder, self.method = torch.device(device), run_folder, method
         self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
         self.model_file = Path(model_file)

@@ -28,7 +28,7 @@ from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stage_batches import StageBatches
-from mednoisy.engines.stages import Stage
+from mednoisy.engines.stages import Stage, check_stages
 from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
@@ -134,6 +134,7 @@ class SemiSupervisedTrainer(Trainer):
         """Train to the end, or go on from `last.pt` where the run folder is to be resumed."""
         training = self.training
         self._check_cases()
+        check_stages(self.training.stages)
         self.run_folder.open()
         try:
             if training.rank == 0:

@@ -51,6 +51,16 @@ def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     return torch.zeros_like(like).scatter_(1, labels.unsqueeze(1), 1)
 
 
+def check_dice(kind: object) -> None:
+    """Refuse what is no kind of Dice.
+
+    Raises:
+        ValueError: with the known ones.
+    """
+    if kind not in get_args(DiceKind):
+        raise ValueError(f"unknown kind of Dice {kind!r}; known: {', '.join(get_args(DiceKind))}")
+
+
 def dice_loss(
     logits: Tensor,
     labels: Tensor,
@@ -193,8 +203,7 @@ def _dice(probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor |
         return _dice_per_class(probabilities[:, 1:], target[:, 1:], smooth=1e-5).mean()
     if dice == "foreground_linear":
         return _dice_linear(probabilities[:, 1:], target[:, 1:])
-    if dice not in get_args(DiceKind):
-        raise ValueError(f"unknown kind of Dice {dice!r}; known: {', '.join(get_args(DiceKind))}")
+    check_dice(dice)
     per_class = _dice_per_class(probabilities, target, smooth)
     if dice == "batch_squared":
         return per_class.mean()

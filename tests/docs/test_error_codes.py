@@ -15,6 +15,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E101": "a name that does not exist",
     "E102": "text that is no ID=VALUE",
     "E103": "an entry that the configuration lacks",
+    "E107": "a value of the configuration that is refused",
     "E108": "a configuration file, or an argument of `prepare`, that cannot be used",  # two faults, told apart by texts
     "E113": "options that do not go together",
     "E201": "an image that does not exist",
