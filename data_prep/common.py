@@ -70,9 +70,13 @@ class Job:
         """The case in a datalist."""
         return {"id": self.case, **{part: str(path.absolute()) for part, path in self.outputs().items()}}
 
+    def sources(self) -> list[Path]:
+        """The files that the case is made from."""
+        return [Path(path) for path in (self.image, self.label) if path is not None]
+
     def stamp(self) -> str:
         """16 hexadecimal digits that change with the source files (size and time) and the settings."""
-        files = [Path(path).stat() for path in (self.image, self.label) if path is not None]
+        files = [path.stat() for path in self.sources()]
         settings = {key: value for key, value in asdict(self).items() if key != "target"}
         facts = [REVISION, settings, [(file.st_size, file.st_mtime_ns) for file in files]]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -248,6 +252,22 @@ def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]
     return raw, out
 
 
+def check_complete(missing: Mapping[str, Sequence[str]], allow_missing: bool) -> None:
+    """Refuse a raw folder without all published cases, unless that is allowed.
+
+    Args:
+        missing: ids by what of them is not there, such as "images".
+        allow_missing: whether to go on with what is there.
+
+    Raises:
+        UserError: E379, naming what is missing.
+    """
+    told = [f"{part} of {listed(cases)}" for part, cases in missing.items() if cases]
+    if told and not allow_missing:
+        cause = f"published cases are not there: {'; '.join(told)}"
+        raise UserError("E379", cause, "Download them, or go on with what is there by --allow-missing")
+
+
 def save_datalist(datalist: Datalist, out: Path) -> Path:
     """Write `out/datalist.json` unless it is there already, the same; its path."""
     path = out / "datalist.json"
@@ -263,12 +283,15 @@ def _contents(path: Path) -> str:
     return f"{path}: {counts}. {datalist.protocol}"
 
 
-def command_line(module: str, description: str, raw: str) -> argparse.ArgumentParser:
-    """A parser of RAW, OUT and --workers; `raw` says what RAW holds."""
+def command_line(module: str, description: str, raw: str, *, complete: bool = False) -> argparse.ArgumentParser:
+    """A parser of RAW, OUT and --workers; `raw` says what RAW holds, `complete` adds --allow-missing."""
     parser = Parser(prog=f"mednoisy prepare {module}", description=description)
     parser.add_argument("raw", type=Path, help=raw)
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    if complete:
+        help_text = "go on without published cases that are not there; else they are named and refused"
+        parser.add_argument("--allow-missing", action="store_true", help=help_text)
     return parser
 
 

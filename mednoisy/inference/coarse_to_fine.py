@@ -51,7 +51,7 @@ class CoarseToFine(SlidingWindow):
         self.search_above = search_above
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """As of `SlidingWindow`; the members of an ensemble, to which nothing else is passed, search each for itself."""
+        """As of `SlidingWindow`; the members of an ensemble search each for itself."""
         if not isinstance(network, MeanEnsemble) or self.search_above is None:
             return super().__call__(inputs, network, *args, **kwargs)
         scores = self.scores_of_all(inputs, {"mean": network})["mean"]
