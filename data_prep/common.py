@@ -33,7 +33,7 @@ from mednoisy.data.images import (
     write_nifti,
     write_picture,
 )
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import FULL, full_disk, locked, write_text, written_aside
 from mednoisy.notices import tell
@@ -127,7 +127,13 @@ class VolumeJob(Job):
 
 @dataclass(frozen=True)
 class PictureJob(Job):
-    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size."""
+    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size.
+
+    Attributes:
+        void: a code of masks that stands for pixels outside the picture's field; they are background. None: none.
+    """
+
+    void: int | None = None
 
     def outputs(self) -> dict[str, Path]:
         outputs = {"image": Path(self.target, "images", self.case + Path(self.image).suffix.lower())}
@@ -139,13 +145,18 @@ class PictureJob(Job):
         image = read_image(self.image, case=self.case)
         check_image(image, case=self.case)
         if self.label is not None:
-            mask = read_reference(self.label, BINARY, case=self.case)
+            mask = self._mask(self.label)
             check_pair(image, mask, BINARY, case=self.case)
             notes = [f"picture and mask {note}" for note in pair_notes(image, mask)]
             write_picture(self.outputs()["label"], mask.array > 0)
         with written_aside(self.outputs()["image"]) as aside:
             shutil.copyfile(self.image, aside)
         return notes
+
+    def _mask(self, path: str) -> Image:
+        if self.void is None:
+            return read_reference(path, BINARY, case=self.case)
+        return read_label_map(path, BINARY, {self.void: 0}, case=self.case).image
 
 
 def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
@@ -252,19 +263,18 @@ def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]
     return raw, out
 
 
-def check_complete(missing: Mapping[str, Sequence[str]], allow_missing: bool) -> None:
+def check_complete(missing: Sequence[str], allow_missing: bool) -> None:
     """Refuse a raw folder without all published cases, unless that is allowed.
 
     Args:
-        missing: ids by what of them is not there, such as "images".
+        missing: what is not there, in words, such as "images of 0025, 0070"; empty where all is.
         allow_missing: whether to go on with what is there.
 
     Raises:
         UserError: E379, naming what is missing.
     """
-    told = [f"{part} of {listed(cases)}" for part, cases in missing.items() if cases]
-    if told and not allow_missing:
-        cause = f"published cases are not there: {'; '.join(told)}"
+    if missing and not allow_missing:
+        cause = f"published cases are not there: {'; '.join(missing)}"
         raise UserError("E379", cause, "Download them, or go on with what is there by --allow-missing")
 
 

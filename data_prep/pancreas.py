@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.images import Image, check_codes, check_image, distinct_values, read_image, write_nifti
+from mednoisy.data.images import Image, check_codes, check_image, distinct_values, listed, read_image, write_nifti
 from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 
@@ -109,15 +109,13 @@ def prepare(
     raw, out = folders(raw, out, workers)
     lists: dict[str, list[str]] = json.loads(SPLITS.read_text(encoding="utf-8"))[split]
     images, labels = _found(raw)
+    found = {"images": images, "labels": labels}
     published = [*lists["train"], *lists["test"]]
     if not any(case in images for case in published):
         cause = f"{raw} holds no published case, neither folders PANCREAS_0001 nor files PANCREAS_0001.nii.gz"
         raise UserError("E222", cause, "Name the folder that holds images and labels, at any depth")
-    absent = {
-        "images": [case for case in published if case not in images],
-        "labels": [case for case in published if case not in labels],
-    }
-    check_complete(absent, allow_missing)
+    absent = {part: [case for case in published if case not in there] for part, there in found.items()}
+    check_complete([f"{part} of {listed(cases)}" for part, cases in absent.items() if cases], allow_missing)
     usable = {case for case in images if case in labels or (case in lists["train"] and crop == "none")}
     jobs = {
         case: CTJob(case, str(images[case]), str(labels[case]) if case in labels else None, str(out), (0, 1), crop=crop)

@@ -61,7 +61,9 @@ def test_volumes_are_at_1_mm_by_the_distance_of_slices_and_in_0_to_1(prepared):
     assert image.spacing == pytest.approx((1, 1, 1))
     np.testing.assert_allclose(image.affine, label.affine, atol=1e-6)
     assert (image.array.min(), image.array.max()) == (0, 1)
-    inner = tuple(slice(round(part.start * s) + 2, round(part.stop * s) - 2) for part, s in zip(PANCREAS, SPACING))
+    inner = tuple(
+        slice(round(part.start * s) + 2, round(part.stop * s) - 2) for part, s in zip(PANCREAS, SPACING, strict=True)
+    )
     assert label.array[inner].all()
     assert image.array[inner].mean() == pytest.approx((110 + 125) / 400, abs=0.01)
     assert label.array.sum() == pytest.approx(12 * 10 * 8 * np.prod(SPACING), rel=0.05)
