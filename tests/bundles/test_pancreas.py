@@ -51,7 +51,7 @@ def test_the_published_recipe_is_sdcls_on_the_pancreas(tmp_path):
     box = method.box((96, 96, 96), np.random.default_rng(0))
     assert [part.stop - part.start for part in box] == [64, 64, 64]
     stream = parser.get_parsed_content("train#stream")
-    assert (stream.published_margin, stream.order.epoch, stream.spatial.transforms) == (1, 10, ())
+    assert (stream.published_margin, stream.order.epoch, stream.spatial, stream.intensity) == (1, 10, None, None)
     assert stream.unlabeled[0]["image"].shape[1:] == (48, 48, 32)  # no axis of the phantoms is longer than the patch
     assert parser.get_parsed_content("evaluation#inferer").keep_largest is None
 

@@ -26,6 +26,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E243": "a table of cases that cannot be used",
     "E312": "a folder without a run",
     "E319": "a file of a run that is damaged",
+    "E378": "a label that does not fit its scan",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
 }
