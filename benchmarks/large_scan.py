@@ -161,7 +161,7 @@ def measure_memory() -> None:
     preprocessing, inferer = (parser.get_parsed_content(name) for name in ("preprocessing", "evaluation#inferer"))
     assert isinstance(preprocessing, Compose)
     volume = np.full(LARGE, -1000, np.int16)
-    volume[180:330, 200:330, 90:200] = np.random.default_rng(0).normal(60, 20, (150, 130, 110))
+    volume[250:320, 250:320, 110:170] = np.random.default_rng(0).normal(60, 20, (70, 70, 60))  # four windows hold it
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scan.nii.gz"
         write_nifti(path, volume, np.diag([-1.0, -1.0, 1.0, 1.0]))
