@@ -34,7 +34,7 @@ from mednoisy.data.images import (
     write_nifti,
     write_picture,
 )
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import FULL, full_disk, locked, write_text, written_aside
 from mednoisy.notices import tell
@@ -74,9 +74,9 @@ class Job:
         """The case in a datalist."""
         return {"id": self.case, **{part: str(path.absolute()) for part, path in self.outputs().items()}}
 
-    def sources(self) -> tuple[str, ...]:
+    def sources(self) -> Sequence[str | Path]:
         """The files that the case is made from."""
-        return tuple(path for path in (self.image, self.label) if path is not None)
+        return [path for path in (self.image, self.label) if path is not None]
 
     def stamp(self) -> str:
         """16 hexadecimal digits that change with the source files (size and time) and the settings."""
@@ -131,7 +131,13 @@ class VolumeJob(Job):
 
 @dataclass(frozen=True)
 class PictureJob(Job):
-    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size."""
+    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size.
+
+    Attributes:
+        void: a code of masks that stands for pixels outside the picture's field; they are background. None: none.
+    """
+
+    void: int | None = None
 
     def outputs(self) -> dict[str, Path]:
         outputs = {"image": Path(self.target, "images", self.case + Path(self.image).suffix.lower())}
@@ -143,13 +149,18 @@ class PictureJob(Job):
         image = read_image(self.image, case=self.case)
         check_image(image, case=self.case)
         if self.label is not None:
-            mask = read_reference(self.label, BINARY, case=self.case)
+            mask = self._mask(self.label)
             check_pair(image, mask, BINARY, case=self.case)
             notes = [f"picture and mask {note}" for note in pair_notes(image, mask)]
             write_picture(self.outputs()["label"], mask.array > 0)
         with written_aside(self.outputs()["image"]) as aside:
             shutil.copyfile(self.image, aside)
         return notes
+
+    def _mask(self, path: str) -> Image:
+        if self.void is None:
+            return read_reference(path, BINARY, case=self.case)
+        return read_label_map(path, BINARY, {self.void: 0}, case=self.case).image
 
 
 def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
@@ -279,6 +290,21 @@ def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]
     return raw, out
 
 
+def check_complete(missing: Sequence[str], allow_missing: bool) -> None:
+    """Refuse a raw folder without all published cases, unless that is allowed.
+
+    Args:
+        missing: what is not there, in words, such as "images of 0025, 0070"; empty where all is.
+        allow_missing: whether to go on with what is there.
+
+    Raises:
+        UserError: E379, naming what is missing.
+    """
+    if missing and not allow_missing:
+        cause = f"published cases are not there: {'; '.join(missing)}"
+        raise UserError("E379", cause, "Download them, or go on with what is there by --allow-missing")
+
+
 def save_datalist(datalist: Datalist, out: Path) -> Path:
     """Write `out/datalist.json` unless it is there already, the same; its path."""
     path = out / "datalist.json"
@@ -294,12 +320,15 @@ def contents(path: Path) -> str:
     return f"{path}: {counts}. {datalist.protocol}"
 
 
-def command_line(module: str, description: str, raw: str) -> argparse.ArgumentParser:
-    """A parser of RAW, OUT and --workers; `raw` says what RAW holds."""
+def command_line(module: str, description: str, raw: str, *, complete: bool = False) -> argparse.ArgumentParser:
+    """A parser of RAW, OUT and --workers; `raw` says what RAW holds, `complete` adds --allow-missing."""
     parser = Parser(prog=f"mednoisy prepare {module}", description=description)
     parser.add_argument("raw", type=Path, help=raw)
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    if complete:
+        help_text = "go on without published cases that are not there; else they are named and refused"
+        parser.add_argument("--allow-missing", action="store_true", help=help_text)
     return parser
 
 

@@ -31,7 +31,14 @@ class Source:
 
 
 def prepare_pictures(
-    name: str, structure: str, protocol: str, parts: Mapping[str, Sequence[Source]], out: Path, seed: int, workers: int
+    name: str,
+    structure: str,
+    protocol: str,
+    parts: Mapping[str, Sequence[Source]],
+    out: Path,
+    seed: int,
+    workers: int,
+    void: int | None = None,
 ) -> Path:
     """Copy pictures, write masks and `datalist.json`; its path.
 
@@ -43,6 +50,7 @@ def prepare_pictures(
         out: folder to write.
         seed: of the order of labeled cases, in which centres keep their shares (`drawn_order`).
         workers: processes.
+        void: a code of masks for pixels outside the picture's field, see `PictureJob`.
 
     Raises:
         UserError: E207 an id twice; E20x and E22x a damaged picture or mask.
@@ -52,7 +60,9 @@ def prepare_pictures(
         cause = f"is there twice, in one part or in two ({len(twice)} such)"
         raise UserError("E207", cause, "Remove or rename one of each", case=twice[0])
     jobs = {
-        source.case: PictureJob(source.case, str(source.image), str(source.mask) if source.mask else None, str(out))
+        source.case: PictureJob(
+            source.case, str(source.image), str(source.mask) if source.mask else None, str(out), void
+        )
         for part in parts
         for source in parts[part]
         if part == "train" or source.mask

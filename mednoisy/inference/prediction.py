@@ -20,6 +20,7 @@ from mednoisy.data.images import case_name
 from mednoisy.data.training_data import AS_READ, TrainingData
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
+from mednoisy.inference.largest_component import kept_largest
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 from mednoisy.notices import tell_of_kind
 
@@ -55,8 +56,9 @@ def predict_case(
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
-    The scores, not the labels, are brought to that grid; then the class of the highest score is taken. What
-    preprocessing cropped away becomes background.
+    The scores, not the labels, are brought to that grid; then the class of the highest score is taken, and of each
+    class the largest component where the inferer says so (`keep_largest`). What preprocessing cropped away becomes
+    background.
 
     Args:
         case: an entry of a datalist (`id`, `image`), or the path of an image.
@@ -65,7 +67,7 @@ def predict_case(
             `image` as a MetaTensor (C, *spatial). What its invertible transforms do is undone: resampling,
             turning, cropping, padding.
         inferer: how the network sees the image.
-        confidence: whether to give the probability of the chosen class, too.
+        confidence: whether to give the probability of the chosen class, too, also where its component was removed.
         progress: whether the windows of a long scan have a bar on a terminal.
         trained_on: what the network saw; how the case differs from it is told on stderr.
 
@@ -83,7 +85,7 @@ def predict_case(
     labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
-        labels[name] = decide(on_source[None])[0].numpy()
+        labels[name] = kept_largest(decide(on_source[None])[0], inferer.keep_largest).numpy()
         if confidence:
             confidences[name] = on_source.amax(dim=0).clamp(0, 1).numpy()  # splines may leave the range
     return Prediction(labels, np.asarray(image.meta["original_affine"], dtype=np.float64), confidences)

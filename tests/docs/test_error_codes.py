@@ -32,6 +32,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E319": "a file of a run that is damaged",
     "E367": "a source of which nothing can be read",
     "E368": "a pattern that is none, or finds nothing",
+    "E378": "a label that does not fit its scan",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
 }
