@@ -72,7 +72,7 @@ def phantom(seed: int, shape: tuple[int, ...] = SHAPE) -> tuple[Tensor, Tensor]:
     volume = np.full(shape, -1000.0)
     volume[body((0, 0, 0), (0.66, 0.47, 4))] = -90
     volume[(np.abs(points[1] - 0.56) < 0.02) & (np.abs(points[0]) < 0.8)] = 0  # the table
-    organs = {
+    organs: dict[int, list[tuple[tuple[float, ...], tuple[float, ...]]]] = {
         110: [((-0.33, -0.1, 0.5), (0.28, 0.3, 0.45)), ((0.42, 0.05, 0.55), (0.12, 0.17, 0.3))],
         180: [((-0.28, 0.2, 0.0), (0.1, 0.1, 0.3)), ((0.28, 0.2, 0.05), (0.1, 0.1, 0.3))],
         400: [((0, 0.3, 0), (0.09, 0.1, 4))],
@@ -104,7 +104,7 @@ def trained(steps: int) -> nn.Module:
             image, label = scans[(step + number) % len(scans)]
             highest = np.array(label.shape) - PATCH
             places = np.argwhere(label.numpy())
-            start = generator.integers(0, highest + 1)
+            start = generator.integers(0, highest.astype(int) + 1)
             if number % 2:
                 start = np.clip(places[generator.integers(len(places))] - generator.integers(0, PATCH), 0, highest)
             box = tuple(slice(int(at), int(at) + side) for at, side in zip(start, PATCH, strict=True))

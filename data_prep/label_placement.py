@@ -40,7 +40,9 @@ def placed_on(image: Image, label: Image, case: str, *, stored_first: bool = Fal
         sizes = " and ".join("x".join(map(str, one.shape)) for one in (image, label))
         cause = f"image and label are of {sizes} voxels, and their headers put them in different places"
         raise UserError("E378", cause, "Get both from the archive again", case=case)
-    shares = {axes: _on_tissue(image.array, np.flip(array, axes)) for axes in FLIPS} if array.any() else {(): 1.0}
+    shares: dict[tuple[int, ...], float] = {(): 1.0}
+    if array.any():
+        shares = {axes: _on_tissue(image.array, np.flip(array, axes)) for axes in FLIPS}
     best, *others = sorted(shares, key=lambda axes: -shares[axes])
     if shares[()] >= ENOUGH and shares[best] - shares[()] < CLEARLY:
         return array, f"image and label were put together {how}"
@@ -61,7 +63,7 @@ def _by_header(image: Image, label: Image) -> np.ndarray | None:
         return None
     turned = np.transpose(label.array, order)
     signs = np.sign([steps[axis, number] for number, axis in enumerate(order)])
-    turned = np.flip(turned, [number for number in range(3) if signs[number] < 0])
+    turned = np.flip(turned, tuple(number for number in range(3) if signs[number] < 0))
     if turned.shape != image.shape:
         return None
     exact = np.zeros((3, 4))

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -184,7 +184,7 @@ def _around(parts: dict[str, Image], case: str) -> dict[str, Image]:
     return cut
 
 
-def _protocol(split: str, crop: str, missing: dict[str, Sequence[str]]) -> str:
+def _protocol(split: str, crop: str, missing: Mapping[str, Sequence[str]]) -> str:
     of_split = {"coranet": "CoraNet, BCP and SDCL (62 training, 18 test cases)", "mcnet": "MC-Net (62 and 20)"}[split]
     of_crop = {
         "none": "Whole scans: no crop has seen a reference.",

@@ -131,7 +131,7 @@ class SlidingWindow(Inferer):
         cases, _, *shape = image.shape
         maps = ScoreMaps(cases, shape, self.patch_size, image.device)
         boxes = window_boxes(shape, self.patch_size, self.stride)
-        windows = [(case, slice(None), *box) for case in range(cases) for box in boxes]
+        windows: list[Window] = [(case, slice(None), *box) for case in range(cases) for box in boxes]
         seen, skipped = self._told_apart(image, where, windows)
         size = self.batch_size or batch_size_for(self.patch_size, image.device)
         with ExitStack() as stack:
