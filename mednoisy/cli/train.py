@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mednoisy.cli.arguments import (
+    BUNDLE_FOLDERS,
+    DATA_HELP,
     add_dataset,
     add_device,
     add_set,
@@ -15,6 +17,7 @@ from mednoisy.cli.arguments import (
     check_given,
     count,
     device_entry,
+    given_or_own_data,
     number,
     or_path,
     print_result,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 HELP = "train a bundle's networks by a method, evaluate and report"
 EXAMPLE = (
     "mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl\n"
+    "  mednoisy train data/mine --method sdcl --recipe strong --output runs/mine\n"
     "  mednoisy train --resume runs/sdcl"
 )
 
@@ -38,9 +42,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "bundle",
         nargs="?",
-        help=f"{or_path(known('bundle'), 'the folder of one')}; with --resume alone, the folder of the run",
+        help=f"{or_path(known('bundle'), BUNDLE_FOLDERS)}; with --resume alone, the folder of the run",
     )
-    command.add_argument("--data", type=Path, help="folder of the prepared dataset (with datalist.json)")
+    command.add_argument("--data", type=Path, help=DATA_HELP)
     command.add_argument("--output", type=Path, help="folder of the run")
     add_dataset(command)
     command.add_argument("--method", help=or_path(known("method"), "an overlay's file"))
@@ -83,10 +87,11 @@ def _composed(options: argparse.Namespace) -> Composition:
     """The run of a bundle under a method and a recipe."""
     from mednoisy.composition import checked_path, compose
 
-    check_given({"bundle": options.bundle, "--data": options.data, "--output": options.output}, "train")
+    data = given_or_own_data(options)
+    check_given({"bundle": options.bundle, "--data": data, "--output": options.output}, "train")
     output = checked_path(options.output, "--output")
     places: dict[str, Any] = {
-        "dataset_dir": checked_path(options.data, "--data"),
+        "dataset_dir": checked_path(data, "--data"),
         "output_dir": output,
         "model_file": str(Path(output) / "models" / "model.pt"),
     }

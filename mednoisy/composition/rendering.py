@@ -130,10 +130,11 @@ def metadata(stack: Stack, facts: Mapping[str, Any], bundle: Path) -> dict[str, 
 def _data_format(facts: Mapping[str, Any], classes: Mapping[str, str], axes: int) -> dict[str, Any]:
     """What a network takes and gives, in the words of MONAI's schema."""
     picture = facts["kind"] == "pictures"
-    channels = CHANNELS[3 if picture else 1]
+    channels = facts.get("channels") or CHANNELS[3 if picture else 1]
+    multiples = facts["multiple"] if isinstance(facts["multiple"], list) else [facts["multiple"]] * axes
     tensor = {
         "type": "image",
-        "spatial_shape": [f"{facts['multiple']}*n"] * axes,
+        "spatial_shape": [f"{multiple}*n" for multiple in multiples],
         "dtype": "float32",
         "is_patch_data": facts["kind"] == "volumes",
     }
