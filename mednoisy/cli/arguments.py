@@ -89,9 +89,8 @@ def check_given(arguments: Mapping[str, object], command: str) -> None:
         raise UserError("E100", cause, f"See mednoisy {command} --help")
 
 
-DATA_HELP = (
-    "folder of the prepared dataset, with datalist.json (default: the bundle's, where that is a dataset's folder)"
-)
+BUNDLE_FOLDERS = "the folder of one, or of a dataset that has one"
+DATA_HELP = "folder of the prepared dataset, with datalist.json (default: that given as the bundle)"
 
 
 def given_or_own_data(options: argparse.Namespace) -> Path | None:
