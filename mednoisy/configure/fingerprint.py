@@ -48,8 +48,8 @@ class Fingerprint:
         intensities: of all voxels, over all images; those of the first channel.
         foreground: of voxels within labels; None where all labels are empty.
         class_shares: of each class but background, its share of the voxels over all labeled images.
-        reach: along each axis, how far from an image's centre foreground lies at most, as a share of half the image
-            (0..1): 1 where it touches a border.
+        reach: along each axis, the length around an image's centre in which all labeled foreground lies, of the image
+            where it is largest; in the unit of `spacings`.
     """
 
     name: str
@@ -176,7 +176,7 @@ class _Seen:
         if not codes.any():
             return
         self.inside.add(first.reshape(image.shape)[codes > 0])
-        reach = _reach(codes > 0)[order]
+        reach = _reach(codes > 0)[order] * np.multiply(size, spacing)
         self.reach = reach if not self.reach.size else np.maximum(self.reach, reach)
 
     def _check_alike(self, size: Sequence[int], channels: int, case: str) -> None:

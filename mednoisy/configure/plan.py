@@ -148,8 +148,9 @@ def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, *, resam
         reason = "as stored: " + ("images keep their own grid" if fingerprint.located else "no file states millimetres")
         planned.tell("spacing", by(first), reason)
     held = math.prod(patch) / math.prod(patches.size_at(fingerprint, spacing))
-    limit = f"as much as {machine.called} trains on in time and memory; {min(held, 1):.0%} of the median image"
-    planned.tell("patch_size", by(patch), f"{limit}, a cube in millimetres no longer than the image (nnU-Net)")
+    limit = f"what {machine.called} can train on in time and memory, {held:.0%} of the median image"
+    whole = "the whole median image" if held >= 1 else f"{limit}: a cube in millimetres no longer than it (nnU-Net)"
+    planned.tell("patch_size", by(patch), whole)
     planned.tell("strides", by_levels(strides), "an axis is halved while it is within twice the finest, and 8 long")
     planned.tell("width", speed.width, slower or "as published")
     norm, networks = normalisation, volume_networks(len(fingerprint.channels), "@num_classes", "@width", strides)
@@ -210,7 +211,7 @@ def _squares(planned: Plan, fingerprint: Fingerprint, most: int) -> None:
     plane = [axis for axis in range(3) if axis != cut]
     lengths = [size[axis] * step[axis] for axis in plane for size, step in _grids(fingerprint)]
     finest = max(fingerprint.median_spacing[axis] for axis in plane)
-    reach = 1.25 * max(fingerprint.reach[axis] for axis in plane) * max(lengths)
+    reach = 1.25 * max(fingerprint.reach[axis] for axis in plane)
     length = min(max(lengths), max(reach, 0.75 * max(fingerprint.median_extent[axis] for axis in plane)))
     side, spacing = patches.side_for(length, finest, most)
     planned.patch = [side, side]
@@ -219,8 +220,9 @@ def _squares(planned: Plan, fingerprint: Fingerprint, most: int) -> None:
         planned.tell("patch_size", by(planned.patch), "no file states millimetres: slices are stretched to it")
         return
     planned.entries["plane_spacing"] = spacing
+    enough = "at the median spacing" if spacing == finest else "as many pixels as the time allows"
     covered = f"{side * spacing:.0f} mm around the centre hold all labeled foreground with a quarter to spare"
-    planned.tell("patch_size", by(planned.patch), f"{covered}; that is as many pixels as the time allows")
+    planned.tell("patch_size", by(planned.patch), f"{covered}; {enough}")
     median = "the median" if spacing == finest else f"coarser than the median of {finest:.3g}, so that the patch fits"
     planned.tell("plane_spacing (mm)", f"{spacing:g}", median)
 
@@ -239,10 +241,10 @@ def _common(planned: Plan, fingerprint: Fingerprint, machine: Machine) -> None:
     planned.tell("labeled", fingerprint.labeled_patients, "all patients (or cases) with labels; --labeled N keeps N")
     planned.tell("batch_size", planned.batch, f"small, for {on}: a larger patch teaches more than a larger batch")
     planned.tell("precision", planned.precision, f"{fast}, measured")
-    transforms, reason = flips_for(planned.kind, fingerprint)
+    transforms, words, reason = flips_for(planned.kind, fingerprint)
     if transforms is not None:
         planned.entries["train#spatial#transforms"] = transforms
-    planned.tell("mirroring", "by the kind" if transforms is None else f"{len(transforms)} transforms", reason)
+    planned.tell("mirroring", words, reason)
     if planned.kind == "volumes":
         reason = "half a patch, as nnU-Net; while training a whole one on a CPU"
         planned.tell("stride", by(planned.entries["stride"]), reason)
@@ -255,7 +257,10 @@ def _steps(planned: Plan, machine: Machine, minutes: float, budget: float, secon
     planned.entries |= {"steps": steps, "epoch_length": max(10, steps // 50), "val_interval": every}
     reason = f"{minutes:g} minutes on {machine.called}, of which {TRAINING_SHARE:.0%} train, at {seconds:.2g} s a step"
     few = FEWEST_STEPS["cpu" if machine.gpu_gib is None else "gpu"]
-    note = "" if steps >= few else f"; few: with --minutes {math.ceil(minutes * few / steps / 10) * 10} there are {few}"
+    most = "; no more than the shipped bundles take" if steps == MOST_STEPS else ""
+    note = (
+        most if steps >= few else f"; few: with --minutes {math.ceil(minutes * few / steps / 10) * 10} there are {few}"
+    )
     planned.tell("steps", steps, reason + (" of SDCL when nothing else runs" if machine.gpu_gib is None else "") + note)
 
 

@@ -23,18 +23,19 @@ def paired(labels: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def flips_for(kind: str, fingerprint: Fingerprint) -> tuple[list[dict[str, Any]] | None, str]:
-    """The transforms of `train#spatial` (None where the kind's own do), and why."""
+def flips_for(kind: str, fingerprint: Fingerprint) -> tuple[list[dict[str, Any]] | None, str, str]:
+    """The transforms of `train#spatial` (None where the kind's own do), the same in words, and why."""
     pair = paired(fingerprint.labels)
     if pair is None:
+        none = "no two classes are left and right of one thing"
         if kind != "volumes":
-            return None, "no two classes are left and right of one thing"
-        return [_flip(axis) for axis in range(3)], "along each axis: no two classes are left and right of one thing"
+            return None, "in the plane", none
+        return [_flip(axis) for axis in range(3)], "along all axes", none
     names = f"{pair[0]!r} and {pair[1]!r} differ in their side, and a mirror image would swap them"
-    instead = "; where they do not look alike, drop train#spatial#transforms"
+    reason = f"{names}; where they do not look alike, drop train#spatial#transforms"
     if kind == "volumes" and fingerprint.oriented:
-        return [_flip(axis) for axis in (1, 2)], f"not from left to right: {names}{instead}"
-    return [dict(AFFINE)], f"none, rotated instead: {names}{instead}"
+        return [_flip(axis) for axis in (1, 2)], "not from left to right", reason
+    return [dict(AFFINE)], "none, rotation instead", reason
 
 
 def _flip(axis: int) -> dict[str, Any]:
