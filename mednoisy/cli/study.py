@@ -86,6 +86,7 @@ def _study(options: argparse.Namespace) -> Study:
         return Study(data=options.data, output=options.output, **read_study(options.file))
     grid = {"--methods": options.methods or options.rows, "--labeled": options.labeled, "--steps": options.steps}
     check_given({"bundle": options.bundle, **places, **grid}, "study")
+    assert data is not None  # as just checked
     if options.methods and options.rows:
         raise UserError("E113", "--methods does not go with --rows", "Give the rows in one of the two ways")
     return Study(

@@ -89,6 +89,7 @@ def _composed(options: argparse.Namespace) -> Composition:
 
     data = given_or_own_data(options)
     check_given({"bundle": options.bundle, "--data": data, "--output": options.output}, "train")
+    assert data is not None  # as just checked
     output = checked_path(options.output, "--output")
     places: dict[str, Any] = {
         "dataset_dir": checked_path(data, "--data"),

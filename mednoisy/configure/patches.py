@@ -124,9 +124,9 @@ def side_for(length: float, spacing: float, most: int) -> tuple[int, float]:
 
 
 def picture_size(size: Sequence[float], most: float) -> list[int]:
-    """Rows and columns of at most about `most` pixels in the shape of pictures of `size`, never larger than these."""
+    """Rows and columns of at most `most` pixels in the shape of pictures of `size`, larger than these only below 64."""
     shrink = min(1.0, math.sqrt(most / math.prod(size)))
-    return [max(LEAST_SIDE_2D, round(side * shrink / SIDE_2D) * SIDE_2D) for side in size]
+    return [max(LEAST_SIDE_2D, int(side * shrink / SIDE_2D + 1e-6) * SIDE_2D) for side in size]
 
 
 def up_to_multiple(length: float) -> int:

@@ -185,8 +185,8 @@ def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) 
     if kind == "pictures":
         planned.patch = patches.picture_size(fingerprint.median_size, pixels)
         size = by([round(each) for each in fingerprint.median_size])
-        limit = f"the median picture is {size}; {machine.called} trains on so much in the time"
-        planned.tell("patch_size", by(planned.patch), f"{limit}. All pictures are resized to it")
+        limit = f"the median picture is {size}, and so much {machine.called} can train on in the time"
+        planned.tell("patch_size", by(planned.patch), f"all pictures are resized to it: {limit}")
         planned.entries |= {"patch_size": planned.patch, "network_def": "%unet_def", "colour": True}
         planned.tell(
             "network", "unet_def", "without weights of ImageNet; deeplab_def and --pretrained where you have them"
@@ -238,7 +238,11 @@ def _common(planned: Plan, fingerprint: Fingerprint, machine: Machine) -> None:
         "batch_size": planned.batch,
         "precision": planned.precision,
     }
-    planned.tell("labeled", fingerprint.labeled_patients, "all patients (or cases) with labels; --labeled N keeps N")
+    planned.tell(
+        "labeled",
+        fingerprint.labeled_patients,
+        "all patients (cases where none are named) with labels; --labeled N keeps N of them",
+    )
     planned.tell("batch_size", planned.batch, f"small, for {on}: a larger patch teaches more than a larger batch")
     planned.tell("precision", planned.precision, f"{fast}, measured")
     transforms, words, reason = flips_for(planned.kind, fingerprint)

@@ -104,7 +104,7 @@ def test_an_unreadable_image_is_refused_by_its_case(tmp_path):
 
 
 def test_no_label_at_all_is_refused(tmp_path):
-    with pytest.raises(UserError, match="E383 .*datalist.json has no labeled case"):
+    with pytest.raises(UserError, match=r"E383 .*datalist\.json has no labeled case"):
         of(write_dataset(tmp_path, {"a": (block()[0], None)}))
 
 
