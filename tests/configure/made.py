@@ -50,10 +50,10 @@ def seen(size, spacing, **known) -> Fingerprint:
 
 
 def write_dataset(folder: Path, cases: dict[str, tuple[np.ndarray, np.ndarray | None]], affine=None, **keys) -> Path:
-    """NIfTI volumes with and without labels, and their datalist."""
+    """NIfTI volumes with and without labels, and their datalist; those called `test...` are of that section."""
     affine = np.diag([1.0, 1.0, 1.0, 1.0]) if affine is None else affine
     content = {"name": "made", "channels": {"0": "scan"}, "labels": {"0": "background", "1": "organ"}, **keys}
-    sections: dict[str, list] = {"labeled": [], "unlabeled": []}
+    sections: dict[str, list] = {"labeled": [], "unlabeled": [], "test": []}
     folder.mkdir(parents=True, exist_ok=True)
     for name, (image, label) in cases.items():
         entry = {"id": name, "image": f"{name}.nii.gz"}
@@ -61,6 +61,6 @@ def write_dataset(folder: Path, cases: dict[str, tuple[np.ndarray, np.ndarray | 
         if label is not None:
             nibabel.save(nibabel.Nifti1Image(label, affine), folder / f"{name}-label.nii.gz")
             entry["label"] = f"{name}-label.nii.gz"
-        sections["unlabeled" if label is None else "labeled"].append(entry)
+        sections["test" if name.startswith("test") else "unlabeled" if label is None else "labeled"].append(entry)
     (folder / "datalist.json").write_text(json.dumps(content | sections), encoding="utf-8")
     return folder

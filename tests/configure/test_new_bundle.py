@@ -27,7 +27,7 @@ def scan(seed):
 @pytest.fixture
 def data(tmp_path):
     cases = {f"case{n}": scan(n) if n < 2 else (scan(n)[0], None) for n in range(4)}
-    return write_dataset(tmp_path / "mine", cases)
+    return write_dataset(tmp_path / "mine", {**cases, "test0": scan(9)})
 
 
 def files(folder):
@@ -50,7 +50,7 @@ def test_a_dataset_with_its_bundle_is_checked_and_trained_by_its_name(data, tmp_
 
 def test_it_has_the_files_of_a_shipped_bundle_and_a_reason_for_each_choice(data):
     planned = new_bundle(data, data / "bundle", machine=CPU)
-    shipped = files(find("bundle", "phantom"))
+    shipped = files(find("bundle", "left_atrium"))
     assert files(data / "bundle") == sorted([*shipped, "fingerprint.json"])
     readme = (data / "bundle" / "docs" / "README.md").read_text(encoding="utf-8")
     assert all(f"| {choice.name} |" in readme for choice in planned.choices)
