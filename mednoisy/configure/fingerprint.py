@@ -109,7 +109,7 @@ def fingerprint(datalist: Datalist) -> Fingerprint:
         raise UserError("E383", cause, "Label some cases, and list them in the section 'labeled'")
     read = _evenly(unlabeled, MOST_UNLABELED)
     codes = frozenset(datalist.labels)
-    pictures = all(is_picture(Path(case["image"])) for case in labeled + read)
+    pictures = all(is_picture(Path(case["image"])) for case in labeled + read) and _is_flat(labeled[0])
     seen = _Seen(classes=len(datalist.labels))
     for case in tqdm(labeled + read, desc="fingerprint", unit="case", disable=None):
         image = _read(case, pictures)
@@ -202,6 +202,11 @@ def patient_axes(image: Image) -> list[int]:
     return [int(np.argwhere(along == axis)[0, 0]) for axis in range(3)]
 
 
+def _is_flat(case: Case) -> bool:
+    """Whether an image has rows and columns alone: TIFF files may hold volumes."""
+    return len(read_image(case["image"], "image", case=case["id"]).as_slice().spacing) == 2
+
+
 def _read(case: Case, pictures: bool) -> Image:
     """The image of a case: of a picture three channels, as kinds of bundles read it."""
     image = read_image(case["image"], "image", case=case["id"])
@@ -213,6 +218,8 @@ def _read(case: Case, pictures: bool) -> Image:
             raise UserError("E385", cause, cure, case=case["id"])
         return image
     image = image.as_slice()
+    if len(image.spacing) == 3:
+        return image
     if image.array.ndim == 2 or image.array.shape[-1] == 1:
         return replace(image, array=np.repeat(image.array.reshape(*image.shape, 1), 3, axis=-1))
     return image

@@ -24,6 +24,7 @@ GPU_SHARE, CPU_SHARE = 0.8, 0.5  # of the memory that a step may take
 FULL_WIDTH = 16  # of V-Net, as published
 LEAST_PATCH = 64 * 64 * 48  # voxels; networks of full width need a machine that trains on these
 MOST_PATCH = 128**3  # nnU-Net's on 8 GB
+LEAST_BATCH_2D = 4
 MOST_SIDE = {"slices": 320, "pictures": 352}  # as long as the shipped bundles' or a little longer
 PAYS_FROM = 0.9  # of fp32's time: bf16 is taken where a step takes less
 
@@ -173,8 +174,8 @@ def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) 
     speed = _fastest(machine, max(each.width for each in machine.speeds))
     batch = 24 if machine.gpu_gib is not None else 12
     most = _most_voxels(speed, machine, budget, batch, fingerprint)
-    while most < patches.LEAST_SIDE_2D**2 * 2 and batch > 4:
-        batch //= 2
+    while most < patches.LEAST_SIDE_2D**2 * 2 and batch > LEAST_BATCH_2D:
+        batch = max(LEAST_BATCH_2D, batch // 2)  # even, for methods pair the images of a batch
         most = _most_voxels(speed, machine, budget, batch, fingerprint)
     pixels = min(most, MOST_SIDE[kind] ** 2)
     unlabeled = fingerprint.unlabeled_cases > 0

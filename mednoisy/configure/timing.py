@@ -19,8 +19,8 @@ from mednoisy.methods.method import Method, Step
 from mednoisy.methods.sdcl import SDCL
 
 REPEATS = 1  # after one to warm up; the shortest counts
-TRIED = {2: (96, 96), 3: (32, 32, 32)}  # patches with which speeds are measured, by axes
-BATCH = 2
+TRIED = {2: (128, 128), 3: (40, 40, 40)}  # patches with which speeds are measured, by axes: large enough that what
+BATCH = {2: 8, 3: 2}  # a step costs whatever its size does not show
 
 
 def measured_speeds(
@@ -29,10 +29,11 @@ def measured_speeds(
     """The machine with the speed of a step in fp32 and in bf16, for each pair of networks (see `trial_networks`)."""
     speeds = []
     for networks in trials:
-        patch = TRIED[int(networks[0]["spatial_dims"])]
+        axes = int(networks[0]["spatial_dims"])
+        patch, batch = TRIED[axes], BATCH[axes]
         for precision in ("fp32", "bf16"):
-            seconds = seconds_a_step(networks, patch, BATCH, channels, classes, precision)
-            speeds.append(Speed(_width(networks[0]), precision, seconds / (BATCH * math.prod(patch) / 1e6)))
+            seconds = seconds_a_step(networks, patch, batch, channels, classes, precision)
+            speeds.append(Speed(_width(networks[0]), precision, seconds / (batch * math.prod(patch) / 1e6)))
     return replace(machine, speeds=tuple(speeds))
 
 

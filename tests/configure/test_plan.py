@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mednoisy.configure.machine import Machine
+from mednoisy.configure.machine import Machine, Speed
 from mednoisy.configure.plan import plan
 from mednoisy.configure.sides import paired
 from tests.configure.made import CPU, CPU_SPEEDS, TISSUE, WHOLE, gpu, seen
@@ -135,6 +135,17 @@ def test_a_cpu_gets_a_setting_for_cpus():
 def test_little_memory_gives_a_small_patch():
     starved = Machine(2, 1.0, None, CPU_SPEEDS)
     assert math.prod(plan(seen((500, 500, 500), (1, 1, 1)), starved, 6000).patch) * 2 * 5000 / 2 * 0.53 <= 2**29
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1, 10, 30, 100, 1000])
+def test_a_batch_is_even_however_slow_the_machine(seconds):
+    """SDCL and copy-paste pair the images of a batch."""
+    slow = replace(CPU, speeds=(Speed(16, "fp32", seconds), Speed(8, "fp32", seconds / 2)))
+    for image in (seen((216, 256, 9), (1.5, 1.5, 10.0)), seen((99, 99, 99), (1, 1, 1))):
+        planned = plan(image, slow)
+        assert planned.batch % 2 == 0
+        assert min(planned.patch) >= 8
+        assert planned.entries["steps"] >= 100
 
 
 def test_steps_come_from_the_measured_time_where_there_is_one():
