@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -100,8 +99,7 @@ def fingerprint(datalist: Datalist) -> Fingerprint:
 
     Raises:
         UserError: E201 to E209 and E240, an image or label that cannot be read, with its case; E383, no image has a
-            label; E384, images of 2 and of 3 axes, or of other numbers of channels; E385, images in 2D of which black
-            and white are not known.
+            label; E384, images of different numbers of channels; E385, an image of two axes that is no picture.
     """
     labeled, unlabeled = datalist.cases("labeled"), datalist.cases("unlabeled")
     if not labeled:
@@ -109,7 +107,7 @@ def fingerprint(datalist: Datalist) -> Fingerprint:
         raise UserError("E383", cause, "Label some cases, and list them in the section 'labeled'")
     read = _evenly(unlabeled, MOST_UNLABELED)
     codes = frozenset(datalist.labels)
-    pictures = all(is_picture(Path(case["image"])) for case in labeled + read) and _is_flat(labeled[0])
+    pictures = all(is_picture(Path(case["image"])) for case in labeled + read)
     seen = _Seen(classes=len(datalist.labels))
     for case in tqdm(labeled + read, desc="fingerprint", unit="case", disable=None):
         image = _read(case, pictures)
@@ -160,7 +158,7 @@ class _Seen:
         order = patient_axes(image)
         size, spacing = [image.shape[axis] for axis in order], [image.spacing[axis] for axis in order]
         channels = image.array.shape[-1] if image.array.ndim > len(size) else 1
-        self._check_alike(size, channels, case)
+        self._check_channels(channels, len(size), case)
         self.sizes.append([int(each) for each in size])
         self.spacings.append([float(f"{each:.6g}") for each in spacing])
         self.located &= image.located
@@ -176,18 +174,12 @@ class _Seen:
         if not codes.any():
             return
         self.inside.add(first.reshape(image.shape)[codes > 0])
-        reach = _reach(codes > 0)[order] * np.multiply(size, spacing)
-        self.reach = reach if not self.reach.size else np.maximum(self.reach, reach)
+        self.reach = np.maximum(self.reach, _reach(codes > 0)[order] * np.multiply(size, spacing))
 
-    def _check_alike(self, size: Sequence[int], channels: int, case: str) -> None:
+    def _check_channels(self, channels: int, axes: int, case: str) -> None:
         """Refuse what no one network can take together."""
         if not self.sizes:
-            self.channels, self.reach = channels, np.zeros(len(size))
-            return
-        axes = len(self.sizes[0])
-        if len(size) != axes:
-            cause = f"its image has {len(size)} axes, those before it have {axes}"
-            raise UserError("E384", cause, "Prepare pictures and volumes as datasets of their own", case=case)
+            self.channels, self.reach = channels, np.zeros(axes)
         if channels != self.channels:
             cause = f"its image has {channels} channels, those before it have {self.channels}"
             raise UserError("E384", cause, "Give every image the same channels, or drop the case", case=case)
@@ -202,11 +194,6 @@ def patient_axes(image: Image) -> list[int]:
     return [int(np.argwhere(along == axis)[0, 0]) for axis in range(3)]
 
 
-def _is_flat(case: Case) -> bool:
-    """Whether an image has rows and columns alone: TIFF files may hold volumes."""
-    return len(read_image(case["image"], "image", case=case["id"]).as_slice().spacing) == 2
-
-
 def _read(case: Case, pictures: bool) -> Image:
     """The image of a case: of a picture three channels, as kinds of bundles read it."""
     image = read_image(case["image"], "image", case=case["id"])
@@ -218,8 +205,6 @@ def _read(case: Case, pictures: bool) -> Image:
             raise UserError("E385", cause, cure, case=case["id"])
         return image
     image = image.as_slice()
-    if len(image.spacing) == 3:
-        return image
     if image.array.ndim == 2 or image.array.shape[-1] == 1:
         return replace(image, array=np.repeat(image.array.reshape(*image.shape, 1), 3, axis=-1))
     return image

@@ -109,36 +109,6 @@ def test_no_label_at_all_is_refused(tmp_path):
         of(write_dataset(tmp_path, {"a": (block()[0], None)}))
 
 
-def write_tiff(folder, shapes):
-    """TIFF files without labels but for the first, with their datalist."""
-    import json
-
-    import tifffile
-
-    entries = []
-    for number, shape in enumerate(shapes):
-        grey = np.random.default_rng(number).integers(0, 255, shape, np.uint8)
-        tifffile.imwrite(folder / f"{number}.tif", grey, photometric="minisblack")
-        entries.append({"id": str(number), "image": f"{number}.tif"})
-    tifffile.imwrite(folder / "label.tif", np.ones(shapes[0], np.uint8), photometric="minisblack")
-    first = {**entries[0], "label": "label.tif"}
-    content = {"name": "tiff", "channels": {"0": "stain"}, "labels": {"0": "background", "1": "cell"}}
-    text = json.dumps({**content, "labeled": [first], "unlabeled": entries[1:]})
-    (folder / "datalist.json").write_text(text, encoding="utf-8")
-
-
-def test_tiff_files_are_pictures_or_volumes_by_what_they_hold(tmp_path):
-    write_tiff(tmp_path, [(12, 10, 9), (8, 10, 9)])
-    found = of(tmp_path)
-    assert (found.pictures, found.axes, found.located) == (False, 3, False)
-    write_tiff(tmp_path, [(10, 9), (12, 9)])
-    found = of(tmp_path)
-    assert (found.pictures, found.sizes, len(found.channels)) == (True, [[10, 9], [12, 9]], 3)
-    write_tiff(tmp_path, [(10, 9), (12, 10, 9)])
-    with pytest.raises(UserError, match="E384 case '1': its image has 3 axes, those before it have 2"):
-        of(tmp_path)
-
-
 def test_other_channels_are_refused_by_their_case():
     def image(channels):
         return Image(np.zeros((4, 4, 4, channels)), np.eye(4), (1.0, 1.0, 1.0))
