@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 Entry = dict[str, Any]
-CONVOLUTIONS, BLOCKS = (
-    [1, 2, 3, 3, 3],
-    [3, 4, 6, 3],
-)  # of V-Net and its partner, as published; or the first of them
+CONVOLUTIONS = [1, 2, 3, 3, 3]  # of V-Net's levels, as published; shallower networks have the first of them
+BLOCKS = [3, 4, 6, 3]  # of its partner's
 NORM = {2: "batch", 3: "instance"}  # as the kinds of bundles have it
+DEEPLAB = {
+    "_target_": "mednoisy.networks.deeplab.DeepLabV3",
+    "spatial_dims": 2,
+    "in_channels": 3,
+    "num_classes": "@num_classes",
+    "norm": "@norm",
+    "encoder": "resnet34",
+}
 
 
 def volume_networks(

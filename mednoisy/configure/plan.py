@@ -10,7 +10,7 @@ from typing import Any
 from mednoisy.configure import patches
 from mednoisy.configure.fingerprint import Fingerprint
 from mednoisy.configure.machine import GIB, Machine, Speed
-from mednoisy.configure.networks import CONVOLUTIONS, flat_networks, volume_networks
+from mednoisy.configure.networks import CONVOLUTIONS, DEEPLAB, flat_networks, volume_networks
 from mednoisy.configure.normalisation import normalisation_for
 from mednoisy.configure.reasons import by, by_levels, why_slices, why_spacing, why_volumes
 from mednoisy.configure.sides import flips_for
@@ -30,14 +30,6 @@ PAYS_FROM = 0.9  # of fp32's time: bf16 is taken where a step takes less
 
 CHANNELS_LAST = "$@precision == 'bf16' and @width < 16"  # as in the bundle `left_atrium`
 SLICES_EPOCH = "$10 * len(@train#slices) // (@batch_size // 2) * (@batch_size // 2)"
-DEEPLAB = {
-    "_target_": "mednoisy.networks.deeplab.DeepLabV3",
-    "spatial_dims": 2,
-    "in_channels": 3,
-    "num_classes": "@num_classes",
-    "norm": "@norm",
-    "encoder": "resnet34",
-}
 
 
 @dataclass(frozen=True)

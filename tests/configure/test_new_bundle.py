@@ -27,7 +27,7 @@ def scan(seed):
 @pytest.fixture
 def data(tmp_path):
     cases = {f"case{n}": scan(n) if n < 2 else (scan(n)[0], None) for n in range(4)}
-    return write_dataset(tmp_path / "mine", {**cases, "test0": scan(9)})
+    return write_dataset(tmp_path / "mine", {**cases, "test0": scan(9)}, np.diag([1.0, 1.0, 3.0, 1.0]))
 
 
 def files(folder):
@@ -35,8 +35,8 @@ def files(folder):
 
 
 def test_a_dataset_with_its_bundle_is_checked_and_trained_by_its_name(data, tmp_path, capsys):
-    """The bundle is measured here; `--data` is not said."""
-    assert main(["bundle", "new", str(data), str(data / "bundle"), "--minutes", "30"]) == 0
+    """The bundle is measured here, with time enough for the whole image; `--data` is not said."""
+    assert main(["bundle", "new", str(data), str(data / "bundle"), "--minutes", "60000"]) == 0
     assert f"mednoisy train {data} --method sdcl" in capsys.readouterr().out
     assert main(["check", str(data), "--method", "sdcl", "supervised", "--recipe", "strong", "published"]) == 0
     run = tmp_path / "run"
@@ -45,6 +45,7 @@ def test_a_dataset_with_its_bundle_is_checked_and_trained_by_its_name(data, tmp_
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     assert config["dataset_dir"] == str(data.resolve())
     assert config["patch_size"] == [24, 24, 16]
+    assert config["network_def"]["strides"] == [[2, 2, 1], [2, 2, 2]]
     assert main(["predict", str(run), str(data / "case3.nii.gz"), "--output", str(tmp_path / "predicted")]) == 0
 
 
