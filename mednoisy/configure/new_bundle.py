@@ -89,15 +89,16 @@ def _planned(found: Fingerprint, minutes: float, machine: Machine | None) -> Pla
 
 def _write(folder: Path, found: Fingerprint, planned: Plan) -> None:
     """All files of the bundle into a folder that is not yet its place."""
-    (folder / "docs").mkdir()
+    docs = folder / "docs"
+    docs.mkdir()
     texts = {
-        PAGE: page_text(found, planned),
-        "fingerprint.json": found.as_json(),
-        "docs/README.md": readme(found, planned),
-        "docs/data_license.txt": data_license(),
+        folder / PAGE: page_text(found, planned),
+        folder / "fingerprint.json": found.as_json(),
+        docs / "README.md": readme(found, planned),
+        docs / "data_license.txt": data_license(),
     }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     render(folder)
 
 

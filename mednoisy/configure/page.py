@@ -9,8 +9,8 @@ from mednoisy.configure.fingerprint import Fingerprint
 from mednoisy.configure.plan import Plan
 
 COMMENT = """\
-# Written by `mednoisy bundle new` from the dataset's fingerprint (fingerprint.json); docs/README.md says why each value
-# was chosen. Change what you like, then `mednoisy render` this folder.
+# Written by `mednoisy bundle new` from the dataset's fingerprint (fingerprint.json); its README says why each value was
+# chosen. Change what you like, then `mednoisy render` this folder.
 """
 REFERENCES = ["Song and Wang 2024, arXiv:2409.16728", "Isensee et al. 2021, Nature Methods 18, arXiv:1904.08128"]
 FOLLOWED = {"slices": "slice by slice in 2D", "volumes": "in 3D", "pictures": "in 2D"}
@@ -42,7 +42,7 @@ def method_of(planned: Plan) -> str:
 
 
 def readme(found: Fingerprint, planned: Plan) -> str:
-    """`docs/README.md`."""
+    """The README."""
     rows = "\n".join(f"| {each.name} | {_cell(each.value)} | {_cell(each.reason)} |" for each in planned.choices)
     counts = f"{found.labeled_cases} images with labels ({found.labeled_patients} patients)"
     return f"""# {found.name}
