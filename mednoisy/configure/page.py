@@ -37,7 +37,9 @@ def page_text(found: Fingerprint, planned: Plan) -> str:
 
 
 def method_of(planned: Plan) -> str:
-    """What the bundle is trained by without --method: SDCL, or copy-paste where nothing is unlabeled."""
+    """What trains it without --method: SDCL; copy-paste without unlabeled images; neither with a single label."""
+    if planned.batch < 2:
+        return "supervised"
     return "sdcl" if planned.unlabeled else "copy_paste"
 
 

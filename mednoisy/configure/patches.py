@@ -17,6 +17,7 @@ ANISOTROPIC = 3.0  # nnU-Net: one axis so much coarser than the others, and so m
 COARSE_PERCENTILE = 10.0  # nnU-Net: its target spacing is this percentile of the axis' spacings, not the median
 FEW_SLICES = 16  # ours: fewer of them, anisotropic, and images are seen slice by slice
 SMALLEST_MAP = 4  # nnU-Net: an axis is halved while at least so many voxels remain, from 8 on
+ALONE = 3 * SMALLEST_MAP  # nnU-Net: an axis that is halved alone has to be longer
 LIKE_FINEST = 2.0  # nnU-Net: and while its spacing is within this factor of the finest axis'
 MOST_LEVELS = 5  # of V-Net as published; nnU-Net has 6
 SIDE_2D = 16  # what networks in 2D need sides to be multiples of, with five levels
@@ -69,7 +70,7 @@ def strides_for(patch: Sequence[int], spacing: Sequence[float], levels: int = MO
         long = [axis for axis, each in enumerate(size) if each >= 2 * SMALLEST_MAP]
         finest = min((step[axis] for axis in long), default=0.0)
         halved = [axis for axis in long if step[axis] < LIKE_FINEST * finest]
-        if not halved:
+        if not halved or (len(halved) == 1 and size[halved[0]] < ALONE):
             break
         strides.append([2 if axis in halved else 1 for axis in range(len(size))])
         size = [each // stride for each, stride in zip(size, strides[-1], strict=True)]
@@ -127,6 +128,24 @@ def picture_size(size: Sequence[float], most: float) -> list[int]:
     """Rows and columns of at most `most` pixels in the shape of pictures of `size`, larger than these only below 64."""
     shrink = min(1.0, math.sqrt(most / math.prod(size)))
     return [max(LEAST_SIDE_2D, int(side * shrink / SIDE_2D + 1e-6) * SIDE_2D) for side in size]
+
+
+def cut_axis(fingerprint: Fingerprint) -> int:
+    """The axis along which slices lie: that of the coarsest voxels, or the shortest where all are alike."""
+    spacing, size = fingerprint.median_spacing, fingerprint.median_size
+    coarsest = max(range(3), key=lambda axis: spacing[axis])
+    alike = max(spacing) < 1.01 * min(spacing)
+    return min(range(3), key=lambda axis: size[axis]) if alike else coarsest
+
+
+def drawn_at_most(kind: str, fingerprint: Fingerprint) -> int:
+    """How many different crops a step can draw, even from two on: for methods pair the images of a batch."""
+    images = fingerprint.labeled_cases
+    if fingerprint.unlabeled_cases > 1:
+        images = min(images, fingerprint.unlabeled_cases)
+    slices = min(size[cut_axis(fingerprint)] for size in fingerprint.sizes) if kind == "slices" else 1
+    drawn = max(images * 3 // 4, min(images, 2)) * slices
+    return drawn // 2 * 2 if drawn > 1 else 1
 
 
 def up_to_multiple(length: float) -> int:

@@ -52,7 +52,7 @@ class Plan:
         patch, batch, width, precision, multiple: as the entries have them, in numbers.
         strides: of each level of the networks in 3D, below the first.
         normalised: what becomes of intensities, in words.
-        unlabeled: whether there is anything without a label.
+        unlabeled: whether there are images without labels, two at least, of which a step can draw.
     """
 
     kind: str
@@ -131,7 +131,7 @@ def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, *, resam
     multiple: int | list[int] = along[0] if len(set(along)) == 1 else along
     normalisation, words, why = normalisation_for(fingerprint)
     planned = Plan(
-        "volumes", patch, batch, speed.width, speed.precision, multiple, words, fingerprint.unlabeled_cases > 0, strides
+        "volumes", patch, batch, speed.width, speed.precision, multiple, words, fingerprint.unlabeled_cases > 1, strides
     )
     planned.tell("kind", "volumes", why_volumes(fingerprint))
     if resampled:
@@ -170,7 +170,7 @@ def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) 
         batch = max(LEAST_BATCH_2D, batch // 2)  # even, for methods pair the images of a batch
         most = _most_voxels(speed, machine, budget, batch, fingerprint)
     pixels = min(most, MOST_SIDE[kind] ** 2)
-    unlabeled = fingerprint.unlabeled_cases > 0
+    unlabeled = fingerprint.unlabeled_cases > 1
     normalisation, words, why = normalisation_for(fingerprint)
     planned = Plan(kind, [], batch, speed.width, speed.precision, patches.SIDE_2D, words, unlabeled)
     planned.entries["width"] = speed.width
@@ -200,9 +200,10 @@ def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) 
 
 def _squares(planned: Plan, fingerprint: Fingerprint, most: int) -> None:
     """Side and spacing of the squares that slices are cut or filled to."""
-    cut = _cut_axis(fingerprint)
+    cut = patches.cut_axis(fingerprint)
     plane = [axis for axis in range(3) if axis != cut]
-    lengths = [size[axis] * step[axis] for axis in plane for size, step in _grids(fingerprint)]
+    grids = list(zip(fingerprint.sizes, fingerprint.spacings, strict=True))
+    lengths = [size[axis] * step[axis] for axis in plane for size, step in grids]
     finest = max(fingerprint.median_spacing[axis] for axis in plane)
     reach = 1.25 * max(fingerprint.reach[axis] for axis in plane)
     length = min(max(lengths), max(reach, 0.75 * max(fingerprint.median_extent[axis] for axis in plane)))
@@ -224,6 +225,9 @@ def _common(planned: Plan, fingerprint: Fingerprint, machine: Machine) -> None:
     """What all kinds have."""
     on = "a GPU" if machine.gpu_gib is not None else "a CPU"
     fast = "it is the quicker one here" if planned.precision == "bf16" else "bf16 gains nothing here"
+    drawn = patches.drawn_at_most(planned.kind, fingerprint)
+    smaller = planned.batch > drawn
+    planned.batch = min(planned.batch, drawn)
     planned.entries |= {
         "label_names": list(fingerprint.labels),
         "labeled": fingerprint.labeled_patients,
@@ -236,7 +240,10 @@ def _common(planned: Plan, fingerprint: Fingerprint, machine: Machine) -> None:
         fingerprint.labeled_patients,
         "all patients (cases where none are named) with labels; --labeled N keeps N of them",
     )
-    planned.tell("batch_size", planned.batch, f"small, for {on}: a larger patch teaches more than a larger batch")
+    why = f"small, for {on}: a larger patch teaches more than a larger batch"
+    if smaller:
+        why = "a step draws different cases, of three quarters of those with labels, for folds hold some out"
+    planned.tell("batch_size", planned.batch, why)
     planned.tell("precision", planned.precision, f"{fast}, measured")
     transforms, words, reason = flips_for(planned.kind, fingerprint)
     if transforms is not None:
@@ -280,15 +287,3 @@ def _fastest(machine: Machine, width: int) -> Speed:
 def _speed(planned: Plan, machine: Machine) -> float:
     of_plan = (planned.width, planned.precision)
     return next(each.seconds for each in machine.speeds if (each.width, each.precision) == of_plan)
-
-
-def _cut_axis(fingerprint: Fingerprint) -> int:
-    """The axis along which slices lie: that of the coarsest voxels, or the shortest where all are alike."""
-    spacing, size = fingerprint.median_spacing, fingerprint.median_size
-    coarsest = max(range(3), key=lambda axis: spacing[axis])
-    alike = max(spacing) < 1.01 * min(spacing)
-    return min(range(3), key=lambda axis: size[axis]) if alike else coarsest
-
-
-def _grids(fingerprint: Fingerprint) -> list[tuple[list[int], list[float]]]:
-    return list(zip(fingerprint.sizes, fingerprint.spacings, strict=True))

@@ -43,6 +43,7 @@ def test_the_coarse_axis_takes_the_tenth_percentile_and_never_gets_finer_than_th
         ((256, 224, 20), (0.5, 0.5, 3.0), [[2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 2, 2]]),
         ((32, 32, 12), (1.0, 1.0, 1.0), [[2, 2, 2], [2, 2, 1], [2, 2, 1]]),  # 12 halves to 6, which is below 8
         ((7, 7, 7), (1.0, 1.0, 1.0), []),
+        ((24, 24, 16), (1.0, 1.0, 3.0), [[2, 2, 1], [2, 2, 2]]),  # 8 are left along the last axis, too few alone
     ],
 )
 def test_strides(patch, spacing, strides):

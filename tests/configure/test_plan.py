@@ -148,6 +148,18 @@ def test_a_batch_is_even_however_slow_the_machine(seconds):
         assert planned.entries["steps"] >= 100
 
 
+@pytest.mark.parametrize(("labeled", "batch"), [(1, 1), (2, 2), (3, 2), (4, 2), (6, 4), (8, 6), (16, 12), (100, 12)])
+def test_a_step_draws_no_more_pictures_than_folds_leave(labeled, batch):
+    """A step of more crops than there are cases is refused (E220)."""
+    pictures = {"pictures": True, "modality": "RGB", "unlabeled_cases": 100, "labeled_cases": labeled}
+    assert plan(seen((480, 640), (1.0, 1.0), **pictures), CPU).entries["batch_size"] == batch
+
+
+def test_slices_of_few_volumes_make_a_whole_batch():
+    heart = seen((216, 256, 9), (1.5, 1.5, 10.0), labeled_cases=2, unlabeled_cases=2)
+    assert plan(heart, CPU).batch == 12
+
+
 def test_steps_come_from_the_measured_time_where_there_is_one():
     planned = plan(seen((20, 20, 20), (1, 1, 1)), CPU, minutes=10, seconds_a_step=0.7)
     assert planned.entries["steps"] == 600
