@@ -164,7 +164,8 @@ def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, *, resam
 def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) -> Plan:
     """Patch and networks in 2D."""
     speed = _fastest(machine, max(each.width for each in machine.speeds))
-    batch = 24 if machine.gpu_gib is not None else 12
+    drawn = patches.drawn_at_most(kind, fingerprint)
+    batch = min(24 if machine.gpu_gib is not None else 12, drawn)  # the patch grows where a batch has to be small
     most = _most_voxels(speed, machine, budget, batch, fingerprint)
     while most < patches.LEAST_SIDE_2D**2 * 2 and batch > LEAST_BATCH_2D:
         batch = max(LEAST_BATCH_2D, batch // 2)  # even, for methods pair the images of a batch
@@ -226,7 +227,7 @@ def _common(planned: Plan, fingerprint: Fingerprint, machine: Machine) -> None:
     on = "a GPU" if machine.gpu_gib is not None else "a CPU"
     fast = "it is the quicker one here" if planned.precision == "bf16" else "bf16 gains nothing here"
     drawn = patches.drawn_at_most(planned.kind, fingerprint)
-    smaller = planned.batch > drawn
+    smaller = planned.batch >= drawn
     planned.batch = min(planned.batch, drawn)
     planned.entries |= {
         "label_names": list(fingerprint.labels),

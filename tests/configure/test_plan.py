@@ -155,6 +155,11 @@ def test_a_step_draws_no_more_pictures_than_folds_leave(labeled, batch):
     assert plan(seen((480, 640), (1.0, 1.0), **pictures), CPU).entries["batch_size"] == batch
 
 
+def test_a_small_batch_leaves_time_for_a_larger_patch():
+    few, many = (seen((999, 999), (1.0, 1.0), pictures=True, labeled_cases=n, unlabeled_cases=n) for n in (4, 100))
+    assert math.prod(plan(few, CPU).patch) > math.prod(plan(many, CPU).patch)
+
+
 def test_slices_of_few_volumes_make_a_whole_batch():
     heart = seen((216, 256, 9), (1.5, 1.5, 10.0), labeled_cases=2, unlabeled_cases=2)
     assert plan(heart, CPU).batch == 12
