@@ -4,7 +4,8 @@
 
 Each side is a folder, files or a glob; `--from FOLDER` takes a Decathlon dataset.json, nnU-Net's raw folder, or a
 folder of images/ and labels/. Names pair by what they share. OUT receives images/, labels/ and datalist.json: what
-has a label is labeled, the rest unlabeled. A second run does nothing, one that was interrupted goes on.
+has a label is labeled, the rest unlabeled; and bundle/, configured for them and for this machine. A second run does
+nothing, one that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 import sys
 from pathlib import Path
 
-from mednoisy.argument_parser import Parser
+from mednoisy.argument_parser import Parser, minutes
+from mednoisy.data.datalist import Datalist
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.inspection.dataset_facts import inspect_dataset
@@ -45,9 +47,22 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"mednoisy: {fault}", file=sys.stderr)
             print(contents(path))
             print(terminal_text(inspect_dataset(path)))
+            print(_bundle(path, given.minutes))
         return DONE_IN_PART if faults else DONE
 
     return told(act)
+
+
+def _bundle(datalist: Path, minutes: float) -> str:
+    """Write `bundle/` beside the datalist, unless one is there; what was chosen, and how to train with it."""
+    data = datalist.parent
+    if not Datalist.load(datalist).cases("labeled"):
+        return f"no label, so no bundle yet: label some cases, then mednoisy bundle new {data} {data / 'bundle'}"
+    if (data / "bundle").exists():
+        return f"{data / 'bundle'} is kept; mednoisy bundle new {data} {data / 'bundle'} --force makes it anew"
+    from mednoisy.configure.new_bundle import chosen_text, new_bundle  # loads torch
+
+    return chosen_text(new_bundle(data, data / "bundle", minutes), data, data / "bundle")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
         "--match-grids", action="store_true", help="resample labels that lie on another grid than their image"
     )
     what.add_argument("--name", default="", help="of the dataset (default: the output folder's)")
+    parser.add_argument(
+        "--minutes", type=minutes, default=60.0, help="that a training on this machine may take (default: 60)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     return parser
 

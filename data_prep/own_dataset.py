@@ -229,10 +229,3 @@ def _datalist(
         codes=classes.source_codes,
         as_source=settings.link and bool(classes.source_codes),
     )
-
-
-def _bundle(out: Path) -> None:
-    """Write the configured bundle of a prepared dataset into `out/bundle`."""
-    from mednoisy.configure import new_bundle
-
-    new_bundle(out, out / "bundle")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mednoisy.cli.arguments import (
+    BUNDLE_FOLDERS,
+    DATA_HELP,
     add_dataset,
     add_device,
     add_set,
@@ -16,6 +18,7 @@ from mednoisy.cli.arguments import (
     check_given,
     count,
     device_entry,
+    given_or_own_data,
     number,
     or_path,
     print_result,
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 HELP = "train a bundle's networks by a method, evaluate and report"
 EXAMPLE = (
     "mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl\n"
-    "  mednoisy train left_atrium --data data/left_atrium --method sdcl --folds 4 --output runs/cross_validated\n"
+    "  mednoisy train data/mine --method sdcl --recipe strong --folds 4 --output runs/mine\n"
     "  mednoisy train --resume runs/sdcl"
 )
 
@@ -41,9 +44,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "bundle",
         nargs="?",
-        help=f"{or_path(known('bundle'), 'the folder of one')}; with --resume alone, the folder of the run",
+        help=f"{or_path(known('bundle'), BUNDLE_FOLDERS)}; with --resume alone, the folder of the run",
     )
-    command.add_argument("--data", type=Path, help="folder of the prepared dataset (with datalist.json)")
+    command.add_argument("--data", type=Path, help=DATA_HELP)
     command.add_argument("--output", type=Path, help="folder of the run")
     add_dataset(command)
     command.add_argument("--method", help=or_path(known("method"), "an overlay's file"))
@@ -120,10 +123,12 @@ def _composed(options: argparse.Namespace) -> Composition:
     from mednoisy.composition import checked_path, compose
     from mednoisy.early_checks import with_numbers_that_fit
 
-    check_given({"bundle": options.bundle, "--data": options.data, "--output": options.output}, "train")
+    data = given_or_own_data(options)
+    check_given({"bundle": options.bundle, "--data": data, "--output": options.output}, "train")
+    assert data is not None  # as just checked
     output = checked_path(options.output, "--output")
     places: dict[str, Any] = {
-        "dataset_dir": checked_path(options.data, "--data"),
+        "dataset_dir": checked_path(data, "--data"),
         "output_dir": output,
         "model_file": str(Path(output) / "models" / "model.pt"),
     }
