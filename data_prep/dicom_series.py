@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK
 
 from mednoisy.data.formats.itk import LPS_TO_RAS
-from mednoisy.data.formats.silence import quiet
+from mednoisy.data.formats.silence import kept_locale, quiet
 from mednoisy.data.image import Image
 from mednoisy.errors import UserError
 
@@ -36,6 +36,7 @@ def slice_files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+@kept_locale()
 def read_series(folder: Path, case: str) -> Image:
     """The volume of the one series in a folder, axes as in its slices (columns, rows, slices), float32.
 

@@ -280,7 +280,7 @@ def test_a_run_that_dies_after_its_folds_goes_on(place, whole, tmp_path, monkeyp
         path = run / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     with monkeypatch.context() as patched:
-        patched.setattr(cross_validation, place, lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(cross_validation, place, lambda *arguments, **options: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(["train", "--resume", str(run)]) == 1
     assert not (run / "report.html").exists()
     assert main(["train", "--resume", str(run)]) == 0

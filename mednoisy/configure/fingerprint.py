@@ -15,9 +15,10 @@ from mednoisy.configure.modality import modality_of
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.file_formats import is_picture
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.image import Image
 from mednoisy.data.images import check_image, check_pair, read_image
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.errors import UserError
 
 MOST_UNLABELED = 200  # images without labels that are read, evenly over all: sizes and intensities are known by then
@@ -113,9 +114,10 @@ def fingerprint(datalist: Datalist) -> Fingerprint:
         image = _read(case, pictures)
         label = None
         if "label" in case:
-            label = read_reference(case["label"], codes, case=case["id"])
+            ignore, stored = ignored_codes(case), stored_codes(case)
+            label = read_reference(case["label"], codes, ignore=ignore, stored=stored, case=case["id"])
             label = label.as_slice() if pictures else label
-            label = check_pair(image, label, codes, case=case["id"])
+            label = check_pair(image, label, codes | {IGNORED} if ignore else codes, case=case["id"])
         seen.add(image, label, case["id"])
     channels = [datalist.channels[number] for number in sorted(datalist.channels)]
     everywhere = seen.everywhere.summary()
@@ -169,6 +171,7 @@ class _Seen:
         if label is None:
             return
         codes = label.array.reshape(image.shape)
+        codes = np.where(codes == IGNORED, 0, codes)
         self.class_voxels += np.bincount(codes.reshape(-1), minlength=len(self.class_voxels))
         self.labeled_voxels += codes.size
         if not codes.any():

@@ -9,8 +9,6 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import yaml
-
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
 from mednoisy.files import FULL, full_disk, locked, write_text
@@ -79,6 +77,8 @@ class RunFolder:
             self._compare(_read(known), self.facts)
             kept = self.path / "config.yaml"
             if self.config_text is not None and kept.is_file():
+                import yaml  # which takes a while, and help needs this module
+
                 self._compare(_entries(_read(kept)), _entries(yaml.safe_load(self.config_text)))
         elif known.is_file():
             cure = "Add --resume to go on with it, or give another --output"

@@ -10,6 +10,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 
 from mednoisy.data.datalist import Case
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import NO_DATA_FROM, Image, check_pair, digest_of, read_image
 from mednoisy.data.label_maps import read_reference, stored_codes
 from mednoisy.errors import REFUSED, UserError
@@ -64,7 +65,7 @@ def look_at(
         label = None
         if "label" in case:
             label = read_reference(case["label"], codes, ignore=ignore, stored=stored_codes(case), case=case["id"])
-            label = check_pair(image, label, codes, case=case["id"])
+            label = check_pair(image, label, {*codes, IGNORED} if ignore else codes, case=case["id"])
     except UserError as fault:
         if fault.exit_code != REFUSED:
             raise
@@ -84,7 +85,7 @@ def _facts(name: str, section: str, image: Image, label: Image | None, codes: Ma
         lowest, highest = (float(kept.min()), float(kept.max())) if kept.size else (lowest, highest)
     voxels = None
     if label is not None:
-        counts = np.bincount(label.array.ravel(), minlength=max(codes) + 1)
+        counts = np.bincount(label.array.ravel(), minlength=IGNORED + 1)
         voxels = {code: int(counts[code]) for code in codes}
     return CaseFacts(
         name,

@@ -56,6 +56,9 @@ def check_dice(kind: object) -> None:
 
     Raises:
         ValueError: with the known ones.
+
+    Examples:
+        >>> check_dice("per_sample")
     """
     if kind not in get_args(DiceKind):
         raise ValueError(f"unknown kind of Dice {kind!r}; known: {', '.join(get_args(DiceKind))}")

@@ -73,6 +73,9 @@ def check_neighbours(neighbours: Connectivity, axes: int) -> None:
 
     Raises:
         ValueError: naming those that it has.
+
+    Examples:
+        >>> check_neighbours(26, axes=3)
     """
     if neighbours != "full" and neighbours not in _KNOWN[axes]:
         known = ", ".join(map(str, _KNOWN[axes]))

@@ -142,7 +142,7 @@ def test_every_prediction_keeps_one_component(tmp_path):
         kept = read_image(path).array
         torch_kept = torch.from_numpy(kept)[None]
         assert torch.equal(largest_components(torch_kept, 18), torch_kept)
-        np.testing.assert_array_equal(read_image(tmp_path / "out" / "student" / path.name).array, kept)
+        np.testing.assert_array_equal(read_image(tmp_path / "out" / path.name).array, kept)
         assert (read_image(tmp_path / "inferred" / path.name).array != kept).mean() < 1e-3
         volumes[path.name.removesuffix(".nii.gz")] = float(kept.sum()) * 2.5**3 / 1000  # ml
     with open(run / "metrics.csv", newline="", encoding="utf-8") as stream:

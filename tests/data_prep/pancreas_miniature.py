@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
+from mednoisy.data.formats.silence import kept_locale
 from mednoisy.data.images import write_nifti
 
 SHAPE, SPACING = (60, 36, 20), (1.5, 1.5, 2.5)  # columns, rows, slices; mm
@@ -25,6 +26,7 @@ def body(seed: int) -> np.ndarray:
     return (volume + generator.normal(0, 5, SHAPE)).astype(np.int16)
 
 
+@kept_locale()
 def write_series(folder: Path, volume: np.ndarray, series: str = "1.2.3", first: int = 0) -> None:
     """DICOM slices from the top down, with a patient's name and date of birth, file names in another order."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import locale
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import SimpleITK
 
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.formats.silence import kept_locale
 from mednoisy.data.images import read_image, write_nifti
 
 PRIVATE = {
@@ -28,6 +30,7 @@ def voxels(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(-100, 900, SIZE).astype(np.int16)
 
 
+@kept_locale()
 def series(folder: str, seed: int = 0, places=None, number: int = 1) -> np.ndarray:
     """Slices in files whose names say nothing of their order; `places` of them (slices, 3) in LPS mm."""
     array = voxels(seed)
@@ -80,6 +83,12 @@ def test_a_series_becomes_a_volume_in_its_place(scans):
     np.testing.assert_array_equal(image.array, scans["Case 2"])
     np.testing.assert_allclose(image.affine, affine, atol=1e-5)
     assert image.oriented
+
+
+def test_reading_leaves_the_locale_as_it_was(scans):
+    before = locale.setlocale(locale.LC_ALL)
+    assert prepare() == 0
+    assert locale.setlocale(locale.LC_ALL) == before
 
 
 def test_no_field_of_a_patient_reaches_an_output(scans, capfd):

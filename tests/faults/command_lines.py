@@ -70,7 +70,12 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
         ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--steps", "1"],
         ["--file", PLACE, "--data", PLACE, "--output", PLACE],
     ),
-    "prepare": tuple([name, PLACE, PLACE] for name in ("acdc", "dermoscopy", "left_atrium", "polyp")),
+    "prepare": (
+        *([name, PLACE, PLACE] for name in ("acdc", "dermoscopy", "left_atrium", "pancreas", "polyp", "isic2018")),
+        ["own", "--images", PLACE, "--labels", PLACE, "--output", PLACE],
+    ),
+    "inspect": ([PLACE], [PLACE, "--output", PLACE]),
+    "bundle": (["new", PLACE, PLACE],),
     "check": (["no such bundle"],),  # else all of them are built
     "render": ([PLACE],),  # else files of the package are written
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.data.formats.itk import LPS_TO_RAS
-from mednoisy.data.formats.silence import quiet
+from mednoisy.data.formats.silence import kept_locale, quiet
 from mednoisy.data.formats.voxels import Voxels
 
 START, MARK = 128, b"DICM"
@@ -38,6 +38,7 @@ def series_folders(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+@kept_locale()
 def read_series(folder: Path) -> Voxels:
     """The volume of a folder that holds one series; axes as stored, slices along the patient.
 

@@ -39,7 +39,8 @@ def result_lines(folder: Path | str) -> list[str]:
     """
     summary = read_summary(folder)
     lines = [f"{folds}-fold cross-validated, last checkpoints"] if (folds := summary.facts.get("folds")) else []
-    if "method" in summary.facts and not summary.cases:
+    scored = any(checkpoint.predictors[summary.deployed].cases for checkpoint in summary.checkpoints.values())
+    if "method" in summary.facts and not scored:
         return ["nothing was scored: there are neither test nor validation cases"]
     for key, checkpoint in summary.checkpoints.items():
         figures = checkpoint.predictors[summary.deployed]
