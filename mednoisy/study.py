@@ -215,7 +215,7 @@ class Study:
                         "deployed": predictor == summary.deployed,
                         "step": checkpoint.step,
                         "seconds": summary.facts["seconds"],
-                        "processor_seconds": summary.facts["processor_seconds"],
+                        "processor_seconds": summary.facts.get("processor_seconds"),  # unknown of older runs
                         "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
                         "hd95_penalised": figures.over_classes["hd95"].penalised,
                         "asd_penalised": figures.over_classes["asd"].penalised,

@@ -88,5 +88,9 @@ def _line(
         "undefined": f"{sum(row['undefined_distances'] for row in final)} of {sum(row['distances'] for row in final)}",
         "seeds": len(final),
         "minutes": mean_and_deviation([row["seconds"] / 60 for row in final], 0),
-        "processor": mean_and_deviation([row["processor_seconds"] / 60 for row in final], 0),
+        "processor": mean_and_deviation([_minutes(row["processor_seconds"]) for row in final], 0),
     }
+
+
+def _minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 60
