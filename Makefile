@@ -5,7 +5,7 @@ TORCH = $(shell grep '^torch==' constraints.txt)
 COVERAGE =  # `make test COVERAGE=--cov` measures it, half as slow again, and fails below the bound in pyproject.toml
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1  # a process; two test processes share the cores
 
-.PHONY: demo test slow lint bundles docs hooks clean
+.PHONY: demo test slow lint bundles docs audit hooks clean
 
 demo: .venv/installed
 	.venv/bin/python -m mednoisy demo --output demo
@@ -27,6 +27,12 @@ bundles: .venv/installed  # after a change of bundles' parts
 
 docs: .venv/ready-for-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict  # into site/
+
+audit: .venv/installed  # licences of what is needed, then known vulnerabilities, which takes a network
+	.venv/bin/python benchmarks/licenses.py
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 hooks: .venv/ready-for-tests
 	$(PIP) --editable '.[dev]'

@@ -26,7 +26,8 @@ def origins_of(path: Path) -> dict[str, tuple[str | None, str | None]]:
     case of letters, and ids with a picture's suffix are understood.
 
     Raises:
-        UserError: E243, the table has centres but no column of ids, or a case is in it twice with different ones.
+        UserError: E243, the table cannot be read, has centres but no column of ids, or has a case twice with different
+            ones.
     """
     if not path.is_file():
         return {}
@@ -71,4 +72,8 @@ def _rows(path: Path) -> Sequence[list[str]]:
         text = payload.decode("cp1252", "replace")
     heading = text.lstrip().split("\n")[0]
     separator = max(SEPARATORS, key=heading.count)
-    return [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(cell.strip() for cell in row)]
+    try:
+        rows = list(csv.reader(text.splitlines(), delimiter=separator))
+    except csv.Error as fault:  # a cell of over 131,072 letters: a quote that is never closed, or no table at all
+        raise UserError("E243", f"{path} cannot be read: {fault}", "Save the table as CSV again") from fault
+    return [row for row in rows if any(cell.strip() for cell in row)]

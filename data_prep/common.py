@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.ndimage import affine_transform
@@ -33,13 +34,16 @@ from mednoisy.data.images import (
     write_nifti,
     write_picture,
 )
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import FULL, full_disk, locked, write_text, written_aside
 from mednoisy.notices import tell
+from mednoisy.text_files import Unusable, read_json
 
 RECORD = ".prepared.json"  # in the prepared folder: what each case was made from
 BINARY = (0, 1)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 REVISION = 1  # raise it when the same source gives other files
 
 
@@ -70,9 +74,13 @@ class Job:
         """The case in a datalist."""
         return {"id": self.case, **{part: str(path.absolute()) for part, path in self.outputs().items()}}
 
+    def sources(self) -> Sequence[str | Path]:
+        """The files that the case is made from."""
+        return [path for path in (self.image, self.label) if path is not None]
+
     def stamp(self) -> str:
         """16 hexadecimal digits that change with the source files (size and time) and the settings."""
-        files = [Path(path).stat() for path in (self.image, self.label) if path is not None]
+        files = [Path(path).stat() for path in self.sources()]
         settings = {key: value for key, value in asdict(self).items() if key != "target"}
         facts = [REVISION, settings, [(file.st_size, file.st_mtime_ns) for file in files]]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -123,7 +131,13 @@ class VolumeJob(Job):
 
 @dataclass(frozen=True)
 class PictureJob(Job):
-    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size."""
+    """A picture: a copy of its file as images/ID.SUFFIX, and its mask as labels/ID.png of one bit, at native size.
+
+    Attributes:
+        void: a code of masks that stands for pixels outside the picture's field; they are background. None: none.
+    """
+
+    void: int | None = None
 
     def outputs(self) -> dict[str, Path]:
         outputs = {"image": Path(self.target, "images", self.case + Path(self.image).suffix.lower())}
@@ -135,13 +149,18 @@ class PictureJob(Job):
         image = read_image(self.image, case=self.case)
         check_image(image, case=self.case)
         if self.label is not None:
-            mask = read_reference(self.label, BINARY, case=self.case)
+            mask = self._mask(self.label)
             check_pair(image, mask, BINARY, case=self.case)
             notes = [f"picture and mask {note}" for note in pair_notes(image, mask)]
             write_picture(self.outputs()["label"], mask.array > 0)
         with written_aside(self.outputs()["image"]) as aside:
             shutil.copyfile(self.image, aside)
         return notes
+
+    def _mask(self, path: str) -> Image:
+        if self.void is None:
+            return read_reference(path, BINARY, case=self.case)
+        return read_label_map(path, BINARY, {self.void: 0}, case=self.case).image
 
 
 def resample(image: Image, spacing_mm: float, *, labels: bool = False) -> Image:
@@ -185,6 +204,18 @@ def drawn_order(strata: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     return [case for _, _, case in sorted(placed)]
 
 
+def _recorded(record_file: Path) -> dict[str, Any]:
+    """What each case was made from; a damaged record is told, and nothing counts as done."""
+    try:
+        record = read_json(record_file) if record_file.is_file() else {}
+        if not isinstance(record, dict):
+            raise Unusable("it holds no table")
+    except Unusable as fault:
+        tell(f"note: {record_file} is damaged ({fault}): every case is prepared again")
+        return {}
+    return record
+
+
 def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
     """Do what is not done yet, with a progress bar; how many cases were.
 
@@ -192,7 +223,7 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
     the folder has no datalist, so that cases of two settings are never listed together.
     """
     record_file = target / RECORD
-    record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.is_file() else {}
+    record = _recorded(record_file)
     stamps = {job.case: job.stamp() for job in jobs}
     todo = [
         job
@@ -206,7 +237,9 @@ def prepare_cases(jobs: Sequence[Job], target: Path, workers: int) -> int:
         record.pop(job.case, None)
     write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
     cases_of: dict[str, list[str]] = {}
-    for case, notes in tqdm(_results(todo, workers), total=len(todo), desc="cases", unit="case", disable=None):
+    for case, notes in tqdm(
+        in_processes(_prepared, todo, workers), total=len(todo), desc="cases", unit="case", disable=None
+    ):
         record[case] = stamps[case]
         write_text(record_file, json.dumps(record, indent=1, sort_keys=True) + "\n")
         for note in notes:
@@ -220,11 +253,21 @@ def run_command(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None, prepare: Callable[[argparse.Namespace], Path]
 ) -> int:
     """Parse, prepare and print what the datalist holds; a fault becomes one line on stderr. The exit code."""
-    try:
+
+    def act() -> int:
         given = parser.parse_args(arguments)
         _, out = folders(given.raw, given.out, given.workers)
         with locked(out, "images", "labels"):
-            print(_contents(prepare(given)))
+            print(contents(prepare(given)))
+        return DONE
+
+    return told(act)
+
+
+def told(act: Callable[[], int]) -> int:
+    """The exit code of a preparation; a fault becomes one line on stderr."""
+    try:
+        return act()
     except UserError as error:
         print(f"mednoisy: {error}", file=sys.stderr)
         return error.exit_code
@@ -235,7 +278,6 @@ def run_command(
         refusal = UserError("E221", cause, "Choose a folder with room that can be written")
         print(f"mednoisy: {refusal}", file=sys.stderr)
         return refusal.exit_code
-    return DONE
 
 
 def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]:
@@ -248,6 +290,21 @@ def folders(raw: Path | str, out: Path | str, workers: int) -> tuple[Path, Path]
     return raw, out
 
 
+def check_complete(missing: Sequence[str], allow_missing: bool) -> None:
+    """Refuse a raw folder without all published cases, unless that is allowed.
+
+    Args:
+        missing: what is not there, in words, such as "images of 0025, 0070"; empty where all is.
+        allow_missing: whether to go on with what is there.
+
+    Raises:
+        UserError: E379, naming what is missing.
+    """
+    if missing and not allow_missing:
+        cause = f"published cases are not there: {'; '.join(missing)}"
+        raise UserError("E379", cause, "Download them, or go on with what is there by --allow-missing")
+
+
 def save_datalist(datalist: Datalist, out: Path) -> Path:
     """Write `out/datalist.json` unless it is there already, the same; its path."""
     path = out / "datalist.json"
@@ -256,19 +313,22 @@ def save_datalist(datalist: Datalist, out: Path) -> Path:
     return path
 
 
-def _contents(path: Path) -> str:
+def contents(path: Path) -> str:
     """A line for the terminal: how many cases each section holds, and the protocol."""
     datalist = Datalist.load(path)
     counts = ", ".join(f"{len(cases)} {section}" for section, cases in datalist.sections.items() if cases)
     return f"{path}: {counts}. {datalist.protocol}"
 
 
-def command_line(module: str, description: str, raw: str) -> argparse.ArgumentParser:
-    """A parser of RAW, OUT and --workers; `raw` says what RAW holds."""
+def command_line(module: str, description: str, raw: str, *, complete: bool = False) -> argparse.ArgumentParser:
+    """A parser of RAW, OUT and --workers; `raw` says what RAW holds, `complete` adds --allow-missing."""
     parser = Parser(prog=f"mednoisy prepare {module}", description=description)
     parser.add_argument("raw", type=Path, help=raw)
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    if complete:
+        help_text = "go on without published cases that are not there; else they are named and refused"
+        parser.add_argument("--allow-missing", action="store_true", help=help_text)
     return parser
 
 
@@ -276,14 +336,19 @@ def _prepared(job: Job) -> tuple[str, list[str]]:
     return job.case, job.prepare()
 
 
-def _results(jobs: Sequence[Job], workers: int) -> Iterable[tuple[str, list[str]]]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_prepared, jobs)
+def in_processes(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterable[Result]:
+    """What `work` gives for each item, as they are done.
+
+    Raises:
+        UserError: E380, a process was killed; what `work` raises.
+    """
+    if workers == 1 or len(items) < 2:
+        yield from map(work, items)
         return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), initializer=start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(min(workers, len(items)), initializer=start_worker, initargs=(os.getpid(),))
     try:
         with undisturbed():  # workers start here
-            futures: list[Future[tuple[str, list[str]]]] = [pool.submit(_prepared, job) for job in jobs]
+            futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
         for future in as_completed(futures):
             yield future.result()
     except KeyboardInterrupt:  # nobody waits for what is being prepared

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
+from mednoisy.text_files import read_json
 
 from .case_tables import origins_of
 from .common import PictureJob, drawn_order, prepare_cases, save_datalist
@@ -31,7 +31,14 @@ class Source:
 
 
 def prepare_pictures(
-    name: str, structure: str, protocol: str, parts: Mapping[str, Sequence[Source]], out: Path, seed: int, workers: int
+    name: str,
+    structure: str,
+    protocol: str,
+    parts: Mapping[str, Sequence[Source]],
+    out: Path,
+    seed: int,
+    workers: int,
+    void: int | None = None,
 ) -> Path:
     """Copy pictures, write masks and `datalist.json`; its path.
 
@@ -43,6 +50,7 @@ def prepare_pictures(
         out: folder to write.
         seed: of the order of labeled cases, in which centres keep their shares (`drawn_order`).
         workers: processes.
+        void: a code of masks for pixels outside the picture's field, see `PictureJob`.
 
     Raises:
         UserError: E207 an id twice; E20x and E22x a damaged picture or mask.
@@ -52,7 +60,9 @@ def prepare_pictures(
         cause = f"is there twice, in one part or in two ({len(twice)} such)"
         raise UserError("E207", cause, "Remove or rename one of each", case=twice[0])
     jobs = {
-        source.case: PictureJob(source.case, str(source.image), str(source.mask) if source.mask else None, str(out))
+        source.case: PictureJob(
+            source.case, str(source.image), str(source.mask) if source.mask else None, str(out), void
+        )
         for part in parts
         for source in parts[part]
         if part == "train" or source.mask
@@ -88,9 +98,9 @@ def sources_of_split(raw: Path, parts: Mapping[str, Sequence[str]]) -> dict[str,
     """
     path = raw / "split.json"
     try:
-        split = json.loads(path.read_text(encoding="utf-8-sig"))
+        split = read_json(path)
         listed = {part: [str(case) for key in keys for case in split[key]] for part, keys in parts.items()}
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         wanted = ", ".join(key for keys in parts.values() for key in keys)
         raise UserError("E222", f"{path} does not list {wanted}: {error}", "Write a list of ids for each") from error
     pairs = images_with_masks(raw / "images", raw / "masks")

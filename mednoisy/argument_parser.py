@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import NoReturn
 
 from mednoisy.errors import UserError
@@ -14,3 +15,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UserError E100."""
         raise UserError("E100", message.replace("\n", " "), f"See {self.prog} --help")
+
+
+def minutes(text: str) -> float:
+    """The value of an option: minutes above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes above 0")
+    return value

@@ -7,35 +7,73 @@ the configuration as it stands. What they let pass, or what only MONAI can evalu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mednoisy.composition import Composition, of_run
 from mednoisy.composition.stacking import frame
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.folds import check_folds
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.errors import UserError
+from mednoisy.notices import tell
 
 
-def check_composition(composition: Composition, main: bool = True) -> None:
+def check_composition(composition: Composition, main: bool = True, folds: int | None = None) -> None:
     """Refuse a run whose data are absent or whose output folder is taken.
 
     Args:
         main: whether this process would write the run (rank 0).
+        folds: of a cross-validated run.
 
     Raises:
-        UserError: E103, see `Composition.check_overrides`; as `Datalist.load`; E310 to E312, see `RunFolder.check`.
+        UserError: E103, see `Composition.check_overrides`; as `Datalist.load`; E310 to E312, see `RunFolder.check`;
+            E370, folds that cannot be.
     """
     composition.check_overrides()
     config = composition.config | dict(composition.overrides)
     if config.get("datalist") == frame()["datalist"]:
-        _check_datalist(config)
+        _check_datalist(config, folds)
     output: Any = config.get("output_dir")
     if not _is_plain(output) or not isinstance(config.get("run_folder"), Mapping):
         return
     resume = bool(config.get("resume"))
     if not resume or not (Path(output) / "run.json").is_file():  # a run that is there is compared once it is read
         RunFolder(output, resume, main=main).check()
+
+
+def with_numbers_that_fit(composition: Composition) -> Composition:
+    """The run with no more labeled and validation cases than there are, where nobody has asked for a number.
+
+    A bundle's own numbers are those of its own dataset. What is taken instead is told in a line.
+    """
+    config = composition.config | dict(composition.overrides)
+    values: list[Any] = [config.get(name) for name in ("dataset_dir", "labeled", "validation")]
+    folder, labeled, validation = values
+    if not all(_is_plain(value) for value in values) or config.get("datalist") != frame()["datalist"]:
+        return composition
+    path, fitting = Path(folder) / "datalist.json", {}
+    names = config.get("label_names")
+    codes = len(names) if isinstance(names, list) else None
+    if "labeled" not in composition.overrides and _too_many(path, codes, labeled, 0):
+        there = len(Datalist.load(path).patients("labeled"))
+        if there:
+            tell(f"the bundle's {labeled} labeled cases are more than there are: all {there} are used (--labeled N)")
+            labeled = fitting["labeled"] = there
+    unasked = "validation" not in composition.overrides and not _too_many(path, codes, labeled, 0)
+    if unasked and _too_many(path, codes, labeled, validation):
+        tell(f"the bundle's {validation} validation cases cannot be had: none chooses the checkpoint (--validation N)")
+        fitting["validation"] = 0
+    return replace(composition, overrides={**composition.overrides, **fitting})
+
+
+def _too_many(path: Path, codes: int | None, labeled: int, validation: int) -> bool:
+    try:
+        Datalist.load(path, labeled, validation, codes)
+    except UserError as fault:
+        return fault.code == "E217"  # any other is told when the run is checked
+    return False
 
 
 def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = False) -> None:
@@ -59,12 +97,15 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
     read_finished_run(run)  # of an unfinished one, an earlier stage's network could pass for the last one's
 
 
-def _check_datalist(config: Mapping[str, Any]) -> None:
-    values: list[Any] = [config.get(name) for name in ("dataset_dir", "labeled", "validation")]
+def _check_datalist(config: Mapping[str, Any], folds: int | None) -> None:
+    values: list[Any] = [config.get(name) for name in ("labeled", "fold", "dataset_dir", "validation", "seed")]
+    labeled, fold, folder, validation, seed = values
     names = config.get("label_names")
-    if all(_is_plain(value) for value in values) and isinstance(names, list):
-        folder, labeled, validation = values
-        Datalist.load(Path(folder) / "datalist.json", labeled, validation, codes=len(names))
+    optional = all(value is None or _is_plain(value) for value in (labeled, fold))
+    if optional and all(_is_plain(value) for value in (folder, validation, seed)) and isinstance(names, list):
+        datalist = Datalist.load(Path(folder) / "datalist.json", labeled, validation, len(names), fold, seed)
+        if folds is not None:
+            check_folds(folds, len(datalist.patients("labeled")))
 
 
 def _is_plain(value: Any) -> bool:

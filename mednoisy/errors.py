@@ -6,7 +6,6 @@ Codes: E1xx command line and configuration, E2xx data, E3xx runs and checkpoints
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Callable, Iterable
 
 DONE, DONE_IN_PART, REFUSED = 0, 1, 2  # the exit codes of every command
@@ -35,9 +34,8 @@ class UserError(Exception):
 
 
 def _in_a_line(text: str) -> str:
-    """The text without line breaks; what would steer a terminal, or is no text, is spelt out."""
-    line = " ".join(text.split())
-    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cs") else one for one in line)
+    """The text without line breaks; what would steer a terminal or turn text round, or has no sign, is spelt out."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text.split()))
 
 
 def _rebuild(code: str, cause: str, cure: str, case: str | None, exit_code: int) -> UserError:

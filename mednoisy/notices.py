@@ -11,18 +11,23 @@ LOGGER = logging.getLogger("mednoisy")
 
 
 MOST_CASES = 3  # of one kind that are told one by one
-_cases_of: dict[str, set[str]] = {}  # note -> cases of which it was told
+_cases_of: dict[str, set[str]] = {}  # note, or its kind -> cases of which it was told
 
 
 def tell_each(notes: Iterable[str], case: str) -> None:
     """Tell what was noticed of a case, once; of notes that many cases share the first few are told."""
     for note in notes:
-        cases = _cases_of.setdefault(note, set())
-        if case in cases or len(cases) > MOST_CASES:
-            continue
-        cases.add(case)
-        more = len(cases) > MOST_CASES
-        tell(f"note: case {case!r}: {note}" + (" (further cases of this kind are not told)" if more else ""))
+        tell_of_kind(note, note, case)
+
+
+def tell_of_kind(kind: str, note: str, case: str) -> None:
+    """Tell a note of a kind of which there may be many, each with figures of its own."""
+    cases = _cases_of.setdefault(kind, set())
+    if case in cases or len(cases) > MOST_CASES:
+        return
+    cases.add(case)
+    more = len(cases) > MOST_CASES
+    tell(f"note: case {case!r}: {note}" + (" (further cases of this kind are not told)" if more else ""))
 
 
 def tell(text: str) -> None:

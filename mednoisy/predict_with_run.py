@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,22 @@ from monai.bundle import ConfigParser
 from torch.nn import Module
 
 from mednoisy.composition import of_run
+from mednoisy.composition.config_errors import telling_values
 from mednoisy.data.images import case_name
+from mednoisy.data.training_data import TrainingData
 from mednoisy.early_checks import check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
+from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
-from mednoisy.inference.prediction import predict_files
+from mednoisy.inference.kept_label_maps import KeptLabelMaps, digest_of
+from mednoisy.inference.label_map_files import label_file
+from mednoisy.inference.prediction import check_ids, predict_files
+from mednoisy.networks.ensemble import MeanEnsemble
+from mednoisy.notices import tell
+
+ENSEMBLE = "ensemble"  # of the networks of a cross-validated run
 
 
 def predict_with_run(
@@ -26,33 +37,74 @@ def predict_with_run(
     overrides: Mapping[str, Any] | None = None,
     trust: bool = False,
     on_fault: Callable[[UserError], None] | None = None,
+    again: bool = False,
 ) -> list[Path]:
-    """Label maps of `images` by the deployed predictor of a run's best checkpoint; their paths.
+    """Label maps `output/ID.nii.gz` (of pictures PNG) by what a run deploys; their paths, in order.
+
+    That is the deployed predictor at its best checkpoint, or the networks of all folds together. Label maps that are
+    there already are kept, as `KeptLabelMaps` has it.
+
+    How scans differ from those that the run was trained on is told on stderr.
 
     Args:
-        overrides: values of single entries, such as `device`.
+        overrides: values of single entries, such as `device` or `stride`.
         trust: whether the run's configuration may be any program, see `check_trusted`.
         on_fault: see `predict_files`.
+        again: make all label maps, whatever is there.
 
     Raises:
-        UserError: before any work as `check_prediction`; then as `of_run`, `checkpoint.load` and `predict_files`.
+        UserError: before any work as `check_prediction`; then E107, as `telling_values`, and as `of_run`,
+            `checkpoint.load`, `TrainingData.load` and `predict_files`.
     """
     check_prediction(folder, images, trust)
-    parser = of_run(folder, overrides, trust).workflow().parser
-    parser.parse(reset=True)
-    device = parser.get_parsed_content("device")
-    deployed, network, _ = _deployed(parser, folder)
     cases = [{"id": case_name(path), "image": str(path)} for path in images]
-    written = predict_files(
-        cases,
-        {deployed: network},
-        parser.get_parsed_content("preprocessing"),
-        parser.get_parsed_content("evaluation#inferer"),
-        output,
-        device,
-        on_fault,
-    )
-    return [paths[deployed] for paths in written.values()]
+    check_ids(cases)
+    kept = KeptLabelMaps(Path(output), _made_by(folder, overrides or {}))
+    file_of = {case["id"]: label_file(output, case["id"], case["image"]) for case in cases}
+    missing = [case for case in cases if again or not kept.holds(file_of[case["id"]], Path(case["image"]))]
+    written: Mapping[str, Any] = {}
+    if missing:
+        with telling_values():
+            parser = of_run(folder, overrides, trust).workflow().parser
+            parser.parse(reset=True)
+            deployed, network, _ = _deployed(parser, folder)
+            written = predict_files(
+                missing,
+                {deployed: network},
+                parser.get_parsed_content("preprocessing"),
+                parser.get_parsed_content("evaluation#inferer"),
+                {deployed: Path(output)},
+                parser.get_parsed_content("device"),
+                on_fault,
+                TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
+                lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
+                source_codes(folder),
+            )
+    if len(missing) < len(cases):
+        tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
+    refused = {case["id"] for case in missing} - written.keys()
+    return [file_of[case["id"]] for case in cases if case["id"] not in refused]
+
+
+def _made_by(folder: Path | str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells networks and settings of a prediction apart: not on which device it was made."""
+    runs = folds_of(folder) or [Path(folder)]
+    networks = [_best(run) for run in runs]
+    settings = {name: repr(value) for name, value in overrides.items() if name != "device"}
+    config = Path(folder) / "config.yaml"
+    return {"networks": digest_of(path for path in networks if path.is_file()), "settings": settings,
+            "configuration": digest_of([config])}  # fmt: skip
+
+
+def source_codes(folder: Path | str) -> tuple[int, ...]:
+    """The code that each class had in the files a run learned from; none where it is the class's own number."""
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(int(code) for code in json.loads(path.read_text(encoding="utf-8")).get("source_codes") or ())
+    except (ValueError, TypeError, AttributeError) as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or train again") from fault
 
 
 def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Teacher:
@@ -66,19 +118,49 @@ def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Tea
     Raises:
         UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
     """
-    parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
-    summary = read_finished_run(folder).summary
-    parser.parse(reset=True)
-    seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
-    return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
+    with telling_values():
+        parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
+        summary = read_finished_run(folder).summary
+        parser.parse(reset=True)
+        seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
+        return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
+
+
+def deployed_networks(parser: ConfigParser, folder: Path | str) -> dict[str, Module]:
+    """The networks that a finished run deploys, the deployed one first; of folds together, each fold's as well.
+
+    Args:
+        parser: of the run's configuration, parsed.
+        folder: of the run.
+    """
+    folds = folds_of(folder)
+    if not folds:
+        name, network, _ = _deployed_at(parser, folder)
+        return {name: network}
+    # Copies, for one configuration gives the same networks each time.
+    members = {f"fold_{number}": deepcopy(_deployed_at(parser, fold)[1]) for number, fold in enumerate(folds)}
+    return {ENSEMBLE: MeanEnsemble(members.values()), **members}
 
 
 def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:
-    """Name, network and step of the deployed predictor of a run's best checkpoint."""
+    """Name, network and step of what a run deploys."""
+    if folds := folds_of(folder):
+        name, network = next(iter(deployed_networks(parser, folder).items()))
+        return name, network, checkpoint.load(folds[0] / "checkpoints" / "last.pt")["step"]
+    return _deployed_at(parser, folder)
+
+
+def _deployed_at(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:
+    """Name, network and step of the deployed predictor of a single run's best checkpoint."""
     device = parser.get_parsed_content("device")
-    checkpoints = Path(folder) / "checkpoints"
-    best = checkpoints / "best_honest.pt"
-    content = checkpoint.load(best if best.is_file() else checkpoints / "last.pt", device)
+    content = checkpoint.load(_best(folder), device)
     method = parser.get_parsed_content("plan")[-1].method().to(device)
     checkpoint.restore(method, content)
     return *next(iter(method.predictors().items())), content["step"]
+
+
+def _best(folder: Path | str) -> Path:
+    """The checkpoint of a single run that is deployed."""
+    checkpoints = Path(folder) / "checkpoints"
+    best = checkpoints / "best_honest.pt"
+    return best if best.is_file() else checkpoints / "last.pt"

@@ -25,8 +25,19 @@ from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.study_table import study_table
 from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
+from mednoisy.text_files import Unusable, read_json
 
-OF_THE_STUDY = {"labeled", "seed", "dataset_dir", "output_dir", "model_file", "resume", "method_name", "recipe_name"}
+OF_THE_STUDY = {
+    "labeled",
+    "seed",
+    "fold",
+    "dataset_dir",
+    "output_dir",
+    "model_file",
+    "resume",
+    "method_name",
+    "recipe_name",
+}
 ROW_COLUMNS = (
     "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
     "processor_seconds",
@@ -52,6 +63,7 @@ class Study:
         validation: cases of the unlabeled pool that choose checkpoints; None for the bundle's number.
         settings: entries of the configuration that all runs share.
         dataset: file of an overlay for data unlike the bundle's.
+        folds: of each run, which is then cross-validated; None for runs that score the dataset's own test cases.
         threads: CPU threads of a run, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
     """
 
@@ -66,6 +78,7 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     dataset: Path | None = None
     threads: int | None = None
+    folds: int | None = None
 
     @property
     def table_rows(self) -> list[Row]:
@@ -109,6 +122,9 @@ class Study:
         return failed
 
     def _check(self) -> None:
+        if self.folds is not None and self.validation:
+            cure = "Drop --validation: the last checkpoint of each fold counts"
+            raise UserError("E113", "--validation does not go with --folds", cure)
         for row in self.table_rows:
             settings = {**self.settings, **row.settings}
             if taken := sorted(settings.keys() & OF_THE_STUDY):
@@ -124,8 +140,7 @@ class Study:
         checked_path(self.output, "--output")
         known = self.output / "study.json"
         fixed = self._fixed()
-        before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else fixed
-        rows = before.pop("rows", {})
+        before, rows = _noted(known) if known.is_file() else (fixed, {})
         for key in sorted({*before, *fixed}):
             self._compare(key, before.get(key), fixed.get(key))
         for row in self.table_rows:
@@ -142,6 +157,8 @@ class Study:
             "validation": self.validation,
             "settings": {key: repr(value) for key, value in self.settings.items()},
         }
+        if self.folds is not None:
+            fixed["folds"] = self.folds
         if self.dataset is not None:
             fixed["dataset"] = checked_path(self.dataset, "--dataset")
         return fixed
@@ -172,6 +189,8 @@ class Study:
             command += ["--dataset", str(self.dataset)]
         if self.validation is not None:
             command += ["--validation", str(self.validation)]
+        if self.folds is not None:
+            command += ["--folds", str(self.folds)]
         for key, value in {**self.settings, **cell.row.settings}.items():
             command += ["--set", f"{key}={value!r}"]
         return command + (["--resume"] if (folder / "run.json").is_file() else [])
@@ -196,7 +215,7 @@ class Study:
                         "deployed": predictor == summary.deployed,
                         "step": checkpoint.step,
                         "seconds": summary.facts["seconds"],
-                        "processor_seconds": summary.facts["processor_seconds"],
+                        "processor_seconds": summary.facts.get("processor_seconds"),  # unknown of older runs
                         "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
                         "hd95_penalised": figures.over_classes["hd95"].penalised,
                         "asd_penalised": figures.over_classes["asd"].penalised,
@@ -277,3 +296,15 @@ def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bo
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _noted(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `study.json` says that all calls have in common, and of the rows (E319)."""
+    try:
+        fixed = read_json(path)
+        rows = fixed.pop("rows", {}) if isinstance(fixed, dict) else None
+        if not isinstance(rows, dict):
+            raise Unusable("it holds no table")
+    except Unusable as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
+    return fixed, rows

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import yaml
-
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.study_rows import Row
+from mednoisy.text_files import Unusable, read_yaml
 
 
 def read_study(path: Path) -> dict[str, Any]:
@@ -55,8 +54,8 @@ def _rows(entries: Sequence[Any], path: Path) -> list[Row]:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        return read_yaml(path)
+    except Unusable as fault:
         raise _unusable(path, str(fault)) from fault
 
 
@@ -113,5 +112,5 @@ ROW: dict[str, Kind] = {
 STUDY: dict[str, Kind] = {
     **dict.fromkeys(("bundle", "dataset"), TEXT),
     **{"rows": (_is_list, "a list of rows"), "labeled": LABELED, "seeds": SEEDS},
-    **{"steps": COUNT, "validation": NUMBER, "settings": SETTINGS, "threads": COUNT},
+    **{"steps": COUNT, "validation": NUMBER, "settings": SETTINGS, "threads": COUNT, "folds": COUNT},
 }

@@ -20,7 +20,14 @@ SMALL = {
 SMALL_2D = SMALL | {"patch_size": [32, 32], "stride": [32, 32], "coarse_stride": [32, 32]}
 SMALL_PICTURES = SMALL_2D | {"network_def": "%unet_def"}
 SMALL_ATRIUM = SMALL | {key: [32, 32, 16] for key in ("patch_size", "stride", "coarse_stride")}  # five levels
-SMALL_OF = {"acdc": SMALL_2D, "dermoscopy": SMALL_PICTURES, "left_atrium": SMALL_ATRIUM, "polyp": SMALL_PICTURES}
+SMALL_PANCREAS = SMALL_ATRIUM | {"spacing": [2.5, 2.5, 2.5]}  # the phantoms' own
+SMALL_OF = {
+    "acdc": SMALL_2D,
+    "dermoscopy": SMALL_PICTURES,
+    "left_atrium": SMALL_ATRIUM,
+    "pancreas": SMALL_PANCREAS,
+    "polyp": SMALL_PICTURES,
+}
 KIND_OF = {"acdc": "heart", "dermoscopy": "lesion", "polyp": "polyp"}  # of phantoms; other bundles: atrium
 
 

@@ -31,3 +31,9 @@ def test_the_users_fault_is_found_behind_what_wraps_it():
     assert user_error_behind(outer) is fault
     assert user_error_behind(ValueError("mine")) is None
     assert user_error_behind(None) is None
+
+
+def test_a_line_cannot_turn_the_text_round():
+    """U+202E lets a terminal show what follows from right to left."""
+    assert "a\\u202eb" in str(UserError("E401", "a\u202eb", "Mend it"))
+    assert str(UserError("E401", "a\u202eb", "Mend it")).isprintable()

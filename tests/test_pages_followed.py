@@ -18,6 +18,7 @@ import torch
 
 from mednoisy.bundle_check import check
 from mednoisy.cli import main
+from mednoisy.data.images import write_picture
 from mednoisy.methods.method import Method, mixes_samples
 from mednoisy.networks.unet import UNet
 from tests.methods.small import small_batch, step_at
@@ -26,7 +27,12 @@ from tests.small_runs import small_dataset, train_arguments
 DOCS = Path(__file__).parents[1] / "docs"
 FENCED = re.compile(r"(?:`([\w.]+\.(?:py|yaml))`:\n\n)?```(\w*)\n(.*?)```", re.DOTALL)
 MOST_LINES = 40  # of what a page has its reader write
-INSTEAD = {"make demo": "mednoisy demo --output demo --steps 4", ". .venv/bin/activate": None}  # there is one already
+OWN = "mednoisy train data/mine --method sdcl --recipe strong --folds 4 --output runs/mine"  # as long as is configured
+INSTEAD = {
+    "make demo": "mednoisy demo --output demo --steps 4",
+    ". .venv/bin/activate": None,  # there is one already
+    OWN: f"{OWN} --steps 4",
+}
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
@@ -34,19 +40,38 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return FENCED.findall((DOCS / page).read_text(encoding="utf-8"))
 
 
+def make_own_files(folder: Path) -> None:
+    """What a reader has before the first page: pictures called as people call them, masks of some."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:64, :80]
+    for number in range(6):
+        mask = np.hypot(rows - generator.uniform(24, 40), columns - generator.uniform(24, 56)) < 14
+        picture = np.where(mask[..., None], (200, 120, 90), (90, 60, 50)) + generator.normal(0, 20, (64, 80, 3))
+        write_picture(folder / "scans" / f"Night {number} photo.png", picture.clip(0, 255).astype(np.uint8))
+        if number < 4:
+            write_picture(folder / "masks" / f"Night {number} mask.png", mask)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "made"),
     [
-        ("tutorials/first_run.md", ["demo/report.html", "comparison.html", "predictions/student/test_000.nii.gz"]),
+        ("tutorials/first_run.md", ["demo/report.html", "comparison.html", "predictions/test_000.nii.gz"]),
         (
             "tutorials/own_dataset.md",
-            ["comparison.html", "predictions/student/disc39.png", "runs/supervised/report.html"],
+            [
+                "runs/mine/report.html",
+                "runs/mine/predictions/Night_5.png",
+                "comparison.html",
+                "predictions/disc39.png",
+                "runs/supervised/report.html",
+            ],
         ),
         ("tutorials/own_method.md", ["studies/entropy/table.md", "studies/entropy/comparison.html"]),
     ],
 )
 def test_a_page_can_be_followed(page, made, tmp_path):
+    make_own_files(tmp_path)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     written = 0
     for name, language, text in blocks(page):

@@ -103,6 +103,26 @@ def test_an_interrupted_run_goes_on(dataset, tmp_path, started):
     assert started[2] == [*started[0], "--resume"]
 
 
+def test_runs_of_a_study_may_be_cross_validated(dataset, tmp_path, started):
+    """Their figures are of the labeled cases; another number of folds is another study."""
+    settings = SMALL | {"batch_size": 1}
+    study = small_study(dataset, tmp_path, methods=["supervised"], settings=settings, folds=2)
+    assert study.run() == []
+    assert started[0][started[0].index("--folds") + 1] == "2"
+    with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as stream:
+        (row,) = [row for row in csv.DictReader(stream) if row["checkpoint"] == "final"]
+    cases = {row["case"] for row in read_metrics(study.folder(study.cells[0]) / "metrics.csv")}
+    assert cases == {"labeled_000", "labeled_001"}
+    assert f"| {100 * float(row['dice']):.1f} |" in study.table_file.read_text()
+    assert study.run() == []
+    assert len(started) == 1
+    for changes, message in (({"folds": None}, "E351 .* has folds 2, this one None"), ({"validation": 1}, "E113 ")):
+        with pytest.raises(UserError, match=message):
+            small_study(
+                dataset, tmp_path, **({"methods": ["supervised"], "settings": settings, "folds": 2} | changes)
+            ).run()
+
+
 def test_rows_with_settings_of_their_own(dataset, tmp_path, started):
     """They are told apart in folders, rows and table, and win over the study's settings."""
     rows = ["supervised", "supervised width=3", Row("supervised", settings={"width": 4}, name="wide")]

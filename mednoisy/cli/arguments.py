@@ -89,6 +89,23 @@ def check_given(arguments: Mapping[str, object], command: str) -> None:
         raise UserError("E100", cause, f"See mednoisy {command} --help")
 
 
+BUNDLE_FOLDERS = "the folder of one, or of a dataset that has one"
+DATA_HELP = "folder of the prepared dataset, with datalist.json (default: that given as the bundle)"
+
+
+def given_or_own_data(options: argparse.Namespace) -> Path | None:
+    """`--data`, or the dataset whose folder was given as the bundle; None where neither is said.
+
+    Raises:
+        UserError: E382, that folder has no bundle.
+    """
+    from mednoisy.composition import dataset_of
+
+    if options.data is not None or options.bundle is None:
+        return options.data
+    return dataset_of(options.bundle)
+
+
 def or_path(names: Iterable[str], path: str) -> str:
     """Names that can be given, or a path instead, for a help text."""
     return f"{', '.join(names)}, or {path}"

@@ -66,12 +66,16 @@ def _run(options: argparse.Namespace) -> int:
     given = [f"--{name.replace('_', '-')}" for name in FOLDER_OPTIONS if getattr(options, name)]
     if given:
         raise UserError("E113", f"{given[0]} does not go with a run", "Give a run alone, or folders alone")
+    from mednoisy.cli.train import cross_validate
     from mednoisy.early_checks import check_composition
+    from mednoisy.engines.run_folder import folds_of
     from mednoisy.resumed_run import resumed
 
     composition = resumed(options.run, overrides=device_entry(options.device), trust=options.trust)
     first = os.environ.get("RANK", "0") == "0"  # set by torchrun
     check_composition(composition, main=first)
+    if folds := folds_of(options.run):
+        return cross_validate(composition, len(folds), options.run, "evaluate")
     composition.run("evaluate")
     if first:
         print_result(options.run)

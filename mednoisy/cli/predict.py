@@ -5,20 +5,39 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from mednoisy.cli.arguments import add_device, add_trust, device_entry
+from mednoisy.cli.arguments import add_device, add_trust, count, device_entry
 from mednoisy.errors import DONE, DONE_IN_PART, REFUSED, UserError
 from mednoisy.files import locked
 
-HELP = "segment images with a run's best checkpoint, on their own grids"
-EXAMPLE = "mednoisy predict runs/sdcl scans/*.nii.gz --output predictions"
+HELP = "segment images with what a run deploys, on their own grids"
+EXAMPLE = (
+    "mednoisy predict runs/sdcl scans --output predictions\n"
+    "  mednoisy predict runs/sdcl a.nii.gz 'more/*_t1.nii.gz' --stride 56 56 40 --output predictions"
+)
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    command.add_argument("run", type=Path, help="folder of a finished run")
-    command.add_argument("images", type=Path, nargs="+", help="of the kind that the run was trained on")
-    command.add_argument("--output", type=Path, required=True, help="folder of the label maps (NIfTI; of pictures PNG)")
+    command.add_argument("run", type=Path, help="folder of a finished run; of a cross-validated one all its networks")
+    command.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, folders or quoted patterns: of the kind that was trained on"
+    )
+    command.add_argument(
+        "--output", type=Path, required=True, help="folder of the label maps ID.nii.gz (of pictures ID.png)"
+    )
+    command.add_argument(
+        "--stride", type=count, nargs="+", metavar="N",
+        help="voxels from window to window, one number or one an axis: half the patch is quick (default: the run's)",
+    )  # fmt: skip
+    command.add_argument("--again", action="store_true", help="also make label maps that are there already")
+    command.add_argument(
+        "--slices",
+        type=int,
+        choices=(0, 1, 2),
+        help="axis along which slices are cut, for networks in 2D (default: that of the coarsest voxels)",
+    )
     add_device(command)
     add_trust(command)
 
@@ -26,20 +45,44 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Predict, print the paths of the label maps and what images are refused for; the exit code."""
     from mednoisy.early_checks import check_prediction
+    from mednoisy.inference.found_images import images_named
 
-    overrides = device_entry(options.device)
-    check_prediction(options.run, options.images, options.trust)
+    overrides: dict[str, Any] = dict(device_entry(options.device))
+    images = images_named(options.images)
+    check_prediction(options.run, images, options.trust)
+    if options.stride is not None:
+        overrides["stride"] = _stride(options)
+    if options.slices is not None:
+        overrides["slices"] = options.slices
     from mednoisy.predict_with_run import predict_with_run
 
     faults: list[UserError] = []
     with locked(options.output):
-        written = predict_with_run(
-            options.run, options.images, options.output, overrides, options.trust, on_fault=faults.append
+        made = predict_with_run(
+            options.run, images, options.output, overrides, options.trust, faults.append, options.again
         )
-    for path in written:
+    for path in made:
         print(path)
     for fault in faults:
         print(f"mednoisy: {fault}", file=sys.stderr)
     if not faults:
         return DONE
-    return DONE_IN_PART if written else REFUSED
+    return DONE_IN_PART if made else REFUSED
+
+
+def _stride(options: argparse.Namespace) -> list[int]:
+    """A stride for each axis of the run's patch.
+
+    Raises:
+        UserError: E375, it does not fit the patch.
+    """
+    from mednoisy.composition import of_run
+
+    patch = of_run(options.run, trust=options.trust).config.get("patch_size")
+    if not isinstance(patch, list):  # an expression of somebody's own
+        return options.stride
+    stride = options.stride * (len(patch) if len(options.stride) == 1 else 1)
+    if len(stride) != len(patch) or any(step > side for step, side in zip(stride, patch, strict=True)):
+        cause = f"--stride {' '.join(map(str, options.stride))} does not fit the run's patch of {patch} voxels"
+        raise UserError("E375", cause, f"Give {len(patch)} numbers from 1 to these, or one")
+    return stride

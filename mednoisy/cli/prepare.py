@@ -7,7 +7,7 @@ from importlib import import_module
 
 from mednoisy.errors import UserError, did_you_mean
 
-HELP = "turn a published dataset's files into a prepared dataset"
+HELP = "make a dataset of your own files, or of a published one's"
 EXAMPLE = "mednoisy prepare left_atrium RAW data/left_atrium --spacing 1.25"
 
 

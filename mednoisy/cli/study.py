@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mednoisy.cli.arguments import add_dataset, add_set, check_given, count, number
+from mednoisy.cli.arguments import (
+    BUNDLE_FOLDERS,
+    DATA_HELP,
+    add_dataset,
+    add_set,
+    check_given,
+    count,
+    given_or_own_data,
+    number,
+    or_path,
+)
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 if TYPE_CHECKING:
@@ -19,18 +29,18 @@ EXAMPLE = (
     "'sdcl:strong teachers=each' --labeled 4 8 --seeds 0 1 2 --steps 2000 --output studies/left_atrium\n"
     "  mednoisy study --file benchmarks/studies/acdc.yaml --data data/acdc --output studies/acdc"
 )
-OF_THE_FILE = ("bundle", "dataset", "methods", "rows", "labeled", "seeds", "steps", "validation", "set")
+OF_THE_FILE = ("bundle", "dataset", "methods", "rows", "labeled", "seeds", "steps", "validation", "folds", "set")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     from mednoisy.composition import known
 
-    command.add_argument("bundle", nargs="?", help=f"{', '.join(known('bundle'))}, or the folder of one")
+    command.add_argument("bundle", nargs="?", help=or_path(known("bundle"), BUNDLE_FOLDERS))
     command.add_argument(
         "--file", type=Path, metavar="STUDY", help="all but --data and --output, docs/how_to/run_a_study.md"
     )
-    command.add_argument("--data", type=Path, help="folder of the prepared dataset")
+    command.add_argument("--data", type=Path, help=DATA_HELP)
     command.add_argument("--output", type=Path, help="folder of the study")
     add_dataset(command)
     command.add_argument(
@@ -44,6 +54,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seeds", nargs="+", type=number, help="(default: 0)")
     command.add_argument("--steps", type=count, help="training steps of each run")
     command.add_argument("--validation", type=number, help="cases of the unlabeled pool that choose checkpoints")
+    command.add_argument("--folds", type=count, help="cross-validate each run over so many folds")
     add_set(command)
 
 
@@ -62,7 +73,8 @@ def _study(options: argparse.Namespace) -> Study:
     from mednoisy.study import Study
     from mednoisy.study_files import read_rows, read_study
 
-    places = {"--data": options.data, "--output": options.output}
+    data = given_or_own_data(options)
+    places = {"--data": data, "--output": options.output}
     if options.file is not None:
         check_given(places, "study")
         given = [
@@ -75,11 +87,12 @@ def _study(options: argparse.Namespace) -> Study:
         return Study(data=options.data, output=options.output, **read_study(options.file))
     grid = {"--methods": options.methods or options.rows, "--labeled": options.labeled, "--steps": options.steps}
     check_given({"bundle": options.bundle, **places, **grid}, "study")
+    assert data is not None  # as just checked
     if options.methods and options.rows:
         raise UserError("E113", "--methods does not go with --rows", "Give the rows in one of the two ways")
     return Study(
         bundle=options.bundle,
-        data=options.data,
+        data=data,
         output=options.output,
         methods=read_rows(options.rows) if options.rows else options.methods,
         labeled=options.labeled,
@@ -88,4 +101,5 @@ def _study(options: argparse.Namespace) -> Study:
         validation=options.validation,
         settings=dict(parse_setting(text) for text in options.set),
         dataset=options.dataset,
+        folds=options.folds,
     )

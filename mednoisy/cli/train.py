@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mednoisy.cli.arguments import (
+    BUNDLE_FOLDERS,
+    DATA_HELP,
     add_dataset,
     add_device,
     add_set,
@@ -15,11 +18,13 @@ from mednoisy.cli.arguments import (
     check_given,
     count,
     device_entry,
+    given_or_own_data,
     number,
     or_path,
     print_result,
 )
-from mednoisy.errors import DONE, UserError
+from mednoisy.engines.run_folder import folds_of
+from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 if TYPE_CHECKING:
     from mednoisy.composition import Composition
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 HELP = "train a bundle's networks by a method, evaluate and report"
 EXAMPLE = (
     "mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl\n"
+    "  mednoisy train data/mine --method sdcl --recipe strong --folds 4 --output runs/mine\n"
     "  mednoisy train --resume runs/sdcl"
 )
 
@@ -38,15 +44,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "bundle",
         nargs="?",
-        help=f"{or_path(known('bundle'), 'the folder of one')}; with --resume alone, the folder of the run",
+        help=f"{or_path(known('bundle'), BUNDLE_FOLDERS)}; with --resume alone, the folder of the run",
     )
-    command.add_argument("--data", type=Path, help="folder of the prepared dataset (with datalist.json)")
+    command.add_argument("--data", type=Path, help=DATA_HELP)
     command.add_argument("--output", type=Path, help="folder of the run")
     add_dataset(command)
     command.add_argument("--method", help=or_path(known("method"), "an overlay's file"))
     command.add_argument("--recipe", help=or_path(known("recipe"), "an overlay's file"))
     command.add_argument("--labeled", type=count, help="how many of the labeled cases keep their label")
     command.add_argument("--validation", type=number, help="cases of the unlabeled pool that choose the checkpoint")
+    command.add_argument(
+        "--folds", type=count, help="train so many networks, each with its part of the labeled patients held out"
+    )
     command.add_argument(
         "--pretrained", type=Path, metavar="FILE", help="ImageNet weights (torchvision, timm) to start from"
     )
@@ -69,24 +78,57 @@ def run(options: argparse.Namespace) -> int:
 
     by_folder = options.resume and options.output is None
     composition = _resumed(options) if by_folder else _composed(options)
+    output = Path(options.bundle) if by_folder else options.output
+    folds = options.folds or (len(folds_of(output)) if by_folder else 0) or None
     first = os.environ.get("RANK", "0") == "0"
-    check_composition(composition, main=first)
+    if folds is not None:
+        _check_options_of_folds(options, composition)
+    check_composition(composition, main=first, folds=folds)
+    if folds is not None:
+        return cross_validate(composition, folds, output)
     if first:
         print(composition.command, flush=True)
     composition.run()
     if first:
-        print_result(Path(options.bundle) if by_folder else options.output)
+        print_result(output)
     return DONE
+
+
+def cross_validate(composition: Composition, folds: int, output: Path, run_id: str = "run") -> int:
+    """Train or score folds, print the figures and which unlabeled images are refused; the exit code."""
+    from mednoisy.cross_validation import CrossValidation
+
+    faults: list[UserError] = []
+    CrossValidation(composition, folds, on_fault=faults.append).run(run_id)
+    for fault in faults:
+        print(f"mednoisy: {fault}", file=sys.stderr)
+    print_result(output)
+    return DONE_IN_PART if faults else DONE
+
+
+def _check_options_of_folds(options: argparse.Namespace, composition: Composition) -> None:
+    """Refuse what a cross-validated run has no use for, or cannot do."""
+    if options.validation:
+        cure = "Drop --validation: the last checkpoint of each fold counts, and nothing is chosen"
+        raise UserError("E113", "--validation does not go with --folds", cure)
+    if "fold" in composition.overrides:
+        raise UserError("E113", "--set fold=... does not go with --folds", "Drop one of the two")
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # set by torchrun
+        cause = "several processes cannot train folds together"
+        raise UserError("E372", cause, "Call without torchrun, or train each fold alone: --set fold=[0,4]")
 
 
 def _composed(options: argparse.Namespace) -> Composition:
     """The run of a bundle under a method and a recipe."""
     from mednoisy.composition import checked_path, compose
+    from mednoisy.early_checks import with_numbers_that_fit
 
-    check_given({"bundle": options.bundle, "--data": options.data, "--output": options.output}, "train")
+    data = given_or_own_data(options)
+    check_given({"bundle": options.bundle, "--data": data, "--output": options.output}, "train")
+    assert data is not None  # as just checked
     output = checked_path(options.output, "--output")
     places: dict[str, Any] = {
-        "dataset_dir": checked_path(options.data, "--data"),
+        "dataset_dir": checked_path(data, "--data"),
         "output_dir": output,
         "model_file": str(Path(output) / "models" / "model.pt"),
     }
@@ -94,7 +136,9 @@ def _composed(options: argparse.Namespace) -> Composition:
         places["resume"] = True
     configs = ("multi_gpu",) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else ()  # set by torchrun
     overrides = places | _entries(options)
-    return compose(options.bundle, options.method, options.recipe or "default", configs, overrides, options.dataset)
+    recipe = options.recipe or "default"
+    composition = compose(options.bundle, options.method, recipe, configs, overrides, options.dataset)
+    return with_numbers_that_fit(composition)
 
 
 def _started_again(output: Path) -> bool:
@@ -120,6 +164,8 @@ def _entries(options: argparse.Namespace) -> dict[str, Any]:
 
     names = ("labeled", "validation", "steps", "seed")
     entries = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.folds is not None:
+        entries["validation"] = 0  # whatever the bundle takes: nothing is chosen
     if options.pretrained is not None:
         entries["pretrained"] = checked_path(options.pretrained, "--pretrained")
     if options.teacher is not None:

@@ -5,16 +5,33 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mednoisy.composition.catalogue import PAGE, bundles_folder, known
 from mednoisy.composition.config_files import SEPARATOR, Config, read_config
 from mednoisy.composition.stacking import about
-from mednoisy.errors import UserError, did_you_mean
+from mednoisy.errors import UserError, did_you_mean, user_error_behind
 
 CURE = "Correct it (--set ID=VALUE)"
 OWN = str(Path(__file__).parents[1])
 READERS = (str(Path("monai") / "bundle"), str(Path("monai", "utils", "module.py")))  # read configs, build components
+
+
+@contextmanager
+def telling_values() -> Iterator[None]:
+    """Around work with a configuration: what one of its values causes is told as such.
+
+    Raises:
+        UserError: one that MONAI has wrapped, or E107 as `at_fault` has it; all else is raised as it is.
+    """
+    try:
+        yield
+    except Exception as fault:
+        mendable = user_error_behind(fault) or at_fault(fault)
+        if mendable is None or mendable is fault:
+            raise
+        raise mendable from fault
 
 
 def at_fault(fault: BaseException) -> UserError | None:
@@ -30,6 +47,9 @@ def at_fault(fault: BaseException) -> UserError | None:
         return _refused(str(first))
     if component and isinstance(first, TypeError):
         return _refused(f"{component[1]}: {first}")  # Python's own words name no entry
+    transform = re.match("applying transform (.*)", str(chain[-2])) if len(chain) > 1 else None
+    if transform and isinstance(first, TypeError) and str(first).endswith("object is not callable"):
+        return _refused(f"{transform[1]} is no transform")
     steps = [origin for frame in traceback.extract_tb(first.__traceback__) if (origin := _origin(frame))]
     if not steps or steps[-1] == "own":
         return None

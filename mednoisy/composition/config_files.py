@@ -8,9 +8,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mednoisy.errors import UserError, did_you_mean
+from mednoisy.text_files import Unusable, read_yaml
 
 Config = dict[str, Any]
 SUFFIXES = (".yaml", ".yml", ".json")  # that MONAI reads
@@ -27,8 +26,8 @@ def read_config(path: Path) -> Config:
     if path.suffix.lower() not in SUFFIXES:
         raise _unusable(path, "its name does not end in .yaml, .yml or .json")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        content = read_yaml(path)  # JSON is YAML, too
+    except Unusable as fault:
         raise _unusable(path, str(fault)) from fault
     if not isinstance(content, dict):
         raise _unusable(path, "it holds no entries (`id: value`)")

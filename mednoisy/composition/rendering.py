@@ -43,8 +43,8 @@ def rendered(bundle: Path) -> dict[str, str]:
     )
     modes = bundles_folder() / "run_modes"
     return {
-        "configs/train.yaml": header + _yaml(training(stack)),
-        "configs/inference.yaml": header + _yaml(inference(stack)),
+        "configs/train.yaml": header + as_yaml(training(stack)),
+        "configs/inference.yaml": header + as_yaml(inference(stack)),
         "configs/metadata.json": json.dumps(metadata(stack, facts, bundle), indent=1, ensure_ascii=False) + "\n",
         **{f"configs/{name}.yaml": _text(modes / f"{name}.yaml") for name in known("run_mode")},
         "LICENSE": _text(bundles_folder() / "LICENSE"),
@@ -130,10 +130,11 @@ def metadata(stack: Stack, facts: Mapping[str, Any], bundle: Path) -> dict[str, 
 def _data_format(facts: Mapping[str, Any], classes: Mapping[str, str], axes: int) -> dict[str, Any]:
     """What a network takes and gives, in the words of MONAI's schema."""
     picture = facts["kind"] == "pictures"
-    channels = CHANNELS[3 if picture else 1]
+    channels = facts.get("channels") or CHANNELS[3 if picture else 1]
+    multiples = facts["multiple"] if isinstance(facts["multiple"], list) else [facts["multiple"]] * axes
     tensor = {
         "type": "image",
-        "spatial_shape": [f"{facts['multiple']}*n"] * axes,
+        "spatial_shape": [f"{multiple}*n" for multiple in multiples],
         "dtype": "float32",
         "is_patch_data": facts["kind"] == "volumes",
     }
@@ -192,5 +193,6 @@ def _list_on_one_line(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
 _Dumper.add_representer(list, _list_on_one_line)
 
 
-def _yaml(config: Config) -> str:
+def as_yaml(config: Config) -> str:
+    """Entries as people write them."""
     return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

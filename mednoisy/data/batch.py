@@ -33,7 +33,8 @@ class Batch:
 
     Attributes:
         labeled: (L, C, *spatial), float32.
-        labels: (L, *spatial), class codes 0..K-1; int64, in the cases' own type until `drawn` is applied.
+        labels: (L, *spatial), class codes 0..K-1; int64, or int16 where some labeled case has voxels that nobody looked
+            at, which are `IGNORED` (`partial_labels.py`); in the cases' own type until `drawn` is applied.
         unlabeled: (U, C, *spatial), as the students see it (strong view); U is 0 for supervised methods.
         unlabeled_weak: (U, C, *spatial), the same crops without intensity augmentation, voxel by voxel
             aligned with `unlabeled`: what a teacher labels. The same tensor where a recipe has no such step.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from monai.data import MetaTensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from mednoisy.data.ignored_voxels import IGNORED
+from mednoisy.data.training_data import AS_READ
 from mednoisy.errors import user_error_behind
 
 log = logging.getLogger(__name__)
@@ -21,7 +24,8 @@ class CachedCases(Dataset):
     """Preprocessed cases as plain tensors.
 
     An item is `{"id": str, "image": (C, *spatial) float32, "spacing": tuple}` and, where the case has one,
-    `"label": (*spatial) uint8`. Items are shared, not copied: never change them in place.
+    `"label": (*spatial) uint8`, `IGNORED` where nobody looked, and of a volume `AS_READ`. Items are shared, not copied:
+    never change them in place.
 
     Args:
         data: cases of a datalist, `{"id", "image", "label"?}`; kept as `data`. `id` may come from the transform.
@@ -56,6 +60,11 @@ class CachedCases(Dataset):
         tensors = (value for item in items for value in item.values() if isinstance(value, torch.Tensor))
         return sum(tensor.nbytes for tensor in tensors)
 
+    @cached_property
+    def partly_labeled(self) -> bool:
+        """Whether some label holds `IGNORED`."""
+        return any(bool((item["label"] == IGNORED).any()) for item in self.items if "label" in item)
+
     def extended(self, data: Sequence[Mapping[str, Any]], repeats: int = 1) -> CachedCases:
         """These cases `repeats` times and, behind them, those of `data`, prepared in the same way.
 
@@ -82,6 +91,8 @@ def _prepared(case: dict[str, Any], transform: Callable[[dict[str, Any]], Mappin
         raise ValueError("the transform must keep the image a MetaTensor, which knows the spacing of its voxels")
     spacing = tuple(float(step) for step in image.pixdim[: image.ndim - 1])
     item = {"id": str(result.get("id", case.get("id"))), "image": _plain(image, torch.float32), "spacing": spacing}
+    if AS_READ in image.meta:
+        item[AS_READ] = image.meta[AS_READ]
     if "label" in result:
         item["label"] = _plain(result["label"][0], torch.uint8)
     return item

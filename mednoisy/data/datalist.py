@@ -6,19 +6,24 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mednoisy.data.datalist_checks import (
+    CODES,
     IGNORE,
+    LABELED_BY_HAND,
     PATHS,
     SECTIONS,
+    SOURCE,
     TRAINING,
     Case,
     check_keys,
     check_patients,
     check_unique,
+    checked_codes,
     checked_entry,
     checked_ignore,
     checked_table,
@@ -26,6 +31,7 @@ from mednoisy.data.datalist_checks import (
     patients_of,
     read_json,
 )
+from mednoisy.data.folds import without_held_out
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.files import write_text
 
@@ -53,8 +59,11 @@ class Datalist:
         spacing_unit: "mm", or "pixel" where the source states no size.
         protocol: what a reader of results must know about the split and the data.
         source: the file this was loaded from, for messages.
-        ignore: codes that references of test cases may hold besides; their voxels count in no figure of these. No loss
-            leaves voxels out, so labels that are trained or chosen on must not hold them.
+        ignore: codes that labels and references may hold besides, in voxels that nobody looked at: these take part in
+            no loss and no figure. Pseudo-labels do not hold them. In the source's codes, where files hold these.
+        codes: the source's code of each class, in the order of classes, which label maps for users carry; empty where
+            these are 0 to K-1.
+        as_source: whether the label files hold the source's codes, too; else those of classes.
     """
 
     name: str
@@ -65,12 +74,20 @@ class Datalist:
     protocol: str = ""
     source: Path | None = None
     ignore: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()
+    as_source: bool = False
 
     @classmethod
     def load(
-        cls, path: Path | str, labeled: int | None = None, validation: int = 0, codes: int | None = None
+        cls,
+        path: Path | str,
+        labeled: int | None = None,
+        validation: int = 0,
+        codes: int | None = None,
+        fold: Sequence[int] | None = None,
+        seed: int = 0,
     ) -> Datalist:
-        """Read and check a file; `labeled` and `validation` as in `with_labeled`.
+        """Read and check a file; `labeled` and `validation` as in `with_labeled`, `fold` and `seed` in `with_fold`.
 
         Args:
             codes: how many label codes, background included, the reader can work with; None for any number.
@@ -79,7 +96,8 @@ class Datalist:
 
         Raises:
             UserError: E210 to E217 and E226, each with the file and the number of the entry, counted from 1; E219,
-                another number of label codes than `codes`.
+                another number of label codes than `codes`; E254, codes of the source that fit no class; E370 and E371,
+                a fold that cannot be.
         """
         path = Path(path)
         content = read_json(path)
@@ -103,6 +121,8 @@ class Datalist:
             protocol=content.get("protocol", ""),
             source=path,
             ignore=checked_ignore(content, labels, path),
+            codes=checked_codes(content, labels, path),
+            as_source=content.get("label_files") == SOURCE,
         )
         if codes is not None and len(datalist.labels) != codes:
             cause = f"{path} lists {len(datalist.labels)} label codes, the configuration has {codes}"
@@ -110,7 +130,7 @@ class Datalist:
         if content.get("split_digest", datalist.split_digest) != datalist.split_digest:
             cause = f"{path}: the sections are not those that `split_digest` was taken of"
             raise UserError("E216", cause, "Restore the file, or remove `split_digest` if the change is meant")
-        return datalist.with_labeled(labeled, validation)._with_files()
+        return datalist.with_labeled(labeled, validation).with_fold(fold, seed)._with_files()
 
     @property
     def split_digest(self) -> str:
@@ -122,17 +142,21 @@ class Datalist:
         """The cases of a section, `{"id", "image", "label"}` with absolute paths; copies.
 
         They may also name their `patient`, `centre` and `scene`. Unlabeled cases have no `label`, those of `pseudo` a
-        `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Test cases
-        have the codes to `ignore` where there are any ("254 255").
+        `confidence` besides; those of `hidden` are given the image of the case whose reference they are. Cases that
+        somebody labeled have the codes to `ignore` where there are any ("254 255") and, where their files hold the
+        source's codes, these as `codes`, in the order of classes ("0 2 4").
         """
         if section not in SECTIONS:
             raise UserError("E211", f"unknown section {section!r}", did_you_mean(section, SECTIONS))
+        extra = {}
+        if section in LABELED_BY_HAND:
+            extra = ({IGNORE: " ".join(map(str, self.ignore))} if self.ignore else {}) | self._stored
         if section != "hidden":
-            extra = {IGNORE: " ".join(map(str, self.ignore))} if self.ignore and section == "test" else {}
             return [{**case, **extra} for case in self.sections.get(section, [])]
         pool = self.sections.get("unlabeled", []) + self.sections.get("pseudo", [])
         images = {case["id"]: case["image"] for case in pool}
-        return [{"id": c["id"], "image": images[c["id"]], "label": c["label"]} for c in self.sections.get("hidden", [])]
+        hidden = self.sections.get("hidden", [])
+        return [{"id": c["id"], "image": images[c["id"]], "label": c["label"], **extra} for c in hidden]
 
     def patients(self, section: str) -> list[str]:
         """The patients of a section, each once, in order; a case that names none is one of its own, by its id."""
@@ -196,6 +220,28 @@ class Datalist:
             sections["pseudo"] = pseudo
         return replace(self, sections=sections)
 
+    def with_fold(self, fold: Sequence[int] | None, seed: int = 0) -> Datalist:
+        """What one network of a cross-validation sees: an Nth of the labeled patients is held out and becomes `test`.
+
+        Args:
+            fold: its number from 0, and the number of folds; None leaves all as it is.
+            seed: of the run; see `folds.patients_by_fold`.
+
+        Raises:
+            UserError: E370, more folds than labeled patients, or fewer than two; E371, no such fold.
+        """
+        if fold is None:
+            return self
+        if not (isinstance(fold, list | tuple) and len(fold) == 2 and all(type(part) is int for part in fold)):
+            raise UserError("E371", f"fold is {fold!r}", "Give its number from 0 and the number of folds, as [0, 4]")
+        number, folds = fold
+        last = max(folds, 1) - 1
+        if not 0 <= number <= last:
+            raise UserError("E371", f"fold is {number} of {folds}", f"Number folds from 0 to {last}")
+        sections, held_out = without_held_out(self.sections, number, folds, seed)
+        protocol = f"Fold {number} of {folds} (numbered from 0): {len(held_out)} labeled cases held out and scored."
+        return replace(self, sections=sections, protocol=f"{protocol} {self.protocol}".strip())
+
     def save(self, path: Path | str) -> Path:
         """Write as JSON, with paths relative to the file; whole or not at all."""
         path = Path(path)
@@ -213,6 +259,8 @@ class Datalist:
             "protocol": self.protocol,
             "split_digest": self.split_digest,
             **({"ignore": list(self.ignore)} if self.ignore else {}),
+            **({CODES: {str(number): code for number, code in enumerate(self.codes)}} if self.codes else {}),
+            **({"label_files": SOURCE} if self.as_source else {}),
         }
         for section, cases in self._listed.items():
             content[section] = [
@@ -226,6 +274,11 @@ class Datalist:
         """All sections, as a file lists them: that of pseudo-labels where there are any."""
         listed = {section: self.sections.get(section, []) for section in SECTIONS}
         return {section: cases for section, cases in listed.items() if cases or section != "pseudo"}
+
+    @property
+    def _stored(self) -> Case:
+        """What an entry says besides where its label file holds the source's codes."""
+        return {CODES: " ".join(map(str, self.codes))} if self.codes and self.as_source else {}
 
     @property
     def _called(self) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mednoisy import text_files
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.errors import UserError, did_you_mean
+from mednoisy.text_files import Unusable
 
 SECTIONS = {  # what an entry of each section holds
     "labeled": ("id", "image", "label"),
@@ -22,9 +24,13 @@ SECTIONS = {  # what an entry of each section holds
 TRAINING = ("labeled", "unlabeled", "pseudo")
 OPTIONAL = ("patient", "centre", "scene")  # what an entry of any section but `hidden` may hold too
 PATHS = ("image", "label", "confidence")
-TEXTS, TABLES = ("name", "spacing_unit", "protocol", "split_digest"), ("channels", "labels")
-IGNORE = "ignore"  # codes that references of test cases may hold besides, whose voxels no figure counts
+TEXTS = ("name", "spacing_unit", "protocol", "split_digest", "label_files")
+TABLES, CODES = ("channels", "labels"), "codes"
+IGNORE = "ignore"  # codes that labels and references may hold besides, whose voxels no loss and no figure counts
+LABELED_BY_HAND = ("labeled", "validation", "test", "hidden")  # sections whose labels may hold them
 Case = dict[str, str]
+CLASSES, SOURCE = "classes", "source"  # whose codes label files hold
+LARGEST_CODE = 65535
 LONGEST_ID = 200  # bytes; file systems take names of 255, of which endings need some
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, halves of pairs, and separators of lines
 
@@ -44,10 +50,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError("E210", f"datalist {path} does not exist", "Prepare the dataset first, or mend the path")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError("E210", f"datalist {path} cannot be read: {error.strerror}", "Mend its permissions") from error
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number of thousands of digits
+        content = text_files.read_json(path)
+    except Unusable as error:
+        if isinstance(error.__cause__, OSError):
+            raise UserError("E210", f"datalist {path} cannot be read: {error}", "Mend its permissions") from error
         raise UserError("E210", f"datalist {path} is no JSON: {error}", "Mend the file") from error
     if not isinstance(content, dict):
         raise UserError("E210", f"datalist {path} holds no table of sections", "Write one JSON object")
@@ -56,11 +62,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def check_keys(content: Mapping[str, Any], path: Path) -> None:
     """Refuse unknown keys, values of the wrong kind and keys that lack (E211)."""
-    known = (*TEXTS, *TABLES, IGNORE, *SECTIONS)
+    known = (*TEXTS, *TABLES, CODES, IGNORE, *SECTIONS)
     for key, value in content.items():
         if key not in known:
             raise UserError("E211", f"{path}: unknown section or key {key!r}", did_you_mean(key, known))
-        wanted = list if key in (IGNORE, *SECTIONS) else dict if key in TABLES else str
+        wanted = list if key in (IGNORE, *SECTIONS) else dict if key in (*TABLES, CODES) else str
         if not isinstance(value, wanted):
             kind = {list: "a list of entries", dict: "a table", str: "a text"}[wanted]
             raise UserError("E211", f"{path}: {key!r} is not {kind}", f"Write {kind}")
@@ -75,11 +81,14 @@ def check_keys(content: Mapping[str, Any], path: Path) -> None:
 
 
 def checked_table(content: Mapping[str, Any], key: str, path: Path) -> dict[int, str]:
-    """`{"0": "background", "1": "atrium"}` with whole numbers as keys, which run from 0."""
+    """`{"0": "background", "1": "atrium"}` with whole numbers as keys, from 0 (E212) and in 8 bits (E248)."""
     table = content[key]
     if sorted(table) != sorted(str(number) for number in range(len(table))) or not table:
         cause = f"{path}: {key!r} has the codes {', '.join(table) or '(none)'}"
         raise UserError("E212", cause, 'Number them "0", "1", "2" and so on, without a gap')
+    if key == "labels" and len(table) > IGNORED:
+        cause = f"{path}: {key!r} has {len(table)} codes; labels have 8 bits, of whose codes one marks what is ignored"
+        raise UserError("E248", cause, f"Merge classes until there are {IGNORED} or fewer, background included")
     return {number: str(table[str(number)]) for number in range(len(table))}
 
 
@@ -91,6 +100,23 @@ def checked_ignore(content: Mapping[str, Any], labels: Mapping[int, str], path: 
             cause = f"{path}: {IGNORE!r} lists {code!r}, which is a class or no code"
             raise UserError("E212", cause, "List codes that `labels` has not, [255] for example")
     return tuple(sorted(set(codes)))
+
+
+def checked_codes(content: Mapping[str, Any], labels: Mapping[int, str], path: Path) -> tuple[int, ...]:
+    """The source's code of each class, in the order of classes; none where they are the class numbers (E254)."""
+    table = content.get(CODES)
+    if content.get("label_files", CLASSES) not in (CLASSES, SOURCE):
+        cause = f"{path}: 'label_files' is {content['label_files']!r}"
+        raise UserError("E254", cause, f"Write {CLASSES!r} or {SOURCE!r}: whose codes the listed label files hold")
+    if table is None:
+        return ()
+    values = list(table.values())
+    whole = all(isinstance(code, int) and not isinstance(code, bool) and 0 <= code <= LARGEST_CODE for code in values)
+    if {*table} != {str(code) for code in labels} or not whole or len({*values}) < len(values) or table["0"] != 0:
+        cause = f"{path}: {CODES!r} is {table}, not one code of the source for each class with 0 as the background"
+        raise UserError("E254", cause, f"Give every class a whole code of its own up to {LARGEST_CODE}")
+    codes = tuple(table[str(number)] for number in range(len(labels)))
+    return () if codes == tuple(range(len(labels))) else codes
 
 
 def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Path) -> Case:

@@ -47,13 +47,14 @@ def images_with_masks(
     return {name: (of_images[name], of_masks.get(name)) for name in sorted(of_images)}
 
 
-def files_by_id(folder: Path, strip: Sequence[str] = ()) -> dict[str, Path]:
+def files_by_id(folder: Path, strip: Sequence[str] = (), *, skip_unknown: bool = False) -> dict[str, Path]:
     """The files of known formats at any depth, by id: the path below the folder without suffix ("021", "site A/021").
 
     Hidden files and folders are left out, folders that are links are not followed.
 
     Args:
         strip: endings that are cut off names, such as "_segmentation".
+        skip_unknown: pass over files of unknown formats.
 
     Raises:
         UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice, all of them listed; E242
@@ -77,7 +78,8 @@ def files_by_id(folder: Path, strip: Sequence[str] = ()) -> dict[str, Path]:
         raise UserError("E421", f"{folder} holds more than one file for {listed(twice)}", "Keep one of each")
     if not by_id:
         raise UserError("E420", f"{folder} holds no file of a known format", f"Known: {', '.join(SUFFIXES)}")
-    _refuse_unknown(folder, strange, list(by_id.values()))
+    if not skip_unknown:
+        _refuse_unknown(folder, strange, list(by_id.values()))
     return by_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,8 @@ import nibabel
 import numpy as np
 from PIL import Image as Picture
 
-from mednoisy.data.file_formats import SUFFIXES, other_content, reader_of
-from mednoisy.data.formats import nifti
+from mednoisy.data.file_formats import NIFTI, SUFFIXES, other_content, reader_of
+from mednoisy.data.formats import dicom, nifti
 from mednoisy.data.formats.nifti import UNORIENTED
 from mednoisy.data.formats.voxels import UNREADABLE, UPRIGHT, NoSuchDataset, NotOneImage
 from mednoisy.data.image import Image, right_angled, shear_note
@@ -30,11 +31,12 @@ def case_name(path: Path | str) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def read_image(path: Path | str, key: str | None = None, *, case: str | None = None) -> Image:
+def read_image(path: Path | str, key: str | None = None, *, channels: bool = False, case: str | None = None) -> Image:
     """The voxels of a file, scaled as its header says, with their geometry.
 
     HDF5 files hold datasets `image` and `label` (`key` says which, `image` by default); attributes `affine` or
-    `spacing` of the dataset or the file give the geometry, 1 mm along the axes where there are none.
+    `spacing` of the dataset or the file give the geometry, 1 mm along the axes where there are none. With `channels` a
+    fourth axis of NIfTI is channels (of Decathlon's archives, for one); without, it is time, and refused.
 
     Raises:
         UserError: E201 no such file; E202 unreadable, truncated or without voxels; E203 NaN or infinite
@@ -49,7 +51,7 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
     if read is None:
         raise UserError("E202", f"{path} is of no known format", f"Known: {', '.join(SUFFIXES)}", case=case)
     try:
-        voxels = read(path, key or "image")
+        voxels = read(path, nifti.CHANNELS if channels and path.name.lower().endswith(NIFTI) else key or "image")
         array, affine, axes = _plain(voxels.array), voxels.affine, voxels.axes
     except NotOneImage as error:
         raise UserError("E208", f"{path} {error}", "Store one volume per file", case=case) from error
@@ -74,6 +76,25 @@ def read_image(path: Path | str, key: str | None = None, *, case: str | None = N
         turned=voxels.turned,
         notes=voxels.notes if right_angled(affine[:3, :axes]) else (*voxels.notes, shear_note(affine, axes)),
     )
+
+
+def read_series(folder: Path | str, *, case: str | None = None) -> Image:
+    """The volume of a folder that holds one DICOM series.
+
+    Raises:
+        UserError: E259, what `dicom.read_series` refuses; E203, E209 as `read_image`.
+    """
+    folder = Path(folder)
+    try:
+        voxels = dicom.read_series(folder)
+        array = _plain(voxels.array)
+    except UNREADABLE as error:
+        cure = "Give each series a folder of its own, with all of its slices once; a tilted one must be resampled first"
+        raise UserError("E259", f"{folder} {str(error).strip()}", cure, case=case) from error
+    _check_array(array, folder, case)
+    _check_affine(voxels.affine, folder, case)
+    spacing = tuple(float(step) for step in np.linalg.norm(voxels.affine[:3, :3], axis=0))
+    return Image(np.require(array, requirements=["C", "W"]), voxels.affine, spacing, oriented=True)
 
 
 def check_image(image: Image, *, case: str | None = None) -> None:
@@ -123,6 +144,7 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
         cause = f"image has voxels of {sizes[0]} mm, label of {sizes[1]} mm"
         raise UserError("E205", cause, cure, case=case)
     mend = "Mend the label, or name the code in `labels` of the datalist and in `label_names` (--dataset FILE)"
+    mend += "; a mark of what nobody looked at belongs into `ignore` of the datalist"
     check_codes(distinct_values(label.array), codes, "label", mend, case=case)
     on_grid = replace(label, array=label.array.reshape(image.shape), affine=image.affine, spacing=image.spacing)
     return label if image.placed and label.placed and image.shape == label.shape else on_grid
@@ -159,6 +181,14 @@ def distinct_values(array: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([np.unique(part) for part in array]))
 
 
+def digest_of(array: np.ndarray) -> str:
+    """16 hexadecimal digits of shape and values, alike for any type of numbers that holds them."""
+    digest = hashlib.blake2b(str(array.shape).encode(), digest_size=8)
+    for part in array:  # one slice at a time, or a volume would be held twice
+        digest.update(np.ascontiguousarray(part, dtype=np.float64).data)
+    return digest.hexdigest()
+
+
 def corners_apart_mm(shape: Sequence[int], first: np.ndarray, second: np.ndarray) -> float:
     """The largest distance between the same corner of a grid under two affines (4, 4); two or three axes."""
     corners = np.array(np.meshgrid(*[(0, size - 1) for size in (*shape, 1)[:3]], [1])).reshape(4, -1)
@@ -171,7 +201,7 @@ def listed(names: Sequence[str], most: int = 10) -> str:
 
 
 def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray, *, oriented: bool = True) -> None:
-    """Write `array` (two or three axes) with `affine` (4, 4), whole or not at all.
+    """Write `array` (two or three axes, or three and channels) with `affine` (4, 4), whole or not at all.
 
     Without `oriented` the directions of `affine` are a mere convention, which the file's description says.
     Whole numbers are stored in the smallest of uint8, int16 and int32 that holds them, all else as float32.
@@ -187,7 +217,10 @@ def write_nifti(path: Path | str, array: np.ndarray, affine: np.ndarray, *, orie
         array = array.astype(kinds[0])
     else:
         array = array.astype(np.float32)
-    image = nibabel.Nifti1Image(array, np.asarray(affine, dtype=np.float64))
+    vector = array.ndim == 4
+    image = nibabel.Nifti1Image(array[:, :, :, np.newaxis] if vector else array, np.asarray(affine, dtype=np.float64))
+    if vector:
+        image.header.set_intent("vector")
     image.header.set_xyzt_units("mm")
     if not oriented:
         image.header["descrip"] = UNORIENTED
@@ -199,10 +232,13 @@ def write_nifti_like(path: Path | str, array: np.ndarray, source: Path | str) ->
     """Write whole numbers with the header of a NIfTI file, whole or not at all: in its place for every program.
 
     Args:
-        array: on the source's grid; an axis of length one, or trailing ones, may be missing.
+        array: on the source's grid, without its channels; an axis of length one, or trailing ones, may be missing.
     """
     header = nifti.read_header(Path(source))
     shape = header.get_data_shape()
+    if np.prod(shape) != np.size(array):  # channels
+        shape = shape[:3]
+        header.set_data_shape(shape)
     stored = np.asarray(array).reshape(shape)
     kind = np.min_scalar_type(int(stored.max())) if stored.size else np.dtype(np.uint8)
     header.set_data_dtype(np.uint8 if kind.itemsize == 1 else np.uint16)

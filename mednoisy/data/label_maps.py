@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mednoisy.data.file_formats import is_lossy, is_picture
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import Image, check_codes, distinct_values, read_image
-from mednoisy.data.mask_greys import FolderGreys, codes_of_greys, cut_lossy
+from mednoisy.data.mask_greys import WHITES, FolderGreys, codes_of_greys, cut_lossy
 from mednoisy.errors import UserError
 
 WHOLE_WITHIN = 1e-3  # how far rounding and float storage may carry a code
@@ -97,24 +98,65 @@ def read_label_map(
     return LabelMap(replace(image, array=smallest), tuple(note for note in notes if note), marked)
 
 
-def ignored_codes(case: Mapping[Hashable, Any]) -> tuple[int, ...]:
+def ignored_codes(case: Mapping[Any, Any]) -> tuple[int, ...]:
     """The codes that a case of a datalist tells to leave out ("254 255")."""
     return tuple(int(code) for code in str(case.get("ignore", "")).split())
 
 
+def stored_codes(case: Mapping[Any, Any]) -> tuple[int, ...]:
+    """The source's codes that a case's label file holds, in the order of classes ("0 2 4"); none of classes."""
+    return tuple(int(code) for code in str(case.get("codes", "")).split())
+
+
+def read_stored(
+    path: Path | str,
+    stored: Sequence[int],
+    codes: Collection[int] | None = None,
+    *,
+    ignore: Collection[int] = (),
+    case: str | None = None,
+) -> LabelMap:
+    """Class codes of a file that holds the source's codes; of one that holds classes, as `read_label_map` has it.
+
+    Args:
+        stored: the source's code of each class, in the order of classes; none where the file holds classes.
+        codes, ignore, case: as for `read_label_map`; `ignore` in the source's codes.
+
+    Raises:
+        UserError: as `read_label_map`; E206 also for a code that `stored` has not.
+    """
+    if not stored:
+        return read_label_map(path, codes, ignore=ignore, case=case)
+    if is_picture(Path(path)) and len(stored) == 2 and stored[1] in WHITES:  # with soft edges, perhaps
+        return read_label_map(path, (0, 1), ignore=ignore, folder=FolderGreys(stored[1]), case=case)
+    found = read_label_map(path, stored, ignore=ignore, case=case)
+    classes = np.zeros(max(stored) + 1, np.uint8)
+    classes[list(stored)] = np.arange(len(stored))
+    return replace(found, image=replace(found.image, array=classes[found.image.array]))
+
+
 def read_reference(
-    path: Path | str, codes: Collection[int] | None = None, *, ignore: Collection[int] = (), case: str | None = None
+    path: Path | str,
+    codes: Collection[int] | None = None,
+    *,
+    ignore: Collection[int] = (),
+    stored: Sequence[int] = (),
+    case: str | None = None,
 ) -> Image:
     """The label of a case, for training and for scoring: a picture as `read_label_map` has it, of a volume whole codes.
 
     Args:
-        ignore: codes to be left out; their voxels are 0.
+        ignore: codes to be left out; their voxels are `IGNORED`.
+        stored: as for `read_stored`.
 
     Raises:
         UserError: E201 to E209, as `read_image`; E223, as `read_label_map`; of pictures also E206 and E224.
     """
-    if is_picture(Path(path)) or ignore:
-        return read_label_map(path, codes, ignore=ignore, case=case).image
+    if is_picture(Path(path)) or ignore or stored:
+        labels = read_stored(path, stored, codes, ignore=ignore, case=case)
+        if labels.ignored is None:
+            return labels.image
+        return replace(labels.image, array=np.where(labels.ignored, IGNORED, labels.image.array))
     image = read_image(path, "label", case=case)
     return replace(image, array=_whole(image.array, Path(path), case))
 

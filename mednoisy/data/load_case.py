@@ -15,18 +15,22 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
-from mednoisy.data.label_maps import ignored_codes, read_reference
+from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
+from mednoisy.data.orienting import Orientedd
 from mednoisy.errors import UserError
 from mednoisy.notices import tell_each
 
+SPACED = "Store it with its spacing, or take its grid as it is (--set spacing=null, slice by slice plane_spacing=null)"
 GREYS_OF_16_BITS = 257  # each stands for one of 8 bits: 65535 / 255
 
 
 class LoadCased(MapTransform):
     """Load the files of a case as MetaTensors, channels first.
 
-    `image` becomes (C, *spatial) float32, `label` (1, *spatial) uint8, each with `affine`, `spatial_shape` and
+    `image` becomes (C, *spatial) float32, `label` (1, *spatial) uint8 with every code that the item tells to `ignore`
+    ("254 255") as `IGNORED`, each with `affine`, `spatial_shape` and
     `filename_or_obj`, as MONAI's inversion and saving need them. Faults are told with the item's `id`, or the
     image's file name where it has none (it then receives that `id`). A key that an item lacks is left out.
 
@@ -67,7 +71,7 @@ class LoadCased(MapTransform):
         paths = {str(key): str(item[key]) for key in self.key_iterator(item)}
         case = str(item.get("id") or case_name(next(iter(paths.values()), "")))
         images = {
-            key: read_reference(path, self.codes, ignore=ignored_codes(item), case=case)
+            key: read_reference(path, self.codes, ignore=ignored_codes(item), stored=stored_codes(item), case=case)
             if key == "label"
             else self._image(path, case)
             for key, path in paths.items()
@@ -87,13 +91,14 @@ class LoadCased(MapTransform):
             if self.axes == 2:
                 images["label"] = images["label"].as_slice()
         if self.codes is not None and "label" in images:
-            images["label"] = check_pair(images.get("image", images["label"]), images["label"], self.codes, case=case)
+            codes = self.codes | {IGNORED} if ignored_codes(item) else self.codes  # others are refused on reading
+            images["label"] = check_pair(images.get("image", images["label"]), images["label"], codes, case=case)
         item.update({key: _meta_tensor(image, paths[key], is_label=key == "label") for key, image in images.items()})
         item["id"] = case
         return item
 
     def _image(self, path: str, case: str) -> Image:
-        image = read_image(path, "image", case=case)
+        image = read_image(path, "image", channels=self.channels not in (None, 1), case=case)
         if self.axes == 2:
             image = image.as_slice()
         array, axes = image.array, len(image.spacing)
@@ -103,7 +108,7 @@ class LoadCased(MapTransform):
             raise UserError("E227", cause, f"{wanted}, or take a bundle for images of {axes} axes", case=case)
         if self.located and not image.located:
             cause = f"{path} does not state how large its voxels are, which one spacing for all volumes needs"
-            raise UserError("E228", cause, "Store it with its spacing, or drop plane_spacing", case=case)
+            raise UserError("E228", cause, SPACED, case=case)
         channels = array.shape[-1] if array.ndim > axes else 1
         if self.channels == 3 and channels in (1, 3):
             array = _on_8_bits(array, path, case)
@@ -116,12 +121,37 @@ class LoadCased(MapTransform):
         raise UserError("E225", cause, "Convert the file, or take a bundle for images of such channels", case=case)
 
 
-def checking_reader(preprocessing: Compose, codes: Collection[int]) -> LoadCased:
+def check_chain(preprocessing: object) -> None:
+    """Refuse what is no chain of transforms.
+
+    Raises:
+        ValueError: naming it, which the command line tells as E107.
+    """
+    if not isinstance(preprocessing, Compose) or not all(callable(step) for step in preprocessing.transforms):
+        shown = getattr(preprocessing, "transforms", preprocessing)
+        raise ValueError(f"preprocessing is {shown!r:.200}; it must be a Compose of transforms")
+
+
+class CheckingReader(LoadCased):
+    """Reads as `LoadCased`, and refuses what later steps would, without their work: slices along an unknown axis."""
+
+    def __init__(self, reader: LoadCased, codes: Collection[int], turns: Sequence[Orientedd] = ()):
+        super().__init__(codes=codes, axes=reader.axes, channels=reader.channels, located=reader.located)
+        self.turns = turns
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """As `LoadCased`."""
+        item = super().__call__(data)
+        for step in self.turns:
+            step.check(item)
+        return item
+
+
+def checking_reader(preprocessing: Compose, codes: Collection[int]) -> CheckingReader:
     """Reads image and label and refuses what `preprocessing` would refuse: other axes or channels, other codes."""
     readers = [step for step in preprocessing.transforms if isinstance(step, LoadCased)]
-    if not readers:
-        return LoadCased(codes=codes)
-    return LoadCased(codes=codes, axes=readers[0].axes, channels=readers[0].channels, located=readers[0].located)
+    turns = [step for step in preprocessing.transforms if isinstance(step, Orientedd)]
+    return CheckingReader(readers[0] if readers else LoadCased(), codes, turns)
 
 
 def _on_8_bits(array: np.ndarray, path: str, case: str) -> np.ndarray:
@@ -145,5 +175,6 @@ def _meta_tensor(image: Image, path: str, *, is_label: bool) -> MetaTensor:
         "original_channel_dim": "no_channel" if image.array.ndim == len(image.spacing) else -1,
         "space": "RAS",
         "located": image.located,
+        "oriented": image.oriented,
     }
     return MetaTensor(torch.from_numpy(array), affine=affine, meta=meta)

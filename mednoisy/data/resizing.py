@@ -1,17 +1,23 @@
-"""Pictures and slices of any size at the size that a network takes, and back."""
+"""Pictures, slices and volumes of any size at the size or spacing that a network takes, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
-from monai.transforms import Resized
+from monai.data import MetaTensor
+from monai.transforms import InvertibleTransform, MapTransform, Resized
+from monai.utils.enums import TraceKeys
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mednoisy.data.volume_slices import check_slices_last
+from mednoisy.data.orienting import placed, was_last
 
+HALF = 0.5 + 1e-4  # of a voxel; a little more, for headers round and halves are frequent
 TIE = 1e-3  # of a pixel, by which its nearest code is ahead of others of the same share
 
 
@@ -29,9 +35,6 @@ class ResizedInPlaned(Resized):
         keys: of MetaTensors (C, rows, columns) or (C, X, Y, Z).
         spatial_size: of the result, two numbers for pictures and three for volumes, of which the last is -1.
         allow_missing_keys: whether an item may lack a key.
-
-    Raises:
-        UserError: from the call: E245, a volume whose slices do not lie along its last axis.
     """
 
     def __init__(self, keys: str | Sequence[str], spatial_size: Sequence[int], allow_missing_keys: bool = False):
@@ -45,15 +48,12 @@ class ResizedInPlaned(Resized):
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """The item with its arrays at the new size."""
         sources = {key: data[key].as_tensor() for key in self.keys if key in data}
-        if "image" in sources and sources["image"].ndim == 4:  # of a volume, the first two axes are those of its slices
-            image = data["image"]
-            located = bool(image.meta.get("located", True))
-            check_slices_last(image.shape[1:], image.pixdim.tolist(), located, case=data.get("id"))
         item: dict[Hashable, Any] = super().__call__(data, lazy)  # for MONAI's account of the geometry
         for key, source in sources.items():
             size = item[key].shape[1:3]
             if key == "label":
-                item[key].set_array(_largest_share(source, size, item[key].as_tensor()))
+                resized = partial(_without_aliasing, size=size)
+                item[key].set_array(_largest_share(source, item[key].as_tensor(), resized))
             else:
                 item[key].set_array(_without_aliasing(source, size))
         return item
@@ -90,11 +90,90 @@ class SpacedInPlaned(ResizedInPlaned):
         return super().__call__(data, lazy)
 
 
-def _largest_share(label: Tensor, size: Sequence[int], nearest: Tensor) -> Tensor:
-    """The code that most of each new pixel shows; `nearest` decides between equal ones."""
+class Spacedd(MapTransform, InvertibleTransform):
+    """Bring volumes to one spacing along each axis, without aliasing, and labels (key `label`) to the code of largest
+    share; `Invertd` goes back in the same way, so that a coarser source gets means of its voxels' scores.
+
+    Resampled as `ResizedInPlaned` does, along all three axes: edges of the field of view stay where they are, the new
+    size is the whole number of voxels that comes nearest, and the spacing is met within half a voxel of the whole.
+    A volume that has the size already is not copied. Size and spacing alone decide, not the place, so a scan that was
+    stored in another order of axes is resampled to the same voxels.
+
+    MONAI's Spacingd looks at single points of the old grid, however coarse the new one, gives labels the nearest code,
+    and may leave the outermost voxels of a volume out.
+
+    Args:
+        keys: of MetaTensors (C, X, Y, Z), all of an item on one grid, of which an item may lack some.
+        spacing: of the new voxels, in mm.
+
+    Raises:
+        ValueError: the spacing is not three numbers above 0.
+    """
+
+    def __init__(self, keys: str | Sequence[str], spacing: Sequence[float]):
+        super().__init__(keys, allow_missing_keys=True)
+        numbers = [*spacing] if isinstance(spacing, Sequence) and not isinstance(spacing, str) else []
+        if len(numbers) != 3 or not all(isinstance(step, int | float) and 0 < step < math.inf for step in numbers):
+            raise ValueError(f"spacing is {spacing!r}; it must be three numbers above 0, in mm, or null")
+        self.spacing = tuple(float(step) for step in numbers)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item with its arrays at the new spacing."""
+        item: dict[Any, Any] = dict(data)
+        for key in self.key_iterator(item):
+            source = item[key]
+            size = self._size(source)
+            if size != tuple(source.shape[1:]):
+                item[key] = self._spaced(source, size, codes=key == "label")
+        return item
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item with its arrays on their old grid."""
+        item: dict[Any, Any] = dict(data)
+        for key in self.key_iterator(item):
+            if was_last(self, item[key]):
+                kept = self.pop_transform(item[key])
+                size = tuple(int(number) for number in kept[TraceKeys.ORIG_SIZE])
+                array = _in_space(item[key].as_tensor(), size)
+                item[key] = placed(array, kept[TraceKeys.EXTRA_INFO]["affine"], item[key])
+        return item
+
+    def _size(self, volume: MetaTensor) -> tuple[int, ...]:
+        steps = volume.affine[:3, :3].norm(dim=0).tolist()
+        whole = [count * step for count, step in zip(volume.shape[1:], steps, strict=True)]
+        sizes = [math.floor(length / step + HALF) for length, step in zip(whole, self.spacing, strict=True)]
+        return tuple(max(1, size) for size in sizes)
+
+    def _spaced(self, source: MetaTensor, size: tuple[int, ...], *, codes: bool) -> MetaTensor:
+        plain = source.as_tensor()
+        if codes:
+            nearest = interpolate(plain[None].float(), size=size, mode="nearest-exact")[0].to(plain.dtype)
+            array = _largest_share(plain, nearest, partial(_in_space, size=size))
+        else:
+            array = _in_space(plain, size)
+        step = np.array(source.shape[1:]) / size  # in old voxels
+        within = np.diag([*step, 1.0])
+        within[:3, 3] = (step - 1) / 2  # the centre of the first new voxel
+        spaced = placed(array, np.asarray(source.affine, dtype=np.float64) @ within, source)
+        kept = {"affine": source.affine.clone()}
+        self.push_transform(spaced, orig_size=tuple(source.shape[1:]), extra_info=kept)
+        return spaced
+
+
+def _largest_share(label: Tensor, nearest: Tensor, resized: Callable[[Tensor], Tensor]) -> Tensor:
+    """The code that most of each new pixel shows; `nearest`, at the new size, decides between equal ones."""
     codes = label.unique()
-    shares = [_without_aliasing((label == code).float(), size) + TIE * (nearest == code) for code in codes]
+    shares = [resized((label == code).float()) + TIE * (nearest == code) for code in codes]
     return codes[torch.stack(shares).argmax(dim=0)]
+
+
+def _in_space(volume: Tensor, size: Sequence[int]) -> Tensor:
+    """(C, X, Y, Z) at a size (X, Y, Z)."""
+    if tuple(volume.shape[1:3]) != tuple(size[:2]):
+        volume = _without_aliasing(volume, size[:2])
+    if volume.shape[3] != size[2]:
+        volume = interpolate(volume, size=tuple(size[1:]), mode="bilinear", antialias=True)
+    return volume
 
 
 def _without_aliasing(image: Tensor, size: Sequence[int]) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from mednoisy.data.batch import Augmentations, Batch, Drawn
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.counter_based_random import Draw
+from mednoisy.data.partial_labels import PARTIAL
 from mednoisy.errors import UserError
 
 CURES = {  # by section and how many cases it has; of more, a smaller batch takes few enough
@@ -131,6 +132,7 @@ class TrainingStream:
         intensity: changes of intensity; the weak view of an unlabeled crop stays without them.
         order: (draw, number of cases, draws a step) -> index of the case.
         published_margin: see `padded`; with a number crops never take the last position, either.
+        repeated: whether labeled crops of a step may be of the same case, where there are fewer cases than crops.
         seed: all randomness comes from (seed, stage and section, draw number).
 
     Raises:
@@ -146,6 +148,7 @@ class TrainingStream:
         intensity: Intensity | None = None,
         order: Callable[[Draw, int, int], int] = shuffled,
         published_margin: int | None = None,
+        repeated: bool = False,
         seed: int = 0,
     ):
         for name, chain in (("spatial", spatial), ("intensity", intensity)):
@@ -154,7 +157,7 @@ class TrainingStream:
         self.labeled, self.unlabeled = labeled, unlabeled
         self.patch_size = tuple(int(side) for side in patch_size)
         self.spatial, self.intensity, self.order = spatial, intensity, order
-        self.published_margin, self.seed = published_margin, seed
+        self.published_margin, self.repeated, self.seed = published_margin, repeated, seed
 
     @property
     def summary(self) -> str:
@@ -173,7 +176,8 @@ class TrainingStream:
             ("labeled", labeled, self.labeled),
             ("unlabeled", unlabeled, self.unlabeled or ()),
         ):
-            if needed > len(cases):
+            least = min(needed, 1) if self.repeated and section == "labeled" else needed
+            if least > len(cases):
                 raise UserError(
                     "E220",
                     f"a step draws {needed} {section} crops from different cases, section {section!r} has {len(cases)}",
@@ -225,7 +229,8 @@ class TrainingStream:
         if self.intensity is not None:
             labeled = self.intensity.apply(labeled, drawn.intensity[:count])
             unlabeled = self.intensity.apply(unlabeled, drawn.intensity[count:])
-        return Batch(labeled, labels.long(), unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
+        labels = labels.to(PARTIAL) if self.labeled.partly_labeled else labels.long()
+        return Batch(labeled, labels, unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
 
     def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict[str, Any]:
         assert cases is not None  # `check` ran before any draw

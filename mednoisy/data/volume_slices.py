@@ -5,58 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from torch.utils.data import Dataset
 
 from mednoisy.data.cached_cases import CachedCases
-from mednoisy.errors import UserError
-
-COARSER, SHORTER = 2.0, 0.5  # than the last axis: by so much another one must differ to be that of the slices
-
-
-def check_slices_last(shape: Sequence[int], spacing: Sequence[float], located: bool, case: str | None = None) -> None:
-    """Refuse a volume whose slices do not lie along its last axis, where slices are cut.
-
-    Slices lie along the axis of the coarsest voxels; of a file that does not say how large these are, along the
-    shortest axis. Where axes are much alike, the last one is as good as another.
-
-    Raises:
-        UserError: E245.
-    """
-    coarsest, shortest = int(np.argmax(spacing)), int(np.argmin(shape))
-    if located and spacing[coarsest] >= COARSER * spacing[-1]:
-        found = f"its voxels are {'x'.join(f'{step:.4g}' for step in spacing)} mm"
-        number = coarsest + 1
-    elif not located and shape[shortest] <= SHORTER * shape[-1]:
-        found = f"it is {'x'.join(map(str, shape))} and states no voxel size"
-        number = shortest + 1
-    else:
-        return
-    cause = f"slices are cut along the last axis, but {found}: they seem to lie along axis {number}"
-    cure = "Store the volume with its slices along the last axis, or state its voxel size where this is wrong"
-    raise UserError("E245", cause, cure, case=case)
+from mednoisy.data.ignored_voxels import IGNORED
 
 
 class Slices(Dataset):
     """The slices of cached volumes, each a case of its own; views, so no memory beside the volumes'.
 
     An item is as one of `CachedCases` without the last axis; `id` is the volume's with the slice's number from 0
-    behind it: "patient001_frame01/7".
+    behind it: "patient001_frame01/7". A slice whose label is `IGNORED` throughout is left out.
 
     Args:
-        cases: volumes (C, X, Y, Z), cut along the last axis, as slices lie in NIfTI files.
+        cases: volumes (C, X, Y, Z), cut along the last axis, which `OrientedSlicesd` puts there.
     """
 
     def __init__(self, cases: CachedCases):
         self.cases = cases
-        self.places = [
-            (volume, number) for volume in range(len(cases)) for number in range(cases[volume]["image"].shape[-1])
-        ]
+        self.places = [(volume, number) for volume in range(len(cases)) for number in _slices_of(cases[volume])]
 
     @property
     def items(self) -> list[dict[str, Any]]:
         """The volumes, as `CachedCases` has them."""
         return self.cases.items
+
+    @property
+    def partly_labeled(self) -> bool:
+        """See `CachedCases.partly_labeled`."""
+        return self.cases.partly_labeled
 
     @property
     def nbytes(self) -> int:
@@ -77,3 +54,11 @@ class Slices(Dataset):
         if "label" in case:
             item["label"] = case["label"][..., number]
         return item
+
+
+def _slices_of(case: Mapping[str, Any]) -> list[int]:
+    """Numbers of the slices that somebody looked at; of a case without label, of all."""
+    if "label" not in case:
+        return list(range(case["image"].shape[-1]))
+    looked_at = (case["label"] != IGNORED).flatten(0, -2).any(dim=0)
+    return [int(number) for number in looked_at.nonzero()]

@@ -11,6 +11,7 @@ from typing import Any
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
 from mednoisy.files import write_text
+from mednoisy.text_files import read_json
 
 FILE = "labels.json"
 
@@ -36,7 +37,7 @@ def check_labels(folder: Path, cases: Iterable[Mapping[str, Any]]) -> None:
             write_text(path, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
         return
     try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
+        before = dict(read_json(path))
     except (ValueError, TypeError) as fault:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
     changed = [case for case in {**before, **now} if before.get(case) != now.get(case)]

@@ -93,11 +93,10 @@ def check_round(pseudo: PseudoLabels, datalist: Datalist | None, main: bool) -> 
         raise UserError("E360", "there is no unlabeled case to label", "Add some, or lower --labeled")
     if pseudo.teacher is not None:
         _of_same_classes(pseudo.teacher(), datalist)
-    references = {case["id"]: case["label"] for case in datalist.cases("hidden")}
+    references = {case["id"]: case for case in datalist.cases("hidden")}
     load = checking_reader(pseudo.preprocessing, datalist.labels)
     for case in tqdm(cases if main else [], desc="check unlabeled cases", unit="case", disable=None):
-        reference = {"label": references[case["id"]]} if case["id"] in references else {}
-        load(dict(case | reference))
+        load(dict(case | references.get(case["id"], {})))
 
 
 def pseudo_labeled(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -23,17 +24,18 @@ def check_patch(patch_size: Sequence[int], method: Method) -> None:
         UserError: E112.
     """
     for name, student in method.students.items():
-        divisor = _divisor(student)
-        whole = [-(-side // divisor) * divisor for side in patch_size]
+        divisors, strides = _along_axes(_divisor(student), patch_size), _along_axes(_stride(student), patch_size)
+        whole = [-(-side // divisor) * divisor for side, divisor in zip(patch_size, divisors, strict=True)]
         enough = whole
-        one_voxel = max(whole) <= _stride(student) and any(
+        one_voxel = all(side <= stride for side, stride in zip(whole, strides, strict=True)) and any(
             isinstance(part, INSTANCE_NORMS) for part in student.modules()
         )
         if one_voxel:
-            enough = [2 * _stride(student)] * len(whole)
+            enough = [2 * stride for stride in strides]
         why = None
         if whole != list(patch_size):
-            why = f"is no multiple of {divisor}, as the network of student {name!r} needs"
+            multiple = divisors[0] if len(set(divisors)) == 1 else divisors
+            why = f"is no multiple of {multiple}, as the network of student {name!r} needs"
         elif one_voxel:
             why = f"leaves the instance norm of student {name!r} one voxel in its coarsest map, where it needs two"
         if why is not None:
@@ -46,8 +48,8 @@ def coarsest_map(patch_size: Sequence[int], method: Method) -> list[int]:
 
     Students tell it by their `divisor`, or by `output_stride` where any size will do; the patch where by neither.
     """
-    stride = max(_stride(student) for student in method.students.values())
-    return [-(-side // stride) for side in patch_size]
+    strides = [_along_axes(_stride(student), patch_size) for student in method.students.values()]
+    return [-(-side // max(along)) for side, *along in zip(patch_size, *strides, strict=True)]
 
 
 def bf16_is_safe(device_type: str, coarsest: Sequence[int]) -> bool:
@@ -55,9 +57,14 @@ def bf16_is_safe(device_type: str, coarsest: Sequence[int]) -> bool:
     return device_type != "cpu" or len(coarsest) != 3 or math.prod(coarsest) >= SMALLEST_BF16_MAP
 
 
-def _stride(student: nn.Module) -> int:
-    return int(getattr(student, "output_stride", _divisor(student)))
+def _stride(student: nn.Module) -> Any:
+    return getattr(student, "output_stride", _divisor(student))
 
 
-def _divisor(student: nn.Module) -> int:
-    return int(getattr(student, "divisor", 1))
+def _divisor(student: nn.Module) -> Any:
+    return getattr(student, "divisor", 1)
+
+
+def _along_axes(number: Any, patch_size: Sequence[int]) -> list[int]:
+    """What a network says of its axes, one for all or one each, as one each."""
+    return [int(number)] * len(patch_size) if isinstance(number, int) else [int(each) for each in number]

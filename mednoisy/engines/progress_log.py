@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.progress_bars import bar
+from mednoisy.errors import UserError
 from mednoisy.files import write_text
 from mednoisy.methods.method import Terms
+from mednoisy.text_files import Unusable, read_table
 
 TIMES = ("seconds", "processor_seconds")
 TIMING_COLUMNS = [*TIMES, "steps_per_second", "waiting_share"]
@@ -66,14 +68,16 @@ class Progress:
         return {"pending": pending, **self.times}
 
     def restore(self, step: int, content: Mapping[str, Any]) -> None:
-        """Take up a snapshot and the rows up to `step`; later rows of an interrupted run are dropped."""
+        """Take up a snapshot and the rows up to `step`; later rows of an interrupted run are dropped.
+
+        Raises:
+            UserError: E319, `progress.csv` is damaged.
+        """
         self._seconds_before, self._processor_before = content["seconds"], content["processor_seconds"]
         self.pending = list(content["pending"])
         path = self.folder / "progress.csv" if self.folder else None
         if path and path.is_file():
-            with open(path, newline="", encoding="utf-8") as stream:
-                rows = list(csv.DictReader(stream))
-            self.rows = [{k: v for k, v in row.items() if v != ""} for row in rows if int(row["step"]) <= step]
+            self.rows = [{k: v for k, v in row.items() if v != ""} for row in _kept(path) if int(row["step"]) <= step]
 
     @property
     def seconds(self) -> float:
@@ -186,3 +190,15 @@ class Progress:
         if self._writer is not None and self.folder is not None:
             with writing(self.folder / "tensorboard"):
                 self._writer.close()
+
+
+def _kept(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of progress, their steps checked."""
+    try:
+        rows = read_table(path)
+        for row in rows:
+            if not row.get("step", "").isdecimal():
+                raise Unusable(f"a row is of step {row.get('step')!r}")
+    except Unusable as fault:
+        raise UserError("E319", f"{path} is damaged: {fault}", "Remove it, then its plots begin anew") from fault
+    return rows

@@ -14,8 +14,9 @@ import numpy as np
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_formats import is_picture
+from mednoisy.data.ignored_voxels import IGNORED, without_ignored
 from mednoisy.data.images import check_pair, read_image
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.evaluation.metrics import write_metrics
@@ -117,7 +118,7 @@ class RoundFiles:
             UserError: E361, no case is kept; E204 to E206, a hidden reference does not fit its image; E320.
         """
         cases = cases_to_label(self.datalist)
-        hidden = {case["id"]: case["label"] for case in self.datalist.cases("hidden")}
+        hidden = {case["id"]: case for case in self.datalist.cases("hidden")}
         rows = [self._row(case, hidden.get(case["id"])) for case in cases]
         kept = [row for row in rows if row["kept"]]
         figures = {
@@ -143,7 +144,7 @@ class RoundFiles:
             self._extended({row["id"] for row in kept}).save(self.datalist_file)
         return figures
 
-    def _row(self, case: Case, reference: str | None) -> Row:
+    def _row(self, case: Case, reference: Case | None) -> Row:
         codes, name = self.datalist.labels, case["id"]
         mask = read_reference(self.mask(case), codes, case=name)
         confidence = read_image(self.confidence(case), case=name).array
@@ -153,9 +154,11 @@ class RoundFiles:
         reason = self.rules.dropped_by(area, certain)
         overlap = math.nan
         if reference is not None:
-            truth = read_reference(reference, codes, case=name)
-            check_pair(mask, truth, codes, case=name)
-            overlap = float(mean_of_defined(dice_by_class(mask.array, truth.array, range(1, len(codes)))))
+            ignore, stored = ignored_codes(reference), stored_codes(reference)
+            truth = read_reference(reference["label"], codes, ignore=ignore, stored=stored, case=name)
+            check_pair(mask, truth, {*codes, IGNORED} if ignore else codes, case=name)
+            predicted = without_ignored(mask.array, truth.array)
+            overlap = float(mean_of_defined(dice_by_class(predicted, truth.array, range(1, len(codes)))))
         row = {"confidence": _rounded(certain), "area": _rounded(area), "dice": _rounded(overlap)}
         return {"id": name, "kept": int(not reason), "reason": reason, **row, "centre": case.get("centre", "")}
 

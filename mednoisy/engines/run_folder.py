@@ -9,11 +9,10 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import yaml
-
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import UserError
 from mednoisy.files import FULL, full_disk, locked, write_text
+from mednoisy.text_files import Unusable, read_json, read_yaml
 
 LOGGER = logging.getLogger("mednoisy")
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
@@ -23,6 +22,7 @@ WRITTEN = (
     "config.yaml",
     "log.txt",
     "labels.json",
+    "training_data.json",
     "progress.csv",
     "tensorboard",
     "rounds",
@@ -39,14 +39,14 @@ class RunFolder:
         path: the folder; made when the run starts.
         resume: go on with the run in it. Without, a folder that holds anything is refused.
         facts: what the run is (dataset, method, recipe, labeled, seed, steps): plain values, written to
-            `run.json`; a resumed run must have the same.
+            `run.json` but for those that are null; a resumed run must have the same.
         main: whether this process checks and writes (rank 0); others only read.
     """
 
     def __init__(self, path: str | Path, resume: bool = False, facts: dict | None = None, main: bool = True):
         self.path = Path(path)
         self.resume, self.main = bool(resume), main
-        self.facts = json.loads(json.dumps(facts or {}))
+        self.facts = json.loads(json.dumps({key: value for key, value in (facts or {}).items() if value is not None}))
         self.config_text: str | None = None  # written to config.yaml on opening
         self._lock: ExitStack | None = None
         self._log: logging.FileHandler | None = None
@@ -77,6 +77,8 @@ class RunFolder:
             self._compare(_read(known), self.facts)
             kept = self.path / "config.yaml"
             if self.config_text is not None and kept.is_file():
+                import yaml  # which takes a while, and help needs this module
+
                 self._compare(_entries(_read(kept)), _entries(yaml.safe_load(self.config_text)))
         elif known.is_file():
             cure = "Add --resume to go on with it, or give another --output"
@@ -169,12 +171,27 @@ class RunFolder:
                     log.close()
 
 
+def folds_of(folder: Path | str) -> list[Path]:
+    """The run folders of the folds of a cross-validated run, in order; none of any other run, or where there is none.
+
+    Raises:
+        UserError: E319, what the run was is damaged.
+    """
+    known = Path(folder) / "run.json"
+    folds = _read(known).get("folds") if known.is_file() else None
+    return [fold_folder(folder, number) for number in range(folds)] if isinstance(folds, int) else []
+
+
+def fold_folder(folder: Path | str, number: int) -> Path:
+    """Where a cross-validated run keeps the run of one fold."""
+    return Path(folder) / "folds" / str(number)
+
+
 def _read(path: Path) -> dict:
     """The table of a JSON or YAML file that a run has kept (else E319)."""
-    parse = json.loads if path.suffix == ".json" else yaml.safe_load
     try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as fault:
+        content = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except Unusable as fault:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
     if not isinstance(content, dict):
         raise UserError("E319", f"{path} is damaged: it holds no table", "Restore it, or give another --output")

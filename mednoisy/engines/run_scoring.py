@@ -14,14 +14,14 @@ from torch import nn
 from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
+from mednoisy.data.datalist_checks import SOURCE
 from mednoisy.data.images import Image
-from mednoisy.data.label_maps import ignored_codes, read_label_map
-from mednoisy.data.load_case import checking_reader
+from mednoisy.data.label_maps import ignored_codes, read_stored, stored_codes
+from mednoisy.data.load_case import check_chain, checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.progress_log import TIMES
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, image_diagonal, score_case
 from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics
@@ -39,9 +39,18 @@ from mednoisy.inference.prediction import predict_case
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
+from mednoisy.notices import tell
 
 LOGGER = logging.getLogger("mednoisy")
 SCORED_ZERO = tuple(name for name in TABLE_METRICS if name not in VOLUMES)  # of an empty prediction
+NOTHING_SCORED = (
+    "there are neither test nor validation cases: no Dice and no distance can be told, and the last checkpoint is "
+    "kept; with --folds N labeled cases are held out in turn and scored"
+)
+CHOSEN_ON_SCORED = (
+    "there are no test cases: the figures are of the validation cases, which choose the checkpoint as well, so they "
+    "flatter; those of the last checkpoint do not"
+)
 PACKAGES = ("mednoisy", "monai", "torch", "numpy", "scipy")
 
 
@@ -51,7 +60,8 @@ class RunScoring:
     Checkpoints: `honest`, the best on the validation section (the final one where there is none); `final`;
     and, where the run kept them, `published`: each predictor's own best on the test cases (the step told is the
     deployed one's) and, of several students, the mean of their own bests; there distances are in voxels and
-    every metric of an empty prediction is 0, as in the reference code.
+    every metric of an empty prediction is 0, as in the reference code. Without test cases those of validation are
+    scored; the best on them is then no honest choice and is called `chosen`. Without these too there are no figures.
 
     Args:
         device: where networks run.
@@ -72,6 +82,7 @@ class RunScoring:
         inferer: SlidingWindow,
         model_file: Path | str,
     ):
+        check_chain(preprocessing)
         self.device, self.run_folder, self.method = torch.device(device), run_folder, method
         self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
         self.model_file = Path(model_file)
@@ -85,56 +96,66 @@ class RunScoring:
         (98 x 74 x 44 voxels) to half a second (576 x 576 x 88).
 
         Raises:
-            UserError: E410, neither test nor validation cases; E201 to E209, what `LoadCased` refuses.
+            UserError: E201 to E209, what `LoadCased` refuses.
         """
         if not self.run_folder.main:
             return
+        section, cases = self._scored()
+        if not cases:
+            tell(NOTHING_SCORED)
+        elif section == "validation":
+            tell(CHOSEN_ON_SCORED)
         load = checking_reader(self.preprocessing, self.datalist.labels)
-        for case in tqdm(self._scored()[1], desc="check test cases", unit="case", disable=None):
+        for case in tqdm(cases, desc="check test cases", unit="case", disable=None):
             load(case)
 
     def run(self) -> None:
         """Score, write and export (on the main process; others return at once).
 
         Raises:
-            UserError: E318, E321 or E322, no checkpoint that fits or can be read; E410, neither test nor validation
-                cases.
+            UserError: E318, E321 or E322, no checkpoint that fits or can be read.
         """
         if not self.run_folder.main:
             return
-        cases = self._scored()[1]
+        section, cases = self._scored()
         # In the memory format in which prediction runs: training may have left another, which rounds otherwise
         method = self.method().to(self.device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         deployed = next(iter(method.predictors()))
         last = checkpoint.load(self.run_folder.checkpoints / "last.pt", self.device)
         rows: list[Row] = []
         steps: dict[str, int] = {}
-        for name, step, predictors in self._checkpoints(method, last):
-            if name == "final" and step == steps["honest"]:
-                scored = [row for row in rows if row["checkpoint"] == "honest"]
+        best = self.run_folder.checkpoints / "best_honest.pt"
+        shown_name = "chosen" if section == "validation" and best.is_file() else "honest"
+        for name, step, predictors in self._checkpoints(method, last, shown_name):
+            if name == "final" and step == steps[shown_name]:
+                scored = [row for row in rows if row["checkpoint"] == shown_name]
             else:
-                scored = self._score(name, cases, predictors, deployed)
+                scored = self._score(name, cases, predictors, deployed, kept=name == shown_name)
             rows += [{**row, "checkpoint": name} for row in scored]
             steps.setdefault(name, step)
-            if name == "honest":
+            if name == shown_name:
                 self._export(predictors[deployed])
-        shown = [row for row in rows if row["checkpoint"] == "honest" and row["predictor"] == deployed]
+        shown = [row for row in rows if row["checkpoint"] == shown_name and row["predictor"] == deployed]
         write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
         write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
         scored_cases = tuple(_scored_case(case, self._diagonals[case["id"]]) for case in cases)
+        without: dict[str, PredictorFigures] = {} if cases else {deployed: summarise([])}
         checkpoints = {
-            name: CheckpointFigures(step, _figures(rows, name, scored_cases)) for name, step in steps.items()
+            name: CheckpointFigures(step, checkpoint_figures(rows, name, scored_cases) or without)
+            for name, step in steps.items()
         }
-        self._write_summary(checkpoints, scored_cases, deployed, last, count_undefined(shown))
+        self._write_summary(checkpoints, scored_cases, deployed, last, count_undefined(shown), shown_name)
 
     def _scored(self) -> tuple[str, list[Case]]:
-        """The section whose cases are scored, and them."""
+        """The section whose cases are scored, and them; none where there are neither test nor validation cases."""
         for section in ("test", "validation"):
             if cases := self.datalist.cases(section):
                 return section, cases
-        raise UserError("E410", "the datalist has neither test nor validation cases", "Add some to be scored")
+        return "test", []
 
-    def _checkpoints(self, method: Method, last: dict) -> Iterator[tuple[str, int, dict[str, nn.Module]]]:
+    def _checkpoints(
+        self, method: Method, last: dict, best_called: str
+    ) -> Iterator[tuple[str, int, dict[str, nn.Module]]]:
         """Name, step and predictors of each checkpoint, its weights loaded."""
         folder = self.run_folder.checkpoints
         names = list(method.predictors())
@@ -148,7 +169,7 @@ class RunScoring:
         honest = folder / "best_honest.pt"
         best = checkpoint.load(honest, self.device) if honest.is_file() else last
         checkpoint.restore(method, best)
-        yield "honest", best["step"], method.predictors()
+        yield best_called, best["step"], method.predictors()
         checkpoint.restore(method, last)
         yield "final", last["step"], method.predictors()
 
@@ -160,11 +181,20 @@ class RunScoring:
             student.load_state_dict({key[len(prefix) :]: best[key] for key in best if key.startswith(prefix)})
         return MeanEnsemble(method.students.values())
 
-    def _score(self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str) -> list[Row]:
+    def _score(
+        self, name: str, cases: list[Case], predictors: dict[str, nn.Module], deployed: str, *, kept: bool
+    ) -> list[Row]:
+        """Rows of all predictors; the deployed one's label maps are `kept` as files, or not."""
         rows: list[Row] = []
         for case in tqdm(cases, desc=f"test, {name}", unit="case", disable=None):
             prediction = predict_case(case, predictors, self.preprocessing, self.inferer, self.device, progress=True)
-            marked = read_label_map(case["label"], self.datalist.labels, ignore=ignored_codes(case), case=case["id"])
+            marked = read_stored(
+                case["label"],
+                stored_codes(case),
+                self.datalist.labels,
+                ignore=ignored_codes(case),
+                case=case["id"],
+            )
             reference = marked.image
             self._located |= reference.located
             truth = reference.as_slice()  # in 3D a slice's every voxel would be surface
@@ -178,9 +208,9 @@ class RunScoring:
                     if name == "published":
                         row = _as_published(row, _voxel_size(truth))
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
-            if name == "honest":
+            if kept:
                 path = label_file(self.run_folder.predictions, case["id"], case["image"])
-                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"])
+                write_labels(path, prediction.labels[deployed], prediction.affine, case["image"], self.datalist.codes)
         return rows
 
     @property
@@ -194,6 +224,7 @@ class RunScoring:
         deployed: str,
         last: Mapping,
         undefined: int,
+        shown: str,
     ) -> None:
         section, cases = self._scored()
         learned = self.datalist.cases("labeled") + self.datalist.cases("unlabeled")
@@ -204,6 +235,7 @@ class RunScoring:
             "scored_section": section,
             **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
             **({"ignored_codes": list(self.datalist.ignore)} if self.datalist.ignore else {}),
+            **({"label_files": SOURCE} if self.datalist.codes and self.datalist.as_source else {}),
             **{name: round(last[name], 1) for name in TIMES},
             "protocol": self.datalist.protocol,
             "spacing_unit": self._unit(),
@@ -212,7 +244,7 @@ class RunScoring:
             facts=facts,
             labels=self.datalist.labels,
             deployed=deployed,
-            shown="honest",
+            shown=shown,
             checkpoints=checkpoints,
             undefined=undefined,
             cases=scored_cases,
@@ -232,7 +264,9 @@ class RunScoring:
         LOGGER.info("deployed predictor written to %s", self.model_file)
 
 
-def _figures(rows: Sequence[Row], checkpoint: str, cases: Sequence[ScoredCase]) -> dict[str, PredictorFigures]:
+def checkpoint_figures(
+    rows: Sequence[Row], checkpoint: str, cases: Sequence[ScoredCase]
+) -> dict[str, PredictorFigures]:
     """Figures of each predictor of a checkpoint; `published` has no diagonals, its distances are in voxels."""
     patient_of = {case.id: case.drawn_with for case in cases if case.drawn_with}
     diagonal_of = {case.id: case.diagonal for case in cases if case.diagonal is not None and checkpoint != "published"}

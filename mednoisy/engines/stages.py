@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch.nn import Module, Parameter
 from torch.optim import Optimizer
 
 from mednoisy.engines.learning_rates import Constant
 from mednoisy.engines.pseudo_labels import PseudoLabels
 from mednoisy.errors import UserError, check_whole
+from mednoisy.losses.segmentation import check_dice
 from mednoisy.methods.method import Method
 
 MakeOptimiser = Callable[[Iterable[Parameter]], Optimizer]
@@ -60,6 +62,9 @@ class Stage:
     def __post_init__(self) -> None:
         if not self.share > 0:
             raise ValueError(f"share of stage {self.name} is {self.share}; it must be above 0")
+        for name in ("method", "optimiser", "schedule"):
+            if not callable(getattr(self, name)):
+                raise ValueError(f"{name} of stage {self.name} is {getattr(self, name)!r}, which makes none")
         check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=1)
         check_whole(f"batch of stage {self.name}, unlabeled,", self.unlabeled, least=0)
 
@@ -74,6 +79,27 @@ def completed(stages: Sequence[Stage], optimiser: MakeOptimiser, schedule: Sched
         )
         for stage in stages
     ]
+
+
+def check_stages(stages: Sequence[Stage]) -> None:
+    """Refuse stages whose method, optimisers or schedule cannot be made, before hours of an earlier stage.
+
+    They are made, and thrown away: networks, weights and torch's generators stay as they are.
+
+    Raises:
+        UserError: E107, an argument that one of them refuses, or something that is none of them.
+    """
+    for stage in stages:
+        try:
+            with torch.random.fork_rng(devices=[]):
+                method = stage.method()
+                check_dice(getattr(method, "dice", "per_sample"))  # else refused by the loss, in the first step
+                for student in method.students.values():
+                    stage.optimiser(list(student.parameters()))
+            float(stage.schedule(0, 1))
+        except (TypeError, ValueError, LookupError) as fault:
+            cause = f"a value of the configuration is refused: stage {stage.name!r} cannot be made, {fault}"
+            raise UserError("E107", cause, "Correct it (--set ID=VALUE)") from fault
 
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:

@@ -16,17 +16,19 @@ from torch import Tensor
 from mednoisy.data.batch import Batch
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.label_presence import absent_labels
+from mednoisy.data.label_presence import absent_labels, check_looked_at
 from mednoisy.data.stream_loader import StreamLoader
+from mednoisy.data.training_data import TrainingData, facts_of, mixed_orientations
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
+from mednoisy.engines.disk_full import writing
 from mednoisy.engines.distributed import lost_process, rank_and_ranks
 from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.noisy_student_rounds import check_round
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stage_batches import StageBatches
-from mednoisy.engines.stages import Stage
+from mednoisy.engines.stages import Stage, check_stages
 from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
@@ -132,10 +134,12 @@ class SemiSupervisedTrainer(Trainer):
         """Train to the end, or go on from `last.pt` where the run folder is to be resumed."""
         training = self.training
         self._check_cases()
+        check_stages(self.training.stages)
         self.run_folder.open()
         try:
             if training.rank == 0:
                 check_labels(self.run_folder.path, self.loader.stream.labeled.items)
+                self._keep_training_data()
             last = (
                 checkpoint.load_last(self.run_folder.checkpoints, training.device) if self.run_folder.resume else None
             )
@@ -165,6 +169,7 @@ class SemiSupervisedTrainer(Trainer):
 
     def _check_cases(self) -> None:
         """Refuse stages that lack cases, before anything is written, and before hours of an earlier stage."""
+        check_looked_at(self.loader.stream.labeled)
         stages, ranks = self.training.stages, self.training.ranks
         rounds = [stage.pseudo for stage in stages if stage.pseudo is not None]
         if rounds:
@@ -172,6 +177,18 @@ class SemiSupervisedTrainer(Trainer):
         for stage in stages:
             labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
             self.loader.stream.check(labeled * ranks, stage.unlabeled * ranks)
+
+    def _keep_training_data(self) -> None:
+        """Note in the run folder what the scans are that the run learns from."""
+        stream = self.loader.stream
+        items = [*stream.labeled.items, *(stream.unlabeled.items if stream.unlabeled is not None else ())]
+        data = TrainingData.of(facts_of(items))
+        if data is None:
+            return
+        with writing(self.run_folder.path):
+            data.save(self.run_folder.path)
+        if line := mixed_orientations(data):
+            tell(line)
 
     def _train(self) -> None:
         training = self.training

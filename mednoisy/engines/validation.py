@@ -18,6 +18,7 @@ from monai.utils import ForwardMode
 from torch import nn
 
 from mednoisy.data.cached_cases import CachedCases
+from mednoisy.data.ignored_voxels import without_ignored
 from mednoisy.engines.distributed import rank_and_ranks
 from mednoisy.engines.training_state import training_of
 from mednoisy.errors import check_whole
@@ -30,7 +31,7 @@ SECTIONS = ("validation", "test", "unlabeled")
 
 
 class Validator(Evaluator):
-    """Mean Dice of every predictor on the preprocessed grid.
+    """Mean Dice of every predictor on the preprocessed grid, where references are not `IGNORED`.
 
     Args:
         device: where the networks are.
@@ -109,7 +110,7 @@ class Validator(Evaluator):
             scores = self.inferer.scores_of_all(image, wanted)
         reference = case["label"].numpy()
         for name, score in scores.items():
-            prediction = decide(score)[0].cpu().numpy()
+            prediction = without_ignored(decide(score)[0].cpu().numpy(), reference)
             self._dice[section][name] += dice_by_class(prediction, reference, range(1, self.num_classes))
         return {}
 

@@ -21,6 +21,7 @@ from mednoisy.errors import UserError
 from mednoisy.evaluation import json_values as checked
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.files import write_text
+from mednoisy.text_files import read_json
 
 FILE = "summary.json"
 SCHEMA, SCHEMAS = 3, (1, 2, 3)  # that is written, that are read
@@ -208,8 +209,8 @@ def read_summary(folder: Path | str) -> RunSummary:
     """
     path = Path(folder) / FILE
     try:
-        return _from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+        return _from_json(read_json(path))
+    except (ValueError, KeyError, TypeError) as fault:
         why = f"{fault} is missing" if isinstance(fault, KeyError) else fault
         cure = "Give the folder of a finished run, or evaluate it again"
         raise UserError("E402", f"{path} cannot be used: {why}", cure) from fault

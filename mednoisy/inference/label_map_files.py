@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,23 @@ def label_file(folder: Path | str, case: str, image: Path | str) -> Path:
     return Path(folder) / f"{case}{'.png' if is_picture(Path(image)) else '.nii.gz'}"
 
 
-def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray, source: Path | str | None = None) -> None:
+def write_labels(
+    path: Path,
+    labels: np.ndarray,
+    affine: np.ndarray,
+    source: Path | str | None = None,
+    codes: Sequence[int] = (),
+) -> None:
     """Write class codes (*spatial), uint8, whole or not at all: they are the same numbers in every file of a run.
 
     Args:
+        codes: the source's code of each class, which is written in its place; none where these are the class codes.
         affine: (4, 4), to RAS millimetres; of use where the header of `source` is not.
         source: the image's file. Of a NIfTI file the header is kept (qform, sform, their codes, units, an axis of
             length one), so that every program puts both in one place.
     """
+    if len(codes):
+        labels = np.asarray(codes, np.min_scalar_type(max(codes)))[labels]
     if is_picture(path):
         write_picture(path, labels)
     elif source is not None and str(source).lower().endswith(NIFTI):
@@ -51,14 +60,15 @@ class SaveLabelsd(MapTransform):
         keys: of the label maps, on the grid of the image's file.
         output_dir: folder.
         image: key of the image, a MetaTensor that `LoadCased` made.
+        codes: as for `write_labels`.
 
     Raises:
         UserError: from the call: E207, another image had the same file.
     """
 
-    def __init__(self, keys: str, output_dir: Path | str, image: str = "image"):
+    def __init__(self, keys: str, output_dir: Path | str, image: str = "image", codes: Sequence[int] = ()):
         super().__init__(keys)
-        self.output_dir, self.image = Path(output_dir), image
+        self.output_dir, self.image, self.codes = Path(output_dir), image, tuple(codes)
         self._sources: dict[tuple[Path, Hashable], str] = {}  # of what was written
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -72,5 +82,5 @@ class SaveLabelsd(MapTransform):
             if (before := self._sources.setdefault((path, key), str(source))) != str(source):
                 cause = f"{before} and {source} would both be {path.name}"
                 raise UserError("E207", cause, "Rename one, or use two folders", case=case_name(source))
-            write_labels(path, labels, np.asarray(meta["original_affine"], dtype=np.float64), source)
+            write_labels(path, labels, np.asarray(meta["original_affine"], dtype=np.float64), source, self.codes)
         return item

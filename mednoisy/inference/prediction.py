@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mednoisy.data.images import case_name
+from mednoisy.data.training_data import AS_READ, TrainingData
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
+from mednoisy.inference.largest_component import kept_largest
 from mednoisy.inference.sliding_window import SlidingWindow, decide
+from mednoisy.notices import tell_of_kind
 
 Case = Mapping[str, str]
 
@@ -49,11 +52,13 @@ def predict_case(
     *,
     confidence: bool = False,
     progress: bool = False,
+    trained_on: TrainingData | None = None,
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
-    The scores, not the labels, are brought to that grid; then the class of the highest score is taken. What
-    preprocessing cropped away becomes background.
+    The scores, not the labels, are brought to that grid; then the class of the highest score is taken, and of each
+    class the largest component where the inferer says so (`keep_largest`). What preprocessing cropped away becomes
+    background.
 
     Args:
         case: an entry of a datalist (`id`, `image`), or the path of an image.
@@ -62,20 +67,25 @@ def predict_case(
             `image` as a MetaTensor (C, *spatial). What its invertible transforms do is undone: resampling,
             turning, cropping, padding.
         inferer: how the network sees the image.
-        confidence: whether to give the probability of the chosen class, too.
+        confidence: whether to give the probability of the chosen class, too, also where its component was removed.
         progress: whether the windows of a long scan have a bar on a terminal.
+        trained_on: what the network saw; how the case differs from it is told on stderr.
 
     Raises:
         UserError: the image cannot be read (E2xx).
         ValueError: preprocessing lost the source's geometry, or cannot be undone.
     """
-    image = _preprocessed(_named(case), preprocessing)
+    named = _named(case)
+    image = _preprocessed(named, preprocessing)
+    if trained_on is not None and AS_READ in image.meta:
+        for kind, text in trained_on.differences(image.meta[AS_READ]).items():
+            tell_of_kind(kind, f"image {text}", named["id"])
     with eval_mode(*predictors.values()):
         scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors, progress=progress)
     labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
-        labels[name] = decide(on_source[None])[0].numpy()
+        labels[name] = kept_largest(decide(on_source[None])[0], inferer.keep_largest).numpy()
         if confidence:
             confidences[name] = on_source.amax(dim=0).clamp(0, 1).numpy()  # splines may leave the range
     return Prediction(labels, np.asarray(image.meta["original_affine"], dtype=np.float64), confidences)
@@ -86,9 +96,12 @@ def predict_files(
     predictors: Mapping[str, nn.Module],
     preprocessing: Compose,
     inferer: SlidingWindow,
-    output: Path | str,
+    output: Path | str | Mapping[str, Path],
     device: torch.device | str = "cpu",
     on_fault: Callable[[UserError], None] | None = None,
+    trained_on: TrainingData | None = None,
+    on_written: Callable[[Case, Mapping[str, Path]], None] | None = None,
+    codes: Sequence[int] = (),
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -96,37 +109,51 @@ def predict_files(
     progress over cases and within a case. Arguments as in `predict_case`.
 
     Args:
+        output: a folder for all predictors, or the folder of each by its name.
         on_fault: is given what a case is refused for, and the others go on; None: the first such case ends it.
+        on_written: is given each case and its files, by predictor, once they are there.
+        codes: the source's code of each class, which files carry in its place; none where these are the class codes.
 
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
     """
     named = [_named(case) for case in cases]
-    twice = [name for name, count in Counter(case["id"] for case in named).items() if count > 1]
-    if twice:
-        cause = "several cases have this id, and predictions are named by it"
-        raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
+    check_ids(named)
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         try:
-            prediction = predict_case(case, predictors, preprocessing, inferer, device, progress=True)
+            prediction = predict_case(
+                case, predictors, preprocessing, inferer, device, progress=True, trained_on=trained_on
+            )
         except UserError as fault:
             if on_fault is None or fault.exit_code != REFUSED:
                 raise
             on_fault(fault)
             continue
-        paths = {name: label_file(Path(output) / name, case["id"], case["image"]) for name in prediction.labels}
+        folders = output if isinstance(output, Mapping) else {name: Path(output) / name for name in predictors}
+        paths = {name: label_file(folders[name], case["id"], case["image"]) for name in prediction.labels}
         for name, path in paths.items():
-            write_labels(path, prediction.labels[name], prediction.affine, case["image"])
+            write_labels(path, prediction.labels[name], prediction.affine, case["image"], codes)
         written[case["id"]] = paths
+        if on_written is not None:
+            on_written(case, paths)
     return written
+
+
+def check_ids(cases: Sequence[Case]) -> None:
+    """Refuse cases that would share a file (E207)."""
+    twice = [name for name, count in Counter(case["id"] for case in cases).items() if count > 1]
+    if twice:
+        cause = "several cases have this id, and predictions are named by it"
+        raise UserError("E207", cause, "Give each case an id of its own", case=twice[0])
 
 
 def to_source_grid(scores: Tensor, image: MetaTensor, preprocessing: Compose) -> Tensor:
     """Scores (K, *spatial) of `image`, (C, *spatial), on the grid of the file that `preprocessing` made it from.
 
-    Resampling is undone with the interpolation that the image had (linear by default in Spacingd, continued at the
-    border, because its grid may end up to two voxels inside an oblique volume); cropping by 0 in every class.
+    Resampling is undone with the interpolation that the image had (means of the scores that a voxel covers in Spacedd;
+    linear by default in MONAI's Spacingd, continued at the border, because its grid may end up to two voxels inside an
+    oblique volume); cropping by 0 in every class.
 
     Raises:
         ValueError: the steps that `image` records do not lead back to the source's shape and affine.

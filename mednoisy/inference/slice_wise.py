@@ -17,10 +17,15 @@ class SliceWise(SlidingWindow):
     """
 
     def _over_windows(
-        self, inputs: Tensor, predictor: Callable[[Tensor], list[Tensor]], progress: bool = False
+        self,
+        inputs: Tensor,
+        predictor: Callable[[Tensor], list[Tensor]],
+        progress: bool = False,
+        where: Tensor | None = None,
     ) -> list[Tensor]:
         if inputs.ndim != 5:
             raise ValueError(f"images are {tuple(inputs.shape)}; slice by slice, they must be (B, C, X, Y, Z)")
         cases, slices = inputs.shape[0], inputs.shape[-1]
-        scores = super()._over_windows(inputs.movedim(-1, 1).flatten(0, 1), predictor, progress)
+        slice_by_slice = None if where is None else where.movedim(-1, 1).flatten(0, 1)
+        scores = super()._over_windows(inputs.movedim(-1, 1).flatten(0, 1), predictor, progress, slice_by_slice)
         return [of_slices.unflatten(0, (cases, slices)).movedim(1, -1) for of_slices in scores]

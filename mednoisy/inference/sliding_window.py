@@ -15,9 +15,19 @@ from tqdm import tqdm
 
 from mednoisy.errors import check_whole
 from mednoisy.inference.score_maps import ScoreMaps
-from mednoisy.inference.windows import Window, batch_size_for, batches, check_stride, coverage, padded, window_boxes
+from mednoisy.inference.windows import (
+    Window,
+    batch_size_for,
+    batches,
+    check_stride,
+    coverage,
+    padded,
+    window_boxes,
+    window_maxima,
+)
 from mednoisy.kept_memory import kept_memory
 from mednoisy.networks.ensemble import MeanEnsemble
+from mednoisy.pseudo.cleanup import Neighbours, check_neighbours
 
 SHOWN_AFTER = 2.0  # seconds in a scan until its windows have a progress bar
 SLAB = 16  # planes whose labels are decided together
@@ -37,6 +47,8 @@ class SlidingWindow(Inferer):
         precision: of the networks: `bf16` (autocast), or `fp32`, which leaves it to an autocast around the call.
         skip_below: windows in which no channel has a voxel above this intensity are background with certainty, and no
             network sees them. None: all are seen.
+        keep_largest: neighbours of a voxel (6, 18 or 26) where each class of a case's final label map keeps its largest
+            component alone, see `predict_case`; scores stay as they are. None keeps all.
     """
 
     def __init__(
@@ -46,6 +58,7 @@ class SlidingWindow(Inferer):
         batch_size: int | None = 4,
         precision: str = "fp32",
         skip_below: float | None = None,
+        keep_largest: Neighbours | None = None,
     ):
         super().__init__()
         if batch_size is not None:
@@ -55,8 +68,11 @@ class SlidingWindow(Inferer):
         if skip_below is not None and not isinstance(skip_below, (int, float)):
             raise ValueError(f"skip_below is {skip_below!r}; it must be an intensity, or null")
         check_stride(patch_size, stride)
+        if keep_largest is not None:
+            check_neighbours(keep_largest, len(patch_size))
         self.patch_size, self.stride = tuple(patch_size), tuple(stride)
         self.batch_size, self.precision, self.skip_below = batch_size, precision, skip_below
+        self.keep_largest = keep_largest
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Scores (B, K, *spatial), which sum to 1 over K, of images (B, C, *spatial).
@@ -93,21 +109,30 @@ class SlidingWindow(Inferer):
 
         def probabilities(windows: Tensor) -> list[Tensor]:
             known: dict[nn.Module, Tensor] = {}
-            return [_probabilities(network, windows, known) for network in summed]
+            return [window_probabilities(network, windows, known) for network in summed]
 
         scores = dict(zip(summed, self._over_windows(_plain(inputs), probabilities, progress), strict=True))
-        return {name: _derived(network, scores) for name, network in predictors.items()}
+        return {name: derived(network, scores) for name, network in predictors.items()}
 
     @torch.no_grad()
     def _over_windows(
-        self, inputs: Tensor, predictor: Callable[[Tensor], list[Tensor]], progress: bool = False
+        self,
+        inputs: Tensor,
+        predictor: Callable[[Tensor], list[Tensor]],
+        progress: bool = False,
+        where: Tensor | None = None,
     ) -> list[Tensor]:
-        """The mean over windows of each of the scores that `predictor` gives for a batch of them."""
+        """The mean over windows of each of the scores that `predictor` gives for a batch of them.
+
+        Args:
+            where: (B, *spatial), bool; windows without a true voxel are skipped as well.
+        """
         image, place = padded(inputs, self.patch_size)
         cases, _, *shape = image.shape
         maps = ScoreMaps(cases, shape, self.patch_size, image.device)
         boxes = window_boxes(shape, self.patch_size, self.stride)
-        seen, skipped = self._told_apart(image, [(case, slice(None), *box) for case in range(cases) for box in boxes])
+        windows: list[Window] = [(case, slice(None), *box) for case in range(cases) for box in boxes]
+        seen, skipped = self._told_apart(image, where, windows)
         size = self.batch_size or batch_size_for(self.patch_size, image.device)
         with ExitStack() as stack:
             if image.device.type == "cpu":
@@ -125,14 +150,21 @@ class SlidingWindow(Inferer):
         covered = [coverage(*axis) for axis in zip(shape, self.patch_size, self.stride, strict=True)]
         return [scores[(slice(None), slice(None), *place)] for scores in maps.mean(covered)]
 
-    def _told_apart(self, image: Tensor, windows: list[Window]) -> tuple[list[Window], list[Window]]:
+    def _told_apart(
+        self, image: Tensor, where: Tensor | None, windows: list[Window]
+    ) -> tuple[list[Window], list[Window]]:
         """Windows that networks see and windows that are skipped; on a GPU the one time that a scan waits for it."""
-        if self.skip_below is None:
+        keep = []
+        if self.skip_below is not None:
+            keep.append(window_maxima(image.amax(dim=1), self.patch_size, self.stride) > self.skip_below)
+        if where is not None:
+            touched, _ = padded(where[:, None].to(image.device, torch.uint8), self.patch_size)
+            keep.append(window_maxima(touched[:, 0], self.patch_size, self.stride) > 0)
+        if not keep:
             return windows, []
-        brightest = torch.stack([image[window].amax() for window in windows])
-        flags = (brightest > self.skip_below).tolist()
-        seen = [window for window, bright in zip(windows, flags, strict=True) if bright]
-        return seen, [window for window, bright in zip(windows, flags, strict=True) if not bright]
+        flags = torch.stack(keep).all(dim=0).flatten().tolist()
+        seen = [window for window, taken in zip(windows, flags, strict=True) if taken]
+        return seen, [window for window, taken in zip(windows, flags, strict=True) if not taken]
 
 
 def decide(scores: Tensor, threshold: float | None = None) -> Tensor:
@@ -171,10 +203,11 @@ def _softmax(logits: Tensor, windows: Tensor) -> Tensor:
     return logits.softmax(dim=1, dtype=torch.promote_types(windows.dtype, torch.float32))
 
 
-def _probabilities(network: nn.Module, windows: Tensor, known: dict[nn.Module, Tensor]) -> Tensor:
+def window_probabilities(network: nn.Module, windows: Tensor, known: dict[nn.Module, Tensor]) -> Tensor:
+    """Scores of windows, with those of networks that are `known` already."""
     if network not in known:
         if isinstance(network, MeanEnsemble):
-            known[network] = _mean([_probabilities(member, windows, known) for member in network.members])
+            known[network] = _mean([window_probabilities(member, windows, known) for member in network.members])
         else:
             known[network] = _softmax(network(windows), windows)
     return known[network]
@@ -185,10 +218,11 @@ def _follows(network: nn.Module, asked: Sequence[nn.Module]) -> bool:
     return isinstance(network, MeanEnsemble) and all(member in asked for member in network.members)
 
 
-def _derived(network: nn.Module, scores: dict[nn.Module, Tensor]) -> Tensor:
+def derived(network: nn.Module, scores: dict[nn.Module, Tensor]) -> Tensor:
+    """The scores of a network, of an ensemble from those of its members; what is made is added to `scores`."""
     if network not in scores:
         assert isinstance(network, MeanEnsemble)
-        scores[network] = _mean([_derived(member, scores) for member in network.members])
+        scores[network] = _mean([derived(member, scores) for member in network.members])
     return scores[network]
 
 

@@ -55,6 +55,17 @@ def coverage(size: int, patch: int, stride: int) -> Tensor:
     return covered
 
 
+def window_maxima(volumes: Tensor, patch_size: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """The largest value in each window of volumes (B, *spatial): (B, windows), these as in `window_boxes`.
+
+    Axis by axis, so that a voxel is looked at about patch / stride times and not once for every window that covers it.
+    """
+    for axis, (patch, step) in enumerate(zip(patch_size, stride, strict=True), start=1):
+        starts = window_starts(volumes.shape[axis], patch, step)
+        volumes = torch.stack([volumes.narrow(axis, start, patch).amax(axis) for start in starts], dim=axis)
+    return volumes.flatten(1)
+
+
 def padded(image: Tensor, patch_size: Sequence[int]) -> tuple[Tensor, Box]:
     """The image (B, C, *spatial) with zeros around axes shorter than the patch, and where it lies in the result.
 

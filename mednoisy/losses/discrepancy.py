@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from mednoisy.data.partial_labels import known_codes
 from mednoisy.losses.segmentation import full_precision, most_probable, one_hot
 
 _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
@@ -28,8 +29,8 @@ def squared_gap_to_label(logits: Tensor, labels: Tensor, where: Tensor, weight: 
 
     Args:
         logits: (B, K, *S).
-        labels: (B, *S), int64, mixed as the images are.
-        where: (B, *S), bool, usually the students' `disagreement`.
+        labels: (B, *S), mixed as the images are; int64, or int16 with `IGNORED` among the codes.
+        where: (B, *S), bool, usually the students' `disagreement`; ignored voxels are not selected.
         weight: (*S) or (B, *S), trust in the label, 1 where it is real.
 
     Returns:
@@ -44,6 +45,7 @@ def squared_gap_to_label(logits: Tensor, labels: Tensor, where: Tensor, weight: 
         0.125
     """
     probabilities = F.softmax(full_precision(logits), dim=1)
+    labels, where = known_codes(labels, where)
     gap = (probabilities - one_hot(labels, probabilities)).square().mean(dim=1)
     return (gap * where * weight).sum() / (where.sum() + _NO_VOXEL)
 
@@ -57,8 +59,8 @@ def doubt_where_wrong(logits: Tensor, labels: Tensor, where: Tensor, weight: Ten
 
     Args:
         logits: (B, K, *S).
-        labels: (B, *S), int64, mixed as the images are.
-        where: (B, *S), bool, usually the students' `disagreement`.
+        labels: (B, *S), mixed as the images are; int64, or int16 with `IGNORED` among the codes.
+        where: (B, *S), bool, usually the students' `disagreement`; ignored voxels are not selected.
         weight: (*S) or (B, *S), trust in the label, 1 where it is real.
 
     Returns:
@@ -75,6 +77,7 @@ def doubt_where_wrong(logits: Tensor, labels: Tensor, where: Tensor, weight: Ten
         0.6931
     """
     logits = full_precision(logits)
+    labels, where = known_codes(labels, where)
     doubtful = where & (most_probable(logits) != labels)
     doubt = -F.log_softmax(logits, dim=1).mean(dim=1)
     return (doubt * doubtful * weight).sum() / (doubtful.sum() + _NO_VOXEL)

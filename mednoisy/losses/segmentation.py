@@ -1,4 +1,7 @@
-"""Dice and cross-entropy as the semi-supervised literature defines them, whole or within a region."""
+"""Dice and cross-entropy as the semi-supervised literature defines them, whole or within a region.
+
+Labels are int64, or int16 that may hold `IGNORED` (`partial_labels.py`): such voxels are in no region.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mednoisy.data.partial_labels import known_codes
+
 DiceKind = Literal["per_sample", "batch_squared", "batch_squared_present", "foreground_squared", "foreground_linear"]
 _NO_VOXEL = 1e-16  # added to counts of voxels, so that an empty region gives 0
+_SMOOTH, _SMOOTH_WITHIN = 1e-5, 1e-10  # s of `batch_squared` over whole images, and within a region
 
 
 def full_precision(logits: Tensor) -> Tensor:
@@ -45,6 +51,19 @@ def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     return torch.zeros_like(like).scatter_(1, labels.unsqueeze(1), 1)
 
 
+def check_dice(kind: object) -> None:
+    """Refuse what is no kind of Dice.
+
+    Raises:
+        ValueError: with the known ones.
+
+    Examples:
+        >>> check_dice("per_sample")
+    """
+    if kind not in get_args(DiceKind):
+        raise ValueError(f"unknown kind of Dice {kind!r}; known: {', '.join(get_args(DiceKind))}")
+
+
 def dice_loss(
     logits: Tensor,
     labels: Tensor,
@@ -65,9 +84,9 @@ def dice_loss(
 
     Args:
         logits: (B, K, *S), any number of spatial axes.
-        labels: (B, *S), int64 codes 0..K-1.
+        labels: (B, *S), codes 0..K-1, int64, or int16 with `IGNORED` among them.
         dice: the kind.
-        where: (*S) or (B, *S), the region that counts; all voxels by default.
+        where: (*S) or (B, *S), the region that counts; all voxels by default, but for ignored ones.
         smooth: s of `batch_squared` and `batch_squared_present`, in place of the one above.
 
     Returns:
@@ -84,7 +103,10 @@ def dice_loss(
         0.2
     """
     probabilities = F.softmax(full_precision(logits), dim=1)
-    return _dice(probabilities, one_hot(labels, probabilities), dice, where, smooth)
+    if smooth is None:
+        smooth = _SMOOTH if where is None else _SMOOTH_WITHIN
+    codes, counted = known_codes(labels, where)
+    return _dice(probabilities, one_hot(codes, probabilities), dice, counted, smooth)
 
 
 def soft_dice_loss(logits: Tensor, target_probabilities: Tensor, dice: DiceKind = "per_sample") -> Tensor:
@@ -107,7 +129,7 @@ def soft_dice_loss(logits: Tensor, target_probabilities: Tensor, dice: DiceKind 
     """
     if target_probabilities.shape != logits.shape:
         raise ValueError(f"the target is {tuple(target_probabilities.shape)}; logits are {tuple(logits.shape)}")
-    return _dice(F.softmax(full_precision(logits), dim=1), target_probabilities.detach(), dice, None)
+    return _dice(F.softmax(full_precision(logits), dim=1), target_probabilities.detach(), dice, None, _SMOOTH)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, where: Tensor | None = None) -> Tensor:
@@ -115,15 +137,16 @@ def cross_entropy(logits: Tensor, labels: Tensor, where: Tensor | None = None) -
 
     Args:
         logits: (B, K, *S).
-        labels: (B, *S), int64.
-        where: (*S) or (B, *S), the region that counts; all voxels by default.
+        labels: (B, *S), as for `dice_loss`.
+        where: (*S) or (B, *S), the region that counts; all voxels by default, but for ignored ones.
 
     Examples:
         >>> round(cross_entropy(torch.zeros(1, 2, 3), torch.tensor([[0, 1, 1]])).item(), 4)  # undecided: ln 2
         0.6931
     """
-    per_voxel = F.cross_entropy(full_precision(logits), labels, reduction="none")
-    return per_voxel.mean() if where is None else _mean_where(per_voxel, where)
+    codes, counted = known_codes(labels, where)
+    per_voxel = F.cross_entropy(full_precision(logits), codes, reduction="none")
+    return per_voxel.mean() if counted is None else _mean_where(per_voxel, counted)
 
 
 def mixed_loss(
@@ -141,7 +164,7 @@ def mixed_loss(
 
     Args:
         logits: (B, K, *S), of the mixed images.
-        labels: (B, *S), int64, mixed as the images are.
+        labels: (B, *S), as for `dice_loss`, mixed as the images are.
         outside: (*S) or (B, *S), bool, true outside the box.
         outside_weight: 1 where the labels outside are real, less (published .5) where they are pseudo-labels.
         inside_weight: the same for the box.
@@ -162,17 +185,17 @@ def mixed_loss(
     """
     log_probabilities = F.log_softmax(full_precision(logits), dim=1)
     probabilities = log_probabilities.exp()
-    target = one_hot(labels, probabilities)
-    per_voxel = -log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
-    regions = ((outside_weight, outside), (inside_weight, ~outside))
-    dice_terms = [weight * _dice(probabilities, target, dice, where) for weight, where in regions]
+    codes, counted_outside = known_codes(labels, outside)
+    _, counted_inside = known_codes(labels, ~outside)
+    target = one_hot(codes, probabilities)
+    per_voxel = -log_probabilities.gather(1, codes.unsqueeze(1)).squeeze(1)
+    regions = ((outside_weight, counted_outside), (inside_weight, counted_inside))
+    dice_terms = [weight * _dice(probabilities, target, dice, where, _SMOOTH_WITHIN) for weight, where in regions]
     entropy_terms = [weight * _mean_where(per_voxel, where) for weight, where in regions]
     return torch.stack(dice_terms).sum(), torch.stack(entropy_terms).sum()
 
 
-def _dice(
-    probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor | None, smooth: float | None = None
-) -> Tensor:
+def _dice(probabilities: Tensor, target: Tensor, dice: DiceKind, where: Tensor | None, smooth: float) -> Tensor:
     if where is not None:
         # The mask is 0 or 1, its own square, so one product serves linear and squared sums alike.
         inside = _per_sample(where, probabilities[:, 0]).unsqueeze(1)
@@ -183,10 +206,7 @@ def _dice(
         return _dice_per_class(probabilities[:, 1:], target[:, 1:], smooth=1e-5).mean()
     if dice == "foreground_linear":
         return _dice_linear(probabilities[:, 1:], target[:, 1:])
-    if dice not in get_args(DiceKind):
-        raise ValueError(f"unknown kind of Dice {dice!r}; known: {', '.join(get_args(DiceKind))}")
-    if smooth is None:
-        smooth = 1e-5 if where is None else 1e-10
+    check_dice(dice)
     per_class = _dice_per_class(probabilities, target, smooth)
     if dice == "batch_squared":
         return per_class.mean()

@@ -23,7 +23,7 @@ class Mixture:
 
     Attributes:
         images: (B, C, *S).
-        labels: (B, *S), int64, mixed as the images are.
+        labels: (B, *S), mixed as the images are, of the type of the batch's.
         outside: (*S), bool, true outside the box.
         outside_weight, inside_weight: 1 for real labels, less for pseudo-labels.
     """
@@ -87,6 +87,7 @@ def bidirectional(
             "Choose the same number of both",
         )
     labeled = tuple(zip(halves(batch.labeled), halves(batch.labels), strict=True))
+    pseudo_labels = pseudo_labels.to(batch.labels.dtype)  # of a mixture some labels may be ignored
     unlabeled = tuple(zip(halves(batch.unlabeled, "unlabeled"), halves(pseudo_labels, "unlabeled"), strict=True))
     inside_first, outside_second = unlabeled if pairing == "same" else unlabeled[::-1]
     mask = outside(batch.labels.shape[1:], box, batch.labels.device)

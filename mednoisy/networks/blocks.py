@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from monai.networks.layers.factories import Conv, Norm
@@ -11,22 +13,61 @@ from torch import Tensor, nn
 from mednoisy.errors import check_whole
 from mednoisy.networks.single_crop import Conv3d
 
+Stride = int | Sequence[int]  # of all axes, or one an axis
 
-def check_divisible(image: Tensor, divisor: int) -> None:
-    """Raise ValueError unless every spatial axis of `image`, (B, C, *spatial), is a multiple of `divisor`."""
+
+def strides_down(spatial_dims: int, count: int, strides: Sequence[Stride] | None) -> list[tuple[int, ...]]:
+    """How much coarser each of `count` levels is than the one above it, along each axis.
+
+    Args:
+        strides: one for each level below the first, a number for all axes or one an axis; None for 2 everywhere.
+
+    Raises:
+        ValueError: another number of them, another number of axes, or one below 1.
+    """
+    given = [2] * count if strides is None else list(strides)
+    if len(given) != count:
+        raise ValueError(f"{len(given)} strides for {count + 1} levels; there must be one less")
+    levels = [(stride,) * spatial_dims if isinstance(stride, int) else tuple(stride) for stride in given]
+    for level in levels:
+        if len(level) != spatial_dims:
+            raise ValueError(f"stride {list(level)} for {spatial_dims} axes; there must be one an axis")
+        for stride in level:
+            check_whole("a network's stride", stride, least=1)
+    return levels
+
+
+def axis_divisors(spatial_dims: int, strides: Sequence[tuple[int, ...]]) -> list[int]:
+    """What the size of each axis must be a multiple of, from the strides of all levels."""
+    return [math.prod(level[axis] for level in strides) for axis in range(spatial_dims)]
+
+
+def divisor_of(divisors: Sequence[int]) -> int | tuple[int, ...]:
+    """What every spatial size must be a multiple of: one number, or one an axis where axes differ."""
+    return divisors[0] if len(set(divisors)) == 1 else tuple(divisors)
+
+
+def check_divisible(image: Tensor, divisors: list[int]) -> None:
+    """Raise ValueError unless each spatial axis of `image`, (B, C, *spatial), is a multiple of its divisor."""
     sizes = list(image.shape[2:])
-    for size in sizes:
-        if size % divisor != 0:
-            raise ValueError(f"The network's input has size {sizes}; every axis must be a multiple of {divisor}.")
+    for axis, size in enumerate(sizes):
+        if size % divisors[axis] != 0:
+            if min(divisors) == max(divisors):
+                raise ValueError(
+                    f"The network's input has size {sizes}; every axis must be a multiple of {divisors[0]}."
+                )
+            raise ValueError(f"The network's input has size {sizes}; its axes must be multiples of {divisors}.")
 
 
 def convolution(
-    spatial_dims: int, inputs: int, outputs: int, kernel: int, *, stride: int = 1, bias: bool = True
+    spatial_dims: int, inputs: int, outputs: int, kernel: Stride, *, stride: Stride = 1, bias: bool = True
 ) -> nn.Module:
     """A convolution with the padding that keeps the size (for an even kernel, as large as its stride: none)."""
     check_whole("a network's number of channels", outputs, least=1)
-    layer = Conv3d if spatial_dims == 3 else Conv[Conv.CONV, spatial_dims]
-    return layer(inputs, outputs, kernel, stride=stride, padding=(kernel - 1) // 2, bias=bias)
+    layer: Any = Conv3d if spatial_dims == 3 else Conv[Conv.CONV, spatial_dims]
+    padding = (kernel - 1) // 2 if isinstance(kernel, int) else tuple((side - 1) // 2 for side in kernel)
+    module: nn.Module = layer(inputs, outputs, kernel, stride=stride, padding=padding, bias=bias)
+    return module
 
 
 def normalisation(spatial_dims: int, channels: int, kind: str) -> nn.Module:
@@ -56,7 +97,7 @@ class ResidualBlock(nn.Module):
     The shortcut is a strided 1x1x1 convolution with norm where the size changes.
     """
 
-    def __init__(self, spatial_dims: int, inputs: int, outputs: int, stride: int, norm: str):
+    def __init__(self, spatial_dims: int, inputs: int, outputs: int, stride: Stride, norm: str):
         super().__init__()
         self.residual = nn.Sequential(
             convolution(spatial_dims, inputs, outputs, 3, stride=stride, bias=False),
@@ -66,7 +107,7 @@ class ResidualBlock(nn.Module):
             normalisation(spatial_dims, outputs, norm),
         )
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
+        if inputs != outputs or (stride != 1 if isinstance(stride, int) else set(stride) != {1}):
             self.shortcut = nn.Sequential(
                 convolution(spatial_dims, inputs, outputs, 1, stride=stride, bias=False),
                 normalisation(spatial_dims, outputs, norm),
@@ -114,6 +155,7 @@ class ResidualEncoder(Encoder):
         widths: channels of each map, one more than `blocks`.
         blocks: residual blocks of each layer below the stem.
         stem_kernel: kernel of the stem's convolution, odd.
+        strides: of each layer below the stem, see `strides_down`.
     """
 
     def __init__(
@@ -124,11 +166,13 @@ class ResidualEncoder(Encoder):
         blocks: Sequence[int],
         stem_kernel: int,
         norm: str,
+        strides: Sequence[Stride] | None = None,
     ):
         if stem_kernel % 2 == 0:
             raise ValueError(f"stem_kernel is {stem_kernel}; it must be odd to keep the size")
         if len(widths) != len(blocks) + 1:
             raise ValueError(f"{len(widths)} widths for {len(blocks)} residual layers; there must be one more width")
+        down = strides_down(spatial_dims, len(blocks), strides)
         stem = nn.Sequential(
             convolution(spatial_dims, in_channels, widths[0], stem_kernel, bias=False),
             normalisation(spatial_dims, widths[0], norm),
@@ -136,7 +180,7 @@ class ResidualEncoder(Encoder):
         )
         layers = [
             nn.Sequential(
-                ResidualBlock(spatial_dims, widths[level], widths[level + 1], 2, norm),
+                ResidualBlock(spatial_dims, widths[level], widths[level + 1], down[level], norm),
                 *(ResidualBlock(spatial_dims, widths[level + 1], widths[level + 1], 1, norm) for _ in range(count - 1)),
             )
             for level, count in enumerate(blocks)

@@ -8,7 +8,18 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import Tensor, nn
 
-from mednoisy.networks.blocks import Decoder, Encoder, ResidualEncoder, check_divisible, convolution, normalisation
+from mednoisy.networks.blocks import (
+    Decoder,
+    Encoder,
+    ResidualEncoder,
+    Stride,
+    axis_divisors,
+    check_divisible,
+    convolution,
+    divisor_of,
+    normalisation,
+    strides_down,
+)
 
 
 class UNet(nn.Module):
@@ -25,9 +36,10 @@ class UNet(nn.Module):
         widths: channels of each level from full resolution down.
         dropout: probability with which single values are zeroed in each encoder level in training, one per width.
         norm: "batch" or "instance" (no parameters, no running statistics).
+        strides: of each level below the first along each axis, see `strides_down`; None halves all axes.
 
     Attributes:
-        divisor: what every spatial size must be a multiple of, 2 ** (levels - 1).
+        divisor: what every spatial size must be a multiple of, 2 ** (levels - 1); one an axis where strides differ.
     """
 
     def __init__(
@@ -38,17 +50,20 @@ class UNet(nn.Module):
         widths: Sequence[int] = (16, 32, 64, 128, 256),
         dropout: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
         norm: str = "batch",
+        strides: Sequence[Stride] | None = None,
     ):
         super().__init__()
-        self.divisor = 2 ** (len(widths) - 1)
-        self.encoder = PoolingEncoder(spatial_dims, in_channels, widths, dropout, norm)
-        self.decoder = ConcatenatingDecoder(spatial_dims, widths, norm)
+        down = strides_down(spatial_dims, len(widths) - 1, strides)
+        self.divisors = axis_divisors(spatial_dims, down)
+        self.divisor = divisor_of(self.divisors)
+        self.encoder = PoolingEncoder(spatial_dims, in_channels, widths, dropout, norm, down)
+        self.decoder = ConcatenatingDecoder(spatial_dims, widths, norm, down)
         self.head = convolution(spatial_dims, widths[0], num_classes, 3)
         _draw_weights(self, spatial_dims)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *spatial) to logits (B, K, *spatial); ValueError if a size is no multiple of `divisor`."""
-        check_divisible(image, self.divisor)
+        check_divisible(image, self.divisors)
         return self.head(self.decoder(self.encoder(image)))
 
 
@@ -66,9 +81,10 @@ class ResUNet(nn.Module):
         blocks: residual blocks of each level below the stem, one less than `widths`.
         stem_kernel: kernel of the first convolution, odd.
         norm: "batch" or "instance" (no parameters, no running statistics).
+        strides: of each level below the first along each axis, see `strides_down`; None halves all axes.
 
     Attributes:
-        divisor: what every spatial size must be a multiple of, 2 ** (levels - 1).
+        divisor: what every spatial size must be a multiple of, 2 ** (levels - 1); one an axis where strides differ.
     """
 
     def __init__(
@@ -80,49 +96,62 @@ class ResUNet(nn.Module):
         blocks: Sequence[int] = (3, 4, 6, 3),
         stem_kernel: int = 7,
         norm: str = "batch",
+        strides: Sequence[Stride] | None = None,
     ):
         super().__init__()
-        self.divisor = 2 ** (len(widths) - 1)
-        self.encoder = ResidualEncoder(spatial_dims, in_channels, widths, blocks, stem_kernel, norm)
-        self.decoder = ConcatenatingDecoder(spatial_dims, widths, norm)
+        down = strides_down(spatial_dims, len(widths) - 1, strides)
+        self.divisors = axis_divisors(spatial_dims, down)
+        self.divisor = divisor_of(self.divisors)
+        self.encoder = ResidualEncoder(spatial_dims, in_channels, widths, blocks, stem_kernel, norm, down)
+        self.decoder = ConcatenatingDecoder(spatial_dims, widths, norm, down)
         self.head = convolution(spatial_dims, widths[0], num_classes, 3)
         _draw_weights(self, spatial_dims)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *spatial) to logits (B, K, *spatial); ValueError if a size is no multiple of `divisor`."""
-        check_divisible(image, self.divisor)
+        check_divisible(image, self.divisors)
         return self.head(self.decoder(self.encoder(image)))
 
 
 class PoolingEncoder(Encoder):
     """Feature maps at full, half, quarter ... resolution; max pooling leads down."""
 
-    def __init__(self, spatial_dims: int, in_channels: int, widths: Sequence[int], dropout: Sequence[float], norm: str):
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        widths: Sequence[int],
+        dropout: Sequence[float],
+        norm: str,
+        strides: Sequence[tuple[int, ...]],
+    ):
         if len(dropout) != len(widths):
             raise ValueError(f"{len(dropout)} dropout probabilities for {len(widths)} widths; there must be as many")
         levels: list[nn.Module] = [_two_convolutions(spatial_dims, in_channels, widths[0], dropout[0], norm)]
-        for above, width, probability in zip(widths[:-1], widths[1:], dropout[1:], strict=True):
+        for above, width, probability, stride in zip(widths[:-1], widths[1:], dropout[1:], strides, strict=True):
             stage = _two_convolutions(spatial_dims, above, width, probability, norm)
-            levels.append(nn.Sequential(Pool[Pool.MAX, spatial_dims](2), stage))
+            levels.append(nn.Sequential(Pool[Pool.MAX, spatial_dims](stride), stage))
         super().__init__(levels)
 
 
 class ConcatenatingDecoder(Decoder):
     """The map at full resolution from an encoder's maps; what comes up from below is put behind each."""
 
-    def __init__(self, spatial_dims: int, widths: Sequence[int], norm: str):
+    def __init__(self, spatial_dims: int, widths: Sequence[int], norm: str, strides: Sequence[tuple[int, ...]]):
         super().__init__(
-            _ConcatenatingLevel(spatial_dims, widths[level + 1], widths[level], norm)
+            _ConcatenatingLevel(spatial_dims, widths[level + 1], widths[level], norm, strides[level])
             for level in reversed(range(len(widths) - 1))
         )
 
 
 class _ConcatenatingLevel(nn.Module):
-    def __init__(self, spatial_dims: int, inputs: int, outputs: int, norm: str):
+    def __init__(self, spatial_dims: int, inputs: int, outputs: int, norm: str, stride: tuple[int, ...]):
         super().__init__()
+        linear = "bilinear" if spatial_dims == 2 else "trilinear"
+        factors = tuple(float(factor) for factor in stride)
         self.up = nn.Sequential(
             convolution(spatial_dims, inputs, outputs, 1),
-            nn.Upsample(scale_factor=2.0, mode="bilinear" if spatial_dims == 2 else "trilinear", align_corners=True),
+            nn.Upsample(scale_factor=factors, mode=linear, align_corners=True),
         )
         self.stage = _two_convolutions(spatial_dims, 2 * outputs, outputs, 0.0, norm)
 

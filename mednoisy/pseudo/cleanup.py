@@ -58,9 +58,7 @@ def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> T
     if axes not in _KNOWN:
         raise ValueError(f"labels have {axes} spatial axes; components are found in two or three")
     neighbours = _KNOWN[axes][-1] if connectivity == "full" else connectivity
-    if neighbours not in _KNOWN[axes]:
-        known = ", ".join(map(str, _KNOWN[axes]))
-        raise ValueError(f"connectivity is {connectivity!r}; in {axes}D it is one of {known} or 'full'")
+    check_neighbours(neighbours, axes)
     if labels.is_cuda and _TRITON and labels.numel() < _MOST_VOXELS:
         from mednoisy.pseudo.components_on_gpu import largest_on_gpu
 
@@ -68,6 +66,20 @@ def largest_components(labels: Tensor, connectivity: Connectivity = "full") -> T
     codes = labels.detach().to("cpu", torch.uint8).contiguous().numpy()
     kept = np.stack([_largest(sample, neighbours) for sample in codes]) if len(codes) else codes
     return torch.from_numpy(kept).to(labels.device, non_blocking=True).to(labels.dtype)
+
+
+def check_neighbours(neighbours: Connectivity, axes: int) -> None:
+    """Refuse numbers of neighbours that a voxel of so many axes does not have.
+
+    Raises:
+        ValueError: naming those that it has.
+
+    Examples:
+        >>> check_neighbours(26, axes=3)
+    """
+    if neighbours != "full" and neighbours not in _KNOWN[axes]:
+        known = ", ".join(map(str, _KNOWN[axes]))
+        raise ValueError(f"connectivity is {neighbours!r}; in {axes}D it is one of {known} or 'full'")
 
 
 def pseudo_labels(logits: Tensor, connectivity: Connectivity | None = "full") -> Tensor:

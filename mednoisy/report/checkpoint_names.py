@@ -8,6 +8,7 @@ from mednoisy.report.reading.runs import Run
 
 CHOICES = {
     "honest": "the best on validation cases that are in no other section",
+    "chosen": "the best on the very cases that are scored here, for want of test cases, so it flatters",
     "final": "the last one, without any choice",
     "published": "chosen as the published code does: the best on the test cases themselves, so it flatters",
     "given": "label maps from elsewhere, scored as they are",
@@ -25,6 +26,8 @@ def checkpoint_name(checkpoint: str, *, validated: bool = True, step: int | None
     remarks = []
     if checkpoint == "honest":
         remarks.append("best on validation" if validated else "no validation: the last")
+    if checkpoint == "chosen":
+        remarks.append("best on the cases scored")
     if step is not None:
         remarks.append(f"step {step}")
     return f"{checkpoint} ({', '.join(remarks)})" if remarks else checkpoint

@@ -9,12 +9,14 @@ from mednoisy.report.number_format import counted, interval, number, share
 from mednoisy.report.reading.runs import Run
 
 SUPERVISED, MIXING = "supervised", "copy_paste"  # methods that see no unlabeled scan; the second mixes, too
-SAME = ("dataset", "recipe", "labeled", "seed", "steps")  # facts that a run shares with its rival
+SAME = ("dataset", "recipe", "labeled", "folds", "seed", "steps")  # facts that a run shares with its rival
 MOST_VERDICTS = 4  # that a page begins with, one for each run but the baseline
 
 
 def nothing_scored(run: Run) -> str:
     """One sentence about a run without figures."""
+    if "method" in run.facts and not run.summary.cases:
+        return f"{run.name} is trained; there was no labeled case beside those of training to score it on."
     return f"There was nothing to score in {run.name}: the label maps hold no class."
 
 
@@ -28,6 +30,10 @@ def standing(run: Run, figures: PredictorFigures, unit: str) -> str:
     sentence = f"{run.name} reaches a mean Dice of {number(dice.mean, 'dice')} %{within}{over}"
     if hd95.mean is not None:
         sentence += f", with a mean HD95 of {number(hd95.mean, 'hd95')} {unit}"
+    if folds := run.facts.get("folds"):
+        sentence += f", each scored by that one of {folds} networks which was trained without its patient"
+    if run.shown == "chosen":
+        sentence += " – the very cases that chose the checkpoint, so this flatters"
     missed = dice.undefined + hd95.undefined
     return sentence + (f"; {counted(missed, 'value')} undefined and left out of the means." if missed else ".")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import yaml
 
 from mednoisy.cli import main
 from mednoisy.data.images import write_nifti
@@ -250,6 +252,7 @@ def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
         ("batch_size=0", "batch of stage training, labeled, is 0; it must be a whole number from 1 on"),
         ("workers=-1", "workers is -1; it must be a whole number from 0 on"),
         ("window_batch=0", "window_batch is 0; it must be a whole number from 1 on"),
+        ("preprocessing={1}", "preprocessing is {1}; it must be a Compose of transforms"),
         ("inference_precision=half", "inference_precision is 'half'; it must be fp32 or bf16"),
         ("skip_below=air", "skip_below is 'air'; it must be an intensity, or null"),
         ("steps=2.5", "steps is 2.5; it must be a whole number from 0 on"),
@@ -268,6 +271,60 @@ def test_settings_that_make_no_configuration(setting, told, dataset, tmp_path, c
     """Also one that fails when the run has begun leaves nothing."""
     line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--set", setting])
     assert line == f"mednoisy: E107 a value of the configuration is refused: {told}. Correct it (--set ID=VALUE)."
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "told"),
+    [
+        ("supervised", "dice=3", "stage 'training' cannot be made, unknown kind of Dice 3; known: per_sample, "),
+        ("supervised", "optimiser={}", "optimiser of stage training is {}, which makes none"),
+        ("supervised", "schedule=3", "schedule of stage training is 3, which makes none"),
+        ("mean_teacher", "teacher_decay=a", "stage 'training' cannot be made, '<=' not supported between instances of"),
+        ("sdcl", "teachers=x", "stage 'selftraining' cannot be made, teachers is 'x'; it must be 'one' or 'each'"),
+    ],
+)
+def test_what_a_stage_cannot_be_made_of_is_refused_before_the_first_one(
+    method, setting, told, dataset, tmp_path, capsys
+):
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--method", method, "--set", setting])
+    assert line.startswith(f"mednoisy: E107 a value of the configuration is refused: {told}")
+    assert line.endswith(". Correct it (--set ID=VALUE).")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("stages", 0, "method"), " ", "method of stage training is ' ', which makes none"),
+        (("preprocessing", "transforms", 0), math.nan, "transform"),
+        (("evaluation", "inferer", "stride"), [0, 8, 8], "stride is [0, 8, 8]"),
+    ],
+)
+def test_a_damaged_value_of_a_finished_run(command, place, value, told, run, dataset, tmp_path, capsys):
+    damaged = tmp_path / "run"
+    shutil.copytree(run, damaged)
+    config = yaml.safe_load((damaged / "config.yaml").read_text())
+    *parents, last = place
+    holder = config
+    for part in parents:
+        holder = holder[part]
+    holder[last] = value
+    (damaged / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    image = str(next((dataset / "images").iterdir()))
+    more = [image, "--output", str(tmp_path / "out")] if command == "predict" else []
+    line = refusal(capsys, [command, str(damaged), *more, "--device", "cpu"])
+    assert line.startswith("mednoisy: E107 a value of the configuration is refused: ")
+    assert told in line
+
+
+def test_a_network_that_is_none(dataset, tmp_path, capsys):
+    """An overlay whose `_target_` is misspelt leaves a table."""
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("network_def: {target: mednoisy.networks.UNet, spatial_dims: 3, width: '@width'}\n")
+    line = refusal(capsys, [*train_arguments(dataset, tmp_path / "run"), "--dataset", str(overlay)])
+    assert "E107 a value of the configuration is refused: stage 'training' cannot be made, dict is not a Mod" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -311,18 +311,75 @@ def test_scenes_change_no_split(written):
     assert scenic.split_digest == plain.split_digest
 
 
-def test_codes_to_ignore_go_with_test_cases_alone(written, tmp_path):
-    """No loss leaves voxels out, so what is trained on must not hold them."""
-    datalist = Datalist.load(written(lambda content: content.update(ignore=[255, 9, 255])))
+def test_codes_to_ignore_go_with_cases_that_somebody_labeled(written, tmp_path):
+    """Unlabeled cases have no voxel to ignore, and of a pseudo-label 255 may be a class: white."""
+    datalist = Datalist.load(written(lambda content: content.update(ignore=[255, 9, 255])), labeled=2, validation=1)
     assert datalist.ignore == (9, 255)
-    assert datalist.cases("test")[0]["ignore"] == "9 255"
-    assert "ignore" not in datalist.cases("labeled")[0]
+    for section in ("labeled", "validation", "test", "hidden"):
+        assert {case["ignore"] for case in datalist.cases(section)} == {"9 255"}
+    assert all("ignore" not in case for case in datalist.cases("unlabeled"))
+    pseudo = [{**case, "label": case["image"], "confidence": case["image"]} for case in datalist.cases("unlabeled")]
+    labeled_by_machine = replace(datalist, sections={**datalist.sections, "pseudo": pseudo, "unlabeled": []})
+    assert all("ignore" not in case for case in labeled_by_machine.cases("pseudo"))
     again = Datalist.load(datalist.with_labeled(2).save(tmp_path / "again.json"))
     assert again.ignore == (9, 255)
     assert "ignore" not in json.loads(Datalist.load(written()).save(tmp_path / "without.json").read_text())
+
+
+def test_more_classes_than_8_bits_hold_beside_the_ignored_are_refused(written):
+    """255 classes are the most: their codes end at 254."""
+    most = {str(code): f"class {code}" for code in range(255)}
+    assert len(Datalist.load(written(lambda content: content.update(labels=most))).labels) == 255
+    with pytest.raises(UserError, match=r"E248 .*'labels' has 256 codes; labels have 8 bits.* until there are 255 or"):
+        Datalist.load(written(lambda content: content.update(labels=most | {"255": "one more"})))
 
 
 @pytest.mark.parametrize("codes", [[1], ["255"], [-1], [True], [2.0]])
 def test_codes_to_ignore_that_are_none_are_refused(written, codes):
     with pytest.raises(UserError, match=r"E212 .*'ignore' lists .*, which is a class or no code. List codes that"):
         Datalist.load(written(lambda content: content.update(ignore=codes)))
+
+
+def with_codes(tmp_path, **keys):
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    cases = [{"id": name, "image": name, "label": "b" if name == "a" else "a"} for name in ("a", "b")]
+    content = {"name": "d", "channels": {"0": "CT"}, "labels": {"0": "background", "1": "liver", "2": "tumour"}}
+    (tmp_path / "datalist.json").write_text(json.dumps(content | {"labeled": cases} | keys))
+    return tmp_path / "datalist.json"
+
+
+def test_the_sources_codes_go_with_labels_that_hold_them(tmp_path):
+    """Under every section to which a label moves; the file is written as it was read."""
+    codes = {"0": 0, "1": 2, "2": 4}
+    path = with_codes(tmp_path, codes=codes, label_files="source")
+    datalist = Datalist.load(path, labeled=1)
+    assert datalist.codes == (0, 2, 4)
+    assert [datalist.cases(section)[0].get("codes") for section in ("labeled", "hidden", "unlabeled")] == [
+        "0 2 4",
+        "0 2 4",
+        None,
+    ]
+    again = json.loads(datalist.as_json(tmp_path))
+    assert (again["codes"], again["label_files"]) == (codes, "source")
+    classes = Datalist.load(with_codes(tmp_path, codes=codes))
+    assert classes.codes == (0, 2, 4)
+    assert "codes" not in classes.cases("labeled")[0]
+    equal = Datalist.load(with_codes(tmp_path, codes={"0": 0, "1": 1, "2": 2}))
+    assert equal.codes == ()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"codes": {"0": 0, "1": 1}},
+        {"codes": {"0": 0, "1": 4, "2": 4}},
+        {"codes": {"0": 1, "1": 0, "2": 4}},
+        {"codes": {"0": 0, "1": 2, "2": 70000}},
+        {"codes": {"0": 0, "1": True, "2": 4}},
+        {"label_files": "theirs"},
+    ],
+)
+def test_codes_that_fit_no_class_are_refused(tmp_path, keys):
+    with pytest.raises(UserError, match="E254"):
+        Datalist.load(with_codes(tmp_path, **keys))

@@ -9,7 +9,16 @@ import nibabel
 import numpy as np
 import pytest
 
-from mednoisy.data.images import Image, case_name, check_image, check_pair, read_image, write_nifti, write_picture
+from mednoisy.data.images import (
+    Image,
+    case_name,
+    check_image,
+    check_pair,
+    read_image,
+    write_nifti,
+    write_nifti_like,
+    write_picture,
+)
 from mednoisy.errors import UserError
 
 
@@ -179,3 +188,29 @@ def test_arrays_of_pictures_can_be_written_to(tmp_path):
     array = read_image(tmp_path / "mask.png").array
     array[0, 0] = 7
     assert array[0, 0] == 7
+
+
+def test_channels_of_a_volume_come_back(tmp_path):
+    """Written as NIfTI's vectors; a fourth axis is time unless channels are asked for."""
+    array = np.arange(2 * 3 * 4 * 2, dtype=np.float32).reshape(2, 3, 4, 2)
+    write_nifti(tmp_path / "a.nii.gz", array, np.diag([1.0, 2, 3, 1]))
+    image = read_image(tmp_path / "a.nii.gz")
+    assert (image.shape, image.spacing) == ((2, 3, 4), (1, 2, 3))
+    np.testing.assert_array_equal(image.array, array)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "b.nii.gz")
+    with pytest.raises(UserError, match="E208"):
+        read_image(tmp_path / "b.nii.gz")
+    np.testing.assert_array_equal(read_image(tmp_path / "b.nii.gz", channels=True).array, array)
+
+
+@pytest.mark.parametrize("stored", ["vector", "fourth axis"])
+def test_a_label_map_like_an_image_of_channels_has_its_header_without_them(tmp_path, stored):
+    array, affine = np.ones((2, 3, 4, 2), np.float32), np.diag([1.0, 2, 3, 1])
+    write_nifti(tmp_path / "a.nii.gz", array, affine)
+    if stored != "vector":
+        nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / "a.nii.gz")
+    write_nifti_like(tmp_path / "b.nii.gz", np.full((2, 3, 4), 3), tmp_path / "a.nii.gz")
+    image = read_image(tmp_path / "b.nii.gz")
+    assert image.shape == (2, 3, 4)
+    assert (image.array == 3).all()
+    np.testing.assert_array_equal(image.affine, affine)

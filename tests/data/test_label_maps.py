@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from mednoisy.data.images import write_nifti
-from mednoisy.data.label_maps import read_label_map
+from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.errors import UserError
 
 ROWS, COLUMNS = np.mgrid[:48, :64]
@@ -203,3 +203,27 @@ def test_geometry_is_kept(tmp_path):
     affine = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -7], [0, 0, 3, 1], [0, 0, 0, 1]])
     write_nifti(tmp_path / "a.nii.gz", with_values(1), affine)
     np.testing.assert_allclose(read_label_map(tmp_path / "a.nii.gz").image.affine, affine)
+
+
+def test_the_sources_codes_become_classes(tmp_path):
+    """A code that the source has not is refused, even where it is the number of a class."""
+    array = np.zeros((4, 4, 2), np.uint8)
+    array[0], array[1] = 2, 4
+    write_nifti(tmp_path / "a.nii.gz", array, np.eye(4))
+    found = read_reference(tmp_path / "a.nii.gz", (0, 1, 2), stored=(0, 2, 4)).array
+    assert np.unique(found).tolist() == [0, 1, 2]
+    assert (found[0] == 1).all()
+    assert (found[1] == 2).all()
+    array[2] = 1
+    write_nifti(tmp_path / "a.nii.gz", array, np.eye(4))
+    with pytest.raises(UserError, match=r"E206 case 'a': .* holds 1; known codes are 0, 2, 4"):
+        read_reference(tmp_path / "a.nii.gz", (0, 1, 2), stored=(0, 2, 4), case="a")
+
+
+@pytest.mark.parametrize("white", [254, 255])
+def test_white_with_soft_edges_is_read_as_its_class(tmp_path, white):
+    array = np.zeros((12, 12), np.uint8)
+    array[3:9, 3:9], array[2, 3:9] = white, 90
+    Picture.fromarray(array).save(tmp_path / "a.png")
+    found = read_reference(tmp_path / "a.png", (0, 1), stored=(0, white)).array
+    np.testing.assert_array_equal(found, array == white)

@@ -7,7 +7,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, ResizeWithPadOrCropd
 from PIL import Image as Picture
 
-from mednoisy.data.resizing import ResizedInPlaned, SpacedInPlaned
+from mednoisy.data.resizing import ResizedInPlaned, Spacedd, SpacedInPlaned
 
 SHAPES = {"picture": (40, 56), "volume": (40, 56, 3)}
 SIZES = {"picture": [16, 21], "volume": [16, 21, -1]}
@@ -123,3 +123,65 @@ def test_what_is_cut_or_filled_comes_back_on_the_sources_grid(patch):
 def test_a_spacing_that_is_none_is_refused(spacing):
     with pytest.raises(ValueError, match=r"plane_spacing is .*; it must be above 0 mm"):
         SpacedInPlaned("image", spacing)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "size"),
+    [((2.0, 3.0, 5.0), (40, 56, 6)), ((4.0, 1.5, 2.5), (20, 112, 12)), ((3.0, 3.0, 90.0), (27, 56, 1))],
+)
+def test_volumes_come_at_the_spacing_that_is_asked_for(spacing, size):
+    """40 x 56 x 6 voxels of 2 x 3 x 5 mm; the edges of the field of view stay."""
+    turned = np.diag([2.0, 3.0, 5.0, 1.0])
+    turned[:2, :2] = np.array([[0.6, -0.8], [0.8, 0.6]]) @ turned[:2, :2]
+    spaced = Spacedd("image", spacing)({"image": MetaTensor(image(1, 40, 56, 6), affine=turned)})["image"]
+    assert spaced.shape == (1, *size)
+    affine = np.asarray(spaced.affine)
+    np.testing.assert_allclose(
+        np.linalg.norm(affine[:3, :3], axis=0) * size, [80, 168, 30], rtol=1e-9
+    )  # as long as it was
+    edge = turned @ [-0.5, -0.5, -0.5, 1]
+    np.testing.assert_allclose(affine @ [-0.5, -0.5, -0.5, 1], edge, atol=1e-9)
+
+
+def test_a_volume_at_its_spacing_is_not_copied():
+    volume = MetaTensor(image(1, 8, 9, 10), affine=np.diag([2.0, 2.0, 3.0, 1.0]))
+    spaced = Spacedd(["image", "label"], (2, 2, 3.1))({"image": volume})["image"]
+    assert spaced.data_ptr() == volume.data_ptr()
+    assert spaced.applied_operations == []
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("spacing", [(1.4, 1.4, 1.4), (0.5, 0.6, 0.7), (2.0, 0.6, 3.0)])
+def test_nothing_shifts_in_space_there_and_back(axis, spacing):
+    """A ramp shows the position of each voxel, and comes back as it was but for the outermost voxels."""
+    shape = [1, 1, 1, 1]
+    shape[axis] = -1
+    ramp = torch.arange(24.0).reshape(shape).expand(1, 24, 24, 24).clone()
+    chain = Compose([Spacedd("image", spacing)])
+    item = chain({"image": MetaTensor(ramp, affine=np.eye(4))})
+    spaced = item["image"]
+    positions = np.asarray(spaced.affine)[axis - 1, axis - 1] * np.arange(spaced.shape[axis])
+    positions = positions + np.asarray(spaced.affine)[axis - 1, 3]
+    along = spaced.as_tensor().movedim(axis, 0).flatten(1).mean(dim=1).numpy()
+    np.testing.assert_allclose(along[3:-3], positions[3:-3], atol=0.05)  # weights of a tent, cut at whole voxels
+    item["pred"] = spaced.clone()
+    back = Invertd("pred", chain, orig_keys="image", nearest_interp=False)(item)["pred"]
+    np.testing.assert_allclose(back.affine, np.eye(4), atol=1e-9)
+    inner = (slice(None), *(slice(6, -6),) * 3)
+    torch.testing.assert_close(back.as_tensor()[inner], ramp[inner], atol=0.06, rtol=0)
+
+
+def test_labels_of_volumes_take_the_code_of_largest_share():
+    """Of eight voxels that become one, five decide."""
+    codes = torch.tensor([3, 3, 3, 3, 3, 1, 1, 2]).reshape(1, 2, 2, 2).repeat(1, 4, 3, 2).to(torch.uint8)
+    item = {"image": MetaTensor(codes.float(), affine=np.eye(4)), "label": MetaTensor(codes, affine=np.eye(4))}
+    spaced = Spacedd(["image", "label"], (2, 2, 2))(item)["label"]
+    assert spaced.shape == (1, 4, 3, 2)
+    assert spaced.dtype == torch.uint8
+    assert set(spaced.as_tensor()[:, 1:-1].unique().tolist()) == {3}
+
+
+@pytest.mark.parametrize("spacing", [1.0, "111", [1, 1], [1, 1, 0], [1, 1, float("inf")], [1, 1, None], {}])
+def test_what_is_no_spacing_is_refused(spacing):
+    with pytest.raises(ValueError, match=r"spacing is .*; it must be three numbers above 0"):
+        Spacedd("image", spacing)

@@ -24,7 +24,7 @@ SHAPE, PATCH = (11, 10, 9), (8, 8, 6)
 class Cases(list):
     """Cached cases in memory: voxel values are unique over all cases, labels are their parity."""
 
-    nbytes = 0
+    nbytes, partly_labeled = 0, False
 
 
 def cases(count: int, labels: bool, shape: tuple[int, ...] = SHAPE, first: int = 0) -> Cases:

@@ -15,6 +15,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E101": "a name that does not exist",
     "E102": "text that is no ID=VALUE",
     "E103": "an entry that the configuration lacks",
+    "E107": "a value of the configuration that is refused",
     "E108": "a configuration file, or an argument of `prepare`, that cannot be used",  # two faults, told apart by texts
     "E113": "options that do not go together",
     "E201": "an image that does not exist",
@@ -24,8 +25,14 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E222": "a raw folder without the dataset",
     "E224": "a picture whose greys or colours are no codes",
     "E243": "a table of cases that cannot be used",
+    "E255": "names of a source's files that do not pair, or are not there",
+    "E256": "labels, or channels, on another grid than their image",
+    "E257": "codes, channels or kinds of a source that do not go together",
     "E312": "a folder without a run",
     "E319": "a file of a run that is damaged",
+    "E367": "a source of which nothing can be read",
+    "E368": "a pattern that is none, or finds nothing",
+    "E378": "a label that does not fit its scan",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
 }

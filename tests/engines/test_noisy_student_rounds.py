@@ -127,6 +127,23 @@ def test_the_table_tells_who_is_kept_and_why_not(planted_round):
     ]
 
 
+def test_ignored_voxels_of_a_hidden_reference_count_in_no_figure(tmp_path):
+    """Half of the planted cube lies beyond the reference: marked there, its Dice is 1; undeclared, it is refused."""
+    beyond = (slice(4, 6), slice(2, 6), slice(2, 6))
+    reference = box_mask((slice(2, 4), slice(2, 6), slice(2, 6)))
+    reference[beyond] = 255
+    unlabeled = {"half": (boxes(((slice(2, 6),) * 3, SURE)), reference), "both": (boxes((CUBE, SURE)), box_mask(CUBE))}
+    datalist = on_disk(tmp_path / "data", unlabeled)
+    with pytest.raises(UserError, match=r"E206 case 'half': label holds 255"):
+        noisy_run(tmp_path / "refused", noisy_stages(1, pseudo_labels(), teacher=planted), datalist, steps=1)
+    noisy_run(
+        tmp_path / "run", noisy_stages(1, pseudo_labels(), teacher=planted), replace(datalist, ignore=(255,)), steps=1
+    )
+    with open(tmp_path / "run" / "rounds" / "student1" / "cases.csv", newline="") as stream:
+        assert {row["id"]: row["dice"] for row in csv.DictReader(stream)} == {"half": "1.0", "both": "1.0"}
+    assert Datalist.load(tmp_path / "run" / "rounds" / "student1" / "datalist.json").ignore == (255,)
+
+
 def test_the_figures_of_the_round(planted_round):
     figures = json.loads((planted_round / "round.json").read_text())
     assert figures.pop("teacher_digest") == planted().digest != planted(2.0).digest

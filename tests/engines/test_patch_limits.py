@@ -67,3 +67,15 @@ def test_a_patch_that_leaves_instance_norm_one_voxel_is_refused_with_one_that_tr
     check_patch([32, 16], Supervised(network))
     assert network.train()(torch.zeros(2, 1, 32, 16)).shape == (2, 2, 32, 16)
     check_patch([16, 16], Supervised(UNet(2, 1, 2, widths=(2,) * 5, dropout=(0,) * 5, norm="batch")))
+
+
+def test_axes_with_strides_of_their_own_are_held_to_their_own_multiples():
+    """An axis that is halved once may be 2, 4, 6 ...; those halved twice are multiples of 4."""
+    network = UNet(3, 1, 2, widths=(2, 2, 2), dropout=(0, 0, 0), norm="instance", strides=[[2, 2, 1], [2, 2, 2]])
+    method = Supervised(network)
+    check_patch([8, 12, 6], method)
+    assert coarsest_map([8, 12, 6], method) == [2, 3, 3]
+    with pytest.raises(UserError, match=r"E112 .*is no multiple of \[4, 4, 2\].*patch_size=\[8, 12, 6\]"):
+        check_patch([8, 10, 5], method)
+    with pytest.raises(UserError, match=r"E112 .*one voxel.*patch_size=\[8, 8, 4\]"):
+        check_patch([4, 4, 2], method)

@@ -33,6 +33,8 @@ from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.report.reading.runs import read_runs
+from mednoisy.report.run_page import write_report
+from mednoisy.report.tables.terminal_tables import result_lines
 from tests.small_runs import small_dataset, train_arguments
 
 SHAPE = (12, 10, 9)
@@ -167,6 +169,10 @@ def test_voxels_of_an_ignored_code_count_in_neither(data):
     assert read_summary(data / "run").facts["ignored_codes"] == [255]
     with pytest.raises(UserError, match=r"E206 case 'shifted': label holds 255; known codes are 0, 1, 2"):
         evaluation_of(data).check()
+    validated = replace(cases, sections={**cases.sections, "validation": cases.sections["test"], "test": []})
+    evaluation_of(data, validated).run()  # the same where there are no test cases
+    assert read_summary(data / "run").facts["scored_section"] == "validation"
+    assert scores(data, "final", "main")["shifted", "1"] == row
 
 
 @pytest.fixture
@@ -347,6 +353,28 @@ def test_the_exported_weights_fit_the_deployed_predictor(data):
     assert network.levels.tolist() == [0.5, 1.5, 2.5]
 
 
+def test_a_score_on_the_cases_that_chose_the_checkpoint_is_not_called_honest(data, capsys):
+    """The best on validation is `chosen`, the last is beside it; what is deployed stays the best."""
+    save(data, "best_honest", 4, main=SEEING)
+    save(data, "last", 8, main=BLIND)
+    scoring = evaluation_of(data, datalist(data, "validation"))
+    scoring.check()
+    assert "figures are of the validation cases, which choose the checkpoint as well" in capsys.readouterr().err
+    scoring.run()
+    summary = read_summary(data / "run")
+    assert (summary.shown, list(summary.checkpoints)) == ("chosen", ["chosen", "final"])
+    assert [summary.checkpoints[name].step for name in ("chosen", "final")] == [4, 8]
+    assert math.isnan(figures(scores(data, "final", "main")["exact", "2"])[2])
+    assert figures(scores(data, "chosen", "main")["exact", "2"])[0] == 1
+    page = write_report([data / "run"], data / "page.html").read_text(encoding="utf-8")
+    assert "the very cases that chose the checkpoint, so this flatters" in page
+    assert "Chosen means the best on the very cases that are scored here" in page
+    assert "honest" not in page
+    assert result_lines(data / "run")[0].startswith(
+        "chosen (best on the cases scored, step 4), main, 2 cases: Dice 0.875 "
+    )
+
+
 def test_validation_cases_are_scored_where_there_are_no_test_cases(data):
     """And the summary says so: they are no test cases."""
     save(data, "last", 8)
@@ -356,12 +384,25 @@ def test_validation_cases_are_scored_where_there_are_no_test_cases(data):
     assert len(table(data / "run" / "metrics.csv")) == 4
 
 
-@pytest.mark.parametrize("act", [RunScoring.check, RunScoring.run])
-def test_nothing_to_score_is_refused(data, act):
-    """E410 already before training."""
+def test_without_cases_to_score_there_are_no_figures(data, capsys):
+    """One line before training says which; the last checkpoint is exported, and the page says that it is trained."""
     save(data, "last", 8)
-    with pytest.raises(UserError, match=r"^E410 the datalist has neither test nor validation cases\. Add some"):
-        act(evaluation_of(data, datalist(data, "labeled")))
+    scoring = evaluation_of(data, datalist(data, "labeled"))
+    scoring.check()
+    told = capsys.readouterr().err
+    assert (
+        "neither test nor validation cases: no Dice and no distance can be told, and the last checkpoint is kept"
+        in told
+    )
+    scoring.run()
+    summary = read_summary(data / "run")
+    assert (summary.cases, summary.facts["test"]) == ((), 0)
+    assert summary.checkpoints["honest"].predictors["main"].cases == 0
+    assert (data / "models" / "model.pt").is_file()
+    assert not (data / "run" / "predictions").exists()
+    page = write_report([data / "run"], data / "page.html").read_text(encoding="utf-8")
+    assert "planted is trained; there was no labeled case beside those of training to score it on." in page
+    assert result_lines(data / "run")[-1] == "nothing was scored: there are neither test nor validation cases"
 
 
 def test_a_run_that_never_saved_is_refused(data):

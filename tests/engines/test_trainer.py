@@ -193,6 +193,7 @@ class Prepared:
         stream = small_stream()
         self.batches = [stream.augmented(stream.batch("training", step, 2, 0)) for step in range(8)]
         self.patch_size, self.summary, self.labeled = stream.patch_size, "ready", stream.labeled
+        self.unlabeled = None
 
     def check(self, labeled: int, unlabeled: int) -> None:
         pass

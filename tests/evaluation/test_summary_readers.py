@@ -16,6 +16,7 @@ from mednoisy.evaluation.metrics import TABLE_METRICS, write_metrics
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.summary_file import CheckpointFigures, RunSummary, write_summary
 from mednoisy.report.reading.runs import read_runs
+from mednoisy.report.tables.study_table import study_table
 from mednoisy.report.tables.terminal_tables import result_lines
 from mednoisy.study import Study
 
@@ -31,7 +32,7 @@ def figures(dice: float) -> PredictorFigures:
 
 
 SUMMARY = RunSummary(
-    facts={"method": "supervised", "seconds": 90.0},
+    facts={"method": "supervised", "seconds": 90.0, "processor_seconds": 170.0},
     labels={1: "atrium"},
     deployed="mean",
     shown="honest",
@@ -71,6 +72,12 @@ def test_a_study_has_a_row_for_each_checkpoint_and_predictor(study, finished):
         ("final", "mean", True, 50, 90.0, 0.625, 2.0, 1),
         ("final", "a", False, 50, 90.0, 0.25, 2.0, 1),
     ]
+
+
+def test_a_study_reads_runs_whose_processor_time_nobody_recorded(study, finished):
+    write_summary(finished, replace(SUMMARY, facts={"method": "supervised", "seconds": 90.0}))
+    assert {row["processor_seconds"] for row in study.rows()} == {None}
+    assert study_table([row | {"settings": ""} for row in study.rows()]).splitlines()[2].endswith("| – |")
 
 
 def test_a_terminal_has_a_line_for_each_checkpoint(finished):

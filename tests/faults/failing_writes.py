@@ -11,15 +11,11 @@ leaves no temporary file. A write whose loss changes nothing, such as that of a 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import hashlib
-import logging
-import os
 import random
 import shutil
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,10 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-import mednoisy.predict_with_run
-import mednoisy.report.run_page  # noqa: F401, so that forks need not load it
-from mednoisy.cli import main
 from mednoisy.data.images import write_picture
+from tests.faults.forked import run_forked
 from tests.faults.injection import FailingWrites
 from tests.small_runs import small_dataset, train_arguments
 
@@ -70,27 +64,16 @@ class Attempt:
 
 
 def attempted(arguments: Sequence[str], writes: FailingWrites, log: Path) -> Attempt:
-    """Run a command in a fork of this process, which has loaded everything already but computed nothing."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        code = 99
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(descriptor, 1), os.dup2(descriptor, 2)
-        try:
-            writes.install()
-            code = main(list(arguments))
-            logging.shutdown()
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            writes.number = 0
-            with contextlib.suppress(OSError):
-                sys.stdout.flush()
-            log.with_suffix(".seen").write_text("\n".join(writes.seen))
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return Attempt(code, log.read_text(errors="replace"), log.with_suffix(".seen").read_text().splitlines())
+    """Run a command in a fork, see `run_forked`."""
+
+    def note() -> None:
+        writes.number = 0
+        log.with_suffix(".seen").write_text("\n".join(writes.seen))
+
+    ended = run_forked(arguments, log, before=writes.install, after=note)
+    return Attempt(
+        124 if ended.code is None else ended.code, ended.output, log.with_suffix(".seen").read_text().splitlines()
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -105,7 +88,7 @@ def campaign(work: Path, commands: Sequence[Command], share: float, seed: int) -
     for command in commands:
         place, whole = work / command.name / "out", work / command.name / "whole"
         counts: Counter[str] = Counter()
-        _begin(command, place)
+        begin(command, place)
         reference = attempted(command.arguments(place), FailingWrites(place), work / "log")
         if reference.code:
             raise RuntimeError(f"{command.name} fails without a fault: {reference.output}")
@@ -113,7 +96,7 @@ def campaign(work: Path, commands: Sequence[Command], share: float, seed: int) -
         place.rename(whole)
         trials = [(number, *kind) for number in range(1, len(reference.seen) + 1) for kind in KINDS]
         for number, code, stays in draw.sample(trials, max(1, round(len(trials) * share))):
-            _begin(command, place)
+            begin(command, place)
             first = attempted(command.arguments(place), FailingWrites(place, number, code, stays), work / "log")
             fault = first.fault
             if not fault and first.code:
@@ -136,7 +119,8 @@ def campaign(work: Path, commands: Sequence[Command], share: float, seed: int) -
     return faults
 
 
-def _begin(command: Command, place: Path) -> None:
+def begin(command: Command, place: Path) -> None:
+    """The output's folder as the command finds it."""
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     if command.begins_with is not None:

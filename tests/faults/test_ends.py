@@ -78,7 +78,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("maps")
     array = np.random.default_rng(0).integers(0, 2, (100, 100, 40)).astype(np.uint8)
     nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / "a0.nii.gz")
-    for number in range(1, 60):
+    for number in range(1, 300):
         os.link(folder / "a0.nii.gz", folder / f"a{number}.nii.gz")
     return folder
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mednoisy.errors import UserError
-from mednoisy.inference.found_images import found_images
+from mednoisy.inference.found_images import found_images, images_named
 
 
 def test_files_of_the_kind_are_found_in_order(tmp_path):
@@ -17,3 +19,54 @@ def test_nothing_to_segment_is_refused(tmp_path, name, told):
     """With exit code 0 and nothing written it would pass for done."""
     with pytest.raises(UserError, match=f"E392 .*{told}.*--dataset_dir"):
         found_images(str(tmp_path / name), (".png",))
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Images, what is none, a hidden file, and a folder within."""
+    for name in ("b.nii.gz", "a 1.NII.GZ", "ä.png", "notes.txt", ".hidden.nii.gz", "deep/c.nii.gz", "[x].nii.gz"):
+        path = tmp_path / "scans" / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.touch()
+    return tmp_path / "scans"
+
+
+def names(found: list[Path]) -> list[str]:
+    return [path.name for path in found]
+
+
+def test_a_folder_gives_its_images_in_order(scans):
+    assert names(images_named([str(scans)])) == ["[x].nii.gz", "a 1.NII.GZ", "b.nii.gz", "ä.png"]
+
+
+def test_a_pattern_gives_what_fits_it(scans):
+    assert names(images_named([f"{scans}/*.nii.gz"])) == ["[x].nii.gz", "b.nii.gz"]
+    assert names(images_named([f"{scans}/**/c*"])) == ["c.nii.gz"]
+
+
+def test_a_file_is_taken_as_it_is_whatever_its_name(scans):
+    """Signs of a pattern in it, an unknown ending, or absent: what is wrong with it is told where it is read."""
+    given = [str(scans / "[x].nii.gz"), str(scans / "notes.txt"), str(scans / "absent.nii.gz")]
+    assert [str(path) for path in images_named(given)] == given
+
+
+def test_every_image_comes_once(scans):
+    assert names(images_named([str(scans / "b.nii.gz"), str(scans), f"{scans}/b*"]))[:2] == ["b.nii.gz", "[x].nii.gz"]
+    assert len(images_named([str(scans), str(scans)])) == 4
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("empty", r"^E374 the folder .*empty: there is no file\. Correct the path"),
+        ("texts", r"^E374 the folder .*texts holds no image\. Correct the path, or convert the images to one of \.nii"),
+        ("texts/*.dcm", r"^E374 what fits .*\*\.dcm: there is no file"),
+        ("texts/*", r"^E374 what fits .* holds no image"),
+    ],
+)
+def test_nothing_is_no_success(named, told, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "scan.txt").touch()
+    with pytest.raises(UserError, match=told):
+        images_named([str(tmp_path / named)])

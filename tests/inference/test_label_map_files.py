@@ -114,3 +114,10 @@ def test_a_label_map_lies_where_its_nifti_lies_for_every_program(tmp_path, kind)
     scan, mask = SimpleITK.ReadImage(source), SimpleITK.ReadImage(tmp_path / "a.nii.gz")
     for found, wanted in zip((mask.GetOrigin(), mask.GetSpacing()), (scan.GetOrigin(), scan.GetSpacing()), strict=True):
         assert found == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("name", "codes"), [("a.png", (0, 254)), ("a.nii.gz", (0, 7)), ("a.nii.gz", (0, 1000))])
+def test_files_carry_the_sources_codes(tmp_path, name, codes):
+    labels = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
+    write_labels(tmp_path / name, labels, np.eye(4), codes=codes)
+    np.testing.assert_array_equal(read_image(tmp_path / name).array, labels.astype(int) * codes[1])

@@ -14,6 +14,7 @@ from mednoisy.inference.windows import (
     coverage,
     padded,
     window_boxes,
+    window_maxima,
     window_starts,
 )
 
@@ -31,6 +32,13 @@ from mednoisy.inference.windows import (
 )
 def test_windows_start_every_stride_and_end_with_the_axis(size, patch, stride, starts):
     assert window_starts(size, patch, stride) == starts
+
+
+def test_maxima_of_windows_are_those_of_their_boxes():
+    volumes = torch.rand(2, 11, 9, 13, generator=torch.Generator().manual_seed(0))
+    patch, stride = (4, 9, 5), (3, 2, 5)
+    wanted = [[volume[box].max() for box in window_boxes(volume.shape, patch, stride)] for volume in volumes]
+    assert torch.equal(window_maxima(volumes, patch, stride), torch.tensor(wanted))
 
 
 def test_coverage_of_axes_multiplies_to_the_windows_on_each_voxel():

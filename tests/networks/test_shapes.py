@@ -89,3 +89,52 @@ def test_unet_weights_are_drawn_after_he():
 def test_arguments_that_contradict_are_refused(build, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         small(build, **options)
+
+
+STRIDES = [[2, 2, 1], [2, 2, 2]]
+
+
+@pytest.mark.parametrize("build", SMALL)
+def test_strides_along_each_axis(build):
+    """An axis that is halved once gives a lowest map of half its size, one that is halved twice of a quarter."""
+    network = small(build, 3, strides=STRIDES)
+    assert network.divisor == (4, 4, 2)
+    image = torch.rand(2, 3, 8, 12, 6)
+    assert network(image).shape == (2, 5, 8, 12, 6)
+    assert network.encoder(image)[-1].shape[2:] == (2, 3, 3)
+    with pytest.raises(ValueError, match=re.escape("has size [8, 12, 5]; its axes must be multiples of [4, 4, 2]")):
+        network(torch.rand(1, 3, 8, 12, 5))
+
+
+@pytest.mark.parametrize("build", SMALL)
+def test_strides_of_two_are_the_published_network(build):
+    weights = [(name, tensor.shape) for name, tensor in small(build, 3).state_dict().items()]
+    assert [(n, t.shape) for n, t in small(build, 3, strides=[2, [2, 2, 2]]).state_dict().items()] == weights
+
+
+@pytest.mark.parametrize("build", SMALL)
+def test_a_network_with_strides_of_its_own_is_scripted(build):
+    network = small(build, 3, strides=STRIDES).eval()
+    image = torch.rand(1, 3, 8, 8, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(network)(image), network(image))
+
+
+@pytest.mark.parametrize(
+    ("strides", "message"),
+    [
+        ([2], "1 strides for 3 levels; there must be one less"),
+        ([2, [2, 2]], "stride [2, 2] for 3 axes; there must be one an axis"),
+        ([2, [2, 2, 0]], "a network's stride is 0; it must be a whole number from 1 on"),
+    ],
+)
+@pytest.mark.parametrize("build", SMALL)
+def test_strides_that_do_not_fit_are_refused(build, strides, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        small(build, 3, strides=strides)
+
+
+def test_a_network_of_one_level_takes_any_size():
+    network = UNet(3, 1, 2, widths=(4,), dropout=(0.0,))
+    assert network.divisor == 1
+    assert network(torch.rand(1, 1, 3, 5, 7)).shape == (1, 2, 3, 5, 7)

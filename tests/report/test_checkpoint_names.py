@@ -12,6 +12,7 @@ from mednoisy.report.reading.runs import read_runs
         (checkpoint_name("honest"), "honest (best on validation)"),
         (checkpoint_name("honest", step=400), "honest (best on validation, step 400)"),
         (checkpoint_name("honest", validated=False), "honest (no validation: the last)"),
+        (checkpoint_name("chosen", step=400), "chosen (best on the cases scored, step 400)"),
         (checkpoint_name("final", step=500), "final (step 500)"),
         (checkpoint_name("final", validated=False), "final"),
         (choice("honest", validated=False), "the last one here: there were no validation cases to choose by"),

@@ -104,6 +104,21 @@ def test_what_cannot_be_read_leaves_a_note(labeled_round):
     assert page.tags.count("img") == 2 + 2
 
 
+def test_ignored_codes_of_a_hidden_reference_are_no_fault(labeled_round):
+    """Declared, the marked part is left out of the picture; undeclared, the reference cannot be read."""
+    folder = labeled_round("student1", {"a": (0.9, "")}, hidden=True)
+    marked = np.zeros((60, 80), np.uint8)
+    marked[20:40, 30:50], marked[:, 60:] = 255, 128
+    Image.fromarray(marked).save(folder / "reference.png")
+    content = json.loads((folder / "datalist.json").read_text()) | {"hidden": [{"id": "a", "label": "reference.png"}]}
+    (folder / "datalist.json").write_text(json.dumps(content))
+    assert "No picture: E224 case 'a'" in words(read(write_round_page(folder))[0])
+    (folder / "datalist.json").write_text(json.dumps(content | {"ignore": [128]}))
+    text, page = read(write_round_page(folder))
+    assert "No picture" not in words(text)
+    assert page.tags.count("img") == 3 + 2
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -24,18 +24,17 @@ def read_hdf5(path: Path, key: str) -> Voxels:
     """A dataset of an HDF5 file; attributes `affine` or `spacing` of it or of the file give the geometry, in mm or in
     the unit that an attribute `spacing_unit` names."""
     try:
-        array, attributes = _stored(path, key)
+        array, attributes, notes = _stored(path, key)
     except RuntimeError as fault:  # the library's for some damaged indices
         raise ValueError(f"damaged: {fault}") from fault
     array = one_volume(array)
     affine = np.eye(4)
-    notes: tuple[str, ...] = ()
     spacing = np.broadcast_to(np.atleast_1d(attributes.get("spacing", 1.0)).astype(np.float64), array.ndim)
     if "affine" in attributes:
         affine = np.asarray(attributes["affine"], dtype=np.float64).reshape(4, 4)
         if "spacing" in attributes:
             steps = np.linalg.norm(affine[:3, : array.ndim], axis=0)
-            notes = contradiction(spacing, steps, "spacing", "affine")
+            notes += contradiction(spacing, steps, "spacing", "affine")
     else:
         affine[range(array.ndim), range(array.ndim)] = spacing
     affine = np.diag([_millimetres(attributes)] * 3 + [1.0]) @ affine
@@ -52,16 +51,15 @@ def read_hdf5(path: Path, key: str) -> Voxels:
     )
 
 
-def _stored(path: Path, key: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """The voxels of a dataset, and its attributes with those of the file."""
+def _stored(path: Path, key: str) -> tuple[np.ndarray, dict[str, Any], tuple[str, ...]]:
+    """The voxels of a dataset, its attributes with those of the file, and a note of voxels that are not there."""
     with h5py.File(path) as file:
         data = file.get(key)
         if not isinstance(data, h5py.Dataset):
             raise NoSuchDataset(f"holds no dataset {key!r}")
         _check_claim(data, path)
-        if data.chunks is not None:
-            _check_chunks(data)
-        return np.asarray(data[()]), {**file.attrs, **data.attrs}
+        notes = () if data.chunks is None else _check_chunks(data)
+        return np.asarray(data[()]), {**file.attrs, **data.attrs}, notes
 
 
 def _check_claim(data: h5py.Dataset, path: Path) -> None:
@@ -71,10 +69,14 @@ def _check_claim(data: h5py.Dataset, path: Path) -> None:
         raise ValueError(f"a dataset claims {data.nbytes:,} bytes of voxels, its {there:,} bytes cannot hold so many")
 
 
-def _check_chunks(data: h5py.Dataset) -> None:
+def _check_chunks(data: h5py.Dataset) -> tuple[str, ...]:
     """Refuse an index of chunks that cannot be: what it does not find is read as zeros.
 
-    The index carries no checksum. Chunks that were never written are no fault.
+    Neither the index nor the size of a dataset carries a checksum. Chunks that were never written are no fault, but
+    nobody can tell them from those of a size that damage has enlarged.
+
+    Returns:
+        A note where there are such chunks.
     """
     chunks, shape = data.chunks, data.shape
     size = math.prod(chunks) * data.dtype.itemsize
@@ -90,12 +92,17 @@ def _check_chunks(data: h5py.Dataset) -> None:
         found.add(place)
 
     data.id.chunk_iter(check)
-    complete = len(found) == math.prod(-(-end // step) for end, step in zip(shape, chunks, strict=True))
+    count = math.prod(-(-end // step) for end, step in zip(shape, chunks, strict=True))
+    complete = len(found) == count
     for place in found:
         skipped, content = data.id.read_direct_chunk(place)  # by the way that reading goes: RuntimeError if it fails
         unpacks = complete or skipped or data.compression != "gzip"  # else the chunks' own size may be damaged
         if not unpacks and len(zlib.decompress(content)) != size:
             raise ValueError(CONTRADICTS)
+    if complete:
+        return ()
+    absent = f"{count - len(found)} of its {count} chunks"
+    return (f"was never written in {absent}, or its size is wrong: there it is {data.fillvalue:g}",)
 
 
 def _millimetres(attributes: dict[str, Any]) -> float:

@@ -22,19 +22,25 @@ UNITS = {1: 1000.0, 3: 0.001}  # metres and microns in millimetres; all other co
 VERSIONS = {348: (344, b"n+1\0", nibabel.Nifti1Header), 540: (4, b"n+2\0", nibabel.Nifti2Header)}
 LENGTH = 544  # bytes, of the longer of the headers, and of what says whether more of it follows
 AXES_AT_MOST = 7
+VECTOR = 1007  # the intent of several values a voxel
+CHANNELS = "channels"
 FORMS_APART = 0.01  # of a voxel
 
 logging.getLogger("nibabel.global").disabled = True  # it prints what it sets right in headers, and raises the rest
 
 
 def read_nifti(path: Path, key: str) -> Voxels:
-    """A NIfTI volume.
+    """A NIfTI volume; its channels, where it is a vector of several values a voxel (intent 1007, after the time axis).
+
+    Args:
+        path: of the file.
+        key: "channels" takes a fourth axis for channels, too, which else is time and refused.
 
     With both qform and sform code 0 the file states the size of its voxels, but neither place nor directions.
     """
     header, encoding = read_header(path), _encoding(path)
     shape, kind = header.get_data_shape(), header.get_data_dtype()
-    array = one_volume(read_voxels(path, kind, shape, encoding, skip=_offset(header)))
+    array, axes = _volume(read_voxels(path, kind, shape, encoding, skip=_offset(header)), header, key == CHANNELS)
     slope, intercept = header.get_slope_inter()
     slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
     if (slope, intercept) != (1, 0):
@@ -44,11 +50,21 @@ def read_nifti(path: Path, key: str) -> Voxels:
     return Voxels(
         array,
         np.diag([millimetres] * 3 + [1.0]) @ header.get_best_affine(),
-        array.ndim,
+        axes,
         oriented=(qform or sform) and header["descrip"].item() != UNORIENTED,
         placed=qform or sform,
-        notes=_contradictions(header, array.ndim, millimetres) if sform else (),
+        notes=_contradictions(header, axes, millimetres) if sform else (),
     )
+
+
+def _volume(array: np.ndarray, header: nibabel.Nifti1Header, as_channels: bool) -> tuple[np.ndarray, int]:
+    """(*spatial) or (*spatial, channels), and how many axes are spatial."""
+    if array.ndim == 5 and array.shape[3] == 1 < array.shape[4] and int(header["intent_code"]) == VECTOR:
+        return array[:, :, :, 0], 3
+    if as_channels and array.ndim == 4 and array.shape[3] > 1:
+        return array, 3
+    array = one_volume(array)
+    return array, array.ndim
 
 
 def read_header(path: Path) -> nibabel.Nifti1Header:

@@ -1,7 +1,8 @@
-"""Nothing on stderr while a library reads."""
+"""Nothing on stderr, and no other locale, for a library that reads."""
 
 from __future__ import annotations
 
+import locale
 import os
 import warnings
 from collections.abc import Iterator
@@ -26,3 +27,13 @@ def quiet() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextmanager
+def kept_locale() -> Iterator[None]:
+    """The process's locale is afterwards as before: GDCM leaves one in which Python opens text files as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)

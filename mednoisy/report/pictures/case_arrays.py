@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 
 from mednoisy.data.images import Image, read_image
-from mednoisy.data.label_maps import read_label_map
+from mednoisy.data.label_maps import LabelMap, read_label_map, read_stored
 from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.prediction_pairs import on_grid_of
@@ -44,6 +44,7 @@ def read_case(
     mapping: Mapping[int, int] | None = None,
     ignored: Collection[int] = (),
     folder_greys: Mapping[str, FolderGreys] | None = None,
+    stored: Mapping[str, Sequence[int]] | None = None,
 ) -> CaseArrays:
     """Read a case's reference and prediction as they were scored, and its image where it has one.
 
@@ -51,17 +52,21 @@ def read_case(
         files: paths of reference, prediction and perhaps image.
         case: its id.
         codes, mapping, ignored, folder_greys: as the label maps were read, see `read_label_map`.
+        stored: of reference and prediction that hold the source's codes, these, see `read_stored`.
 
     Raises:
         UserError: E2xx and E4xx for label maps that cannot be read or do not lie on one grid.
     """
-    greys = folder_greys or {}
-    marked = read_label_map(
-        files["reference"], codes, mapping, ignore=ignored, folder=greys.get("reference"), case=case
-    )
-    stored = read_label_map(files["prediction"], codes, mapping, folder=greys.get("prediction"), case=case).image
+    greys, of_source = folder_greys or {}, stored or {}
+
+    def read(part: str, ignore: Collection[int] = ()) -> LabelMap:
+        if part in of_source:
+            return read_stored(files[part], of_source[part], codes, ignore=ignore, case=case)
+        return read_label_map(files[part], codes, mapping, ignore=ignore, folder=greys.get(part), case=case)
+
+    marked = read("reference", ignored)
     reference = marked.image
-    prediction, _ = on_grid_of(stored, reference, case=case)
+    prediction, _ = on_grid_of(read("prediction").image, reference, case=case)
     if marked.ignored is not None:
         prediction = np.where(marked.ignored, 0, prediction)
     image, note, oriented = _image(files["image"], reference, case) if "image" in files else (None, "", True)

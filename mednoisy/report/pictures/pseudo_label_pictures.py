@@ -40,7 +40,7 @@ def shown_labels(
                 "fate": case.fate,
                 "confidence": share(_known(case.figures["confidence"])),
                 "dice": "" if math.isnan(case.figures["dice"]) else number(case.figures["dice"], "dice"),
-                **_pictured(_files(folder, case.name, datalist), case.name, codes),
+                **_pictured(_files(folder, case.name, datalist), case.name, codes, datalist.get("ignore", ())),
             }
             for case in members
         ]
@@ -92,15 +92,16 @@ def _files(folder: Path, case: str, datalist: Mapping[str, Any]) -> dict[str, Pa
     return {part: path for part, path in paths.items() if path is not None and path.is_file()}
 
 
-def _pictured(files: Mapping[str, Path], case: str, codes: Sequence[int]) -> dict:
-    """The two pictures of a case, or why there are none."""
+def _pictured(files: Mapping[str, Path], case: str, codes: Sequence[int], ignored: Sequence[int]) -> dict:
+    """The two pictures of a case, or why there are none; `ignored` codes of a hidden reference are left out."""
     absent = [part for part in ("mask", "confidence", "image") if part not in files]
     if absent:
         return {"pictures": [], "why_not": f"no {' and no '.join(absent)} could be found."}
     maps = {"reference": files.get("hidden", files["mask"]), "prediction": files["mask"]}
+    left_out = ignored if "hidden" in files else ()  # in place of a reference stands the mask, whose white is a class
     try:
-        arrays = read_case(maps | {"image": files["image"]}, case, codes)
-        confidence = read_case(maps | {"image": files["confidence"]}, case, codes).image
+        arrays = read_case(maps | {"image": files["image"]}, case, codes, ignored=left_out)
+        confidence = read_case(maps | {"image": files["confidence"]}, case, codes, ignored=left_out).image
     except UserError as fault:
         return {"pictures": [], "why_not": str(fault)}
     if arrays.image is None or confidence is None:

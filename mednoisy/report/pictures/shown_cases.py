@@ -71,7 +71,7 @@ def _case_of(run: Run, case: str) -> CaseArrays | str:
     if absent:
         return f"the {' and '.join(absent)} could not be found."
     try:
-        return read_case(files, case, run.codes, run.mapping, run.ignored, run.folder_greys)
+        return read_case(files, case, run.codes, run.mapping, run.ignored, run.folder_greys, run.stored)
     except UserError as fault:
         return str(fault)
 

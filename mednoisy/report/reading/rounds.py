@@ -6,15 +6,15 @@ masks, confidence maps and hidden references.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mednoisy import text_files
 from mednoisy.errors import UserError
+from mednoisy.text_files import Unusable, read_json
 
 FACTS, CASES, DATALIST = "round.json", "cases.csv", "datalist.json"
 FIGURES = {"confidence": "Mean confidence", "area": "Area", "dice": "Dice"}  # columns of cases.csv, 0 to 1
@@ -44,32 +44,31 @@ def read_facts(path: Path) -> dict[str, Any]:
     """What labeled in a round and what came of it; figures from 0 to 1, None where undefined (E404)."""
     facts = read_table(path)
     if absent := [name for name in FACT_NAMES if name not in facts]:
-        raise _damaged(path, f"it lacks {', '.join(absent)}")
+        raise damaged(path, f"it lacks {', '.join(absent)}")
     return facts
 
 
 def read_table(path: Path) -> dict[str, Any]:
     """The table of a JSON file (E404)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise _damaged(path, str(fault)) from fault
+        content = read_json(path)
+    except Unusable as fault:
+        raise damaged(path, str(fault)) from fault
     if not isinstance(content, dict):
-        raise _damaged(path, "it holds no table")
+        raise damaged(path, "it holds no table")
     return content
 
 
 def read_cases(path: Path) -> list[LabeledCase]:
     """The cases of a round, in the order of their labelling (E404)."""
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            cases = [_case(row) for row in csv.DictReader(stream)]
+        cases = [_case(row) for row in text_files.read_table(path)]
     except KeyError as fault:
-        raise _damaged(path, f"it lacks the column {fault}") from fault
-    except (OSError, ValueError, TypeError, csv.Error) as fault:
-        raise _damaged(path, str(fault)) from fault
+        raise damaged(path, f"it lacks the column {fault}") from fault
+    except ValueError as fault:
+        raise damaged(path, str(fault)) from fault
     if not cases:
-        raise _damaged(path, "it holds no case")
+        raise damaged(path, "it holds no case")
     return cases
 
 
@@ -78,5 +77,6 @@ def _case(row: Mapping[str, str]) -> LabeledCase:
     return LabeledCase(row["id"], row["kept"] == "1", row["reason"], row.get("centre") or "", figures)
 
 
-def _damaged(path: Path, why: str) -> UserError:
+def damaged(path: Path, why: str) -> UserError:
+    """What is said of a file of a run that cannot be used."""
     return UserError("E404", f"{path} cannot be used: {why}", "Restore the file, or train the run again")

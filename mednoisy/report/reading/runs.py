@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
-from mednoisy.evaluation.metrics import Row
+from mednoisy.evaluation.metrics import MAIN_METRICS, VOLUMES, Row
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import FailedCase, RunSummary
+from mednoisy.report.reading.rounds import damaged
+from mednoisy.text_files import Unusable, read_table
 
 FACTS_IN_NAMES = ("recipe", "labeled", "seed", "steps")  # that a run's name gets where they tell runs apart
 
@@ -89,6 +90,13 @@ class Run:
         """Codes of references whose voxels were left out."""
         of_run = tuple(self.summary.facts.get("ignored_codes", ()))
         return self.summary.label_maps.ignored if self.summary.label_maps else of_run
+
+    @property
+    def stored(self) -> dict[str, tuple[int, ...]]:
+        """The source's code of each class, of predictions and references that hold these in place of classes."""
+        codes = tuple(self.summary.facts.get("source_codes") or ())
+        parts = ("prediction", "reference") if self.summary.facts.get("label_files") == "source" else ("prediction",)
+        return dict.fromkeys(parts, codes) if codes else {}
 
     @property
     def folder_greys(self) -> dict[str, FolderGreys]:
@@ -183,11 +191,26 @@ def _named_by_fact(run: Run, fact: str, others: list[Run]) -> Run:
 
 def _read_run(folder: Path) -> Run:
     run = read_finished_run(folder)
+    first = run.metrics[0] if run.metrics else {}
+    needed = (*MAIN_METRICS, *(VOLUMES if set(VOLUMES) & set(first) else ()))  # both volumes, or neither
+    if first and (absent := [name for name in needed if name not in first]):
+        raise damaged(folder / "metrics.csv", f"it lacks the columns {', '.join(absent)}")
     return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, _progress(folder / "progress.csv"))
 
 
 def _progress(path: Path) -> list[dict[str, str]]:
+    """The lines of a training's progress, its figures checked (E404)."""
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    try:
+        rows = read_table(path)
+        for row in rows:
+            if not {"step", "stage"} <= set(row):
+                raise Unusable("it lacks the columns step and stage")
+            if not row["step"].isdecimal():
+                raise Unusable(f"a row is of step {row['step']!r}")
+            for name in row.keys() - {"step", "stage"}:
+                float(row[name] or 0)  # ValueError
+    except ValueError as fault:
+        raise damaged(path, str(fault)) from fault
+    return rows

@@ -22,9 +22,10 @@ def study_table(
 ) -> str:
     """Rows of one study in Markdown: a line per method, recipe, labels and predictor, the deployed one first.
 
-    Dice of the honest, the final and (where it was kept) the published checkpoint in per cent, HD95 and ASD of
-    the final one; mean over seeds, with the standard deviation where there are several. How many of the final
-    distances of all seeds are undefined and, where any is, the penalised means (the image's diagonal in their place).
+    Dice of the honest (or, without test cases, the chosen), the final and (where it was kept) the published checkpoint
+    in per cent, HD95 and ASD of the final one; mean over seeds, with the standard deviation where there are several.
+    How many of the final distances of all seeds are undefined and, where any is, the penalised means (the image's
+    diagonal in their place).
 
     Args:
         rows: of `rows.csv`, one a run, checkpoint and predictor.
@@ -34,14 +35,16 @@ def study_table(
     """
     columns = {
         "labeled": "labeled", "method": "method", "recipe": "recipe", "predictor": "predictor",
-        "honest": f"Dice, {checkpoint_name('honest', validated=validated)}", "final": "Dice, final",
+        "honest": f"Dice, {checkpoint_name('honest', validated=validated)}",
+        "chosen": f"Dice, {checkpoint_name('chosen')}", "final": "Dice, final",
         "interval": "its 95 % interval", "published": "Dice, published", "hd95": f"HD95, final, {unit}",
         "hd95_penalised": "HD95 penalised", "asd": f"ASD, final, {unit}", "asd_penalised": "ASD penalised",
         "undefined": "undefined distances", "seeds": "seeds", "minutes": "training, min by the clock",
         "processor": "min of the processor",
     }  # fmt: skip
-    if not any(row["checkpoint"] == "published" for row in rows):
-        del columns["published"]
+    for name in ("honest", "chosen", "published"):
+        if not any(row["checkpoint"] == name for row in rows):
+            del columns[name]
     if intervals is None:
         del columns["interval"]
     if not any(row["undefined_distances"] for row in rows if row["checkpoint"] == "final"):
@@ -69,7 +72,7 @@ def _line(
     by_checkpoint: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_checkpoint[row["checkpoint"]].append(row)
-    dice = {name: [row["dice"] for row in by_checkpoint[name]] for name in ("honest", "final", "published")}
+    dice = {name: [row["dice"] for row in by_checkpoint[name]] for name in ("honest", "chosen", "final", "published")}
     final = by_checkpoint["final"]
     return {
         "labeled": labeled,
@@ -85,5 +88,9 @@ def _line(
         "undefined": f"{sum(row['undefined_distances'] for row in final)} of {sum(row['distances'] for row in final)}",
         "seeds": len(final),
         "minutes": mean_and_deviation([row["seconds"] / 60 for row in final], 0),
-        "processor": mean_and_deviation([row["processor_seconds"] / 60 for row in final], 0),
+        "processor": mean_and_deviation([_minutes(row["processor_seconds"]) for row in final], 0),
     }
+
+
+def _minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 60

@@ -38,7 +38,10 @@ def result_lines(folder: Path | str) -> list[str]:
         UserError: E402, no finished run.
     """
     summary = read_summary(folder)
-    lines = []
+    lines = [f"{folds}-fold cross-validated, last checkpoints"] if (folds := summary.facts.get("folds")) else []
+    scored = any(checkpoint.predictors[summary.deployed].cases for checkpoint in summary.checkpoints.values())
+    if "method" in summary.facts and not scored:
+        return ["nothing was scored: there are neither test nor validation cases"]
     for key, checkpoint in summary.checkpoints.items():
         figures = checkpoint.predictors[summary.deployed]
         means = [_mean(figures.over_classes[metric], metric, summary.unit) for metric in SHOWN]

@@ -6,7 +6,7 @@ import pytest
 
 from mednoisy.cli import main
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import MAIN_METRICS, read_metrics, write_metrics
+from mednoisy.evaluation.metrics import MAIN_METRICS, VOLUMES, read_metrics, write_metrics
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.report.tables.terminal_tables import comparison_lines, result_lines
 
@@ -38,10 +38,10 @@ def test_what_cannot_be_compared_is_said_in_the_terminal_too(finished_run, tmp_p
     ]
     for folder, volume in zip(folders, (900, 950), strict=True):
         rows = [
-            {**row, "volume_reference": volume if row["case"] == "c2" else 5.0}
+            {**row, "volume_prediction": 5.0, "volume_reference": volume if row["case"] == "c2" else 5.0}
             for row in read_metrics(folder / "metrics.csv")
         ]
-        write_metrics(folder / "metrics.csv", rows, ("case", "class", *MAIN_METRICS, "volume_reference"))
+        write_metrics(folder / "metrics.csv", rows, ("case", "class", *MAIN_METRICS, *VOLUMES))
     summary = json.loads((folders[1] / "summary.json").read_text()) | {"labels": {"1": "heart"}}
     (folders[1] / "summary.json").write_text(json.dumps(summary))
     expected = [

@@ -1,0 +1,113 @@
+"""`mednoisy predict`: what it takes, what it leaves, what it does not make twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mednoisy import predict_with_run
+from mednoisy.cli import main
+from mednoisy.data.images import read_image, write_nifti
+from tests.test_cross_validation import SHAPE, arguments, rows, write_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Labeled and unlabeled scans, and none to score."""
+    return write_dataset(tmp_path_factory.mktemp("balls"), lambda content: content.pop("test"))
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory) -> Path:
+    """A run without validation and test cases."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    assert main(arguments(data, run, "--validation", "0", folds=None, method="supervised")) == 0
+    return run
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[list[str]]:
+    """Ids of the cases that each call gave to the networks."""
+    calls: list[list[str]] = []
+    predict = predict_with_run.predict_files
+
+    def noted(cases, *arguments):
+        calls.append([case["id"] for case in cases])
+        return predict(cases, *arguments)
+
+    monkeypatch.setattr(predict_with_run, "predict_files", noted)
+    return calls
+
+
+def predict(run: Path, output: Path, *words: str) -> int:
+    return main(["predict", str(run), *words, "--output", str(output), "--device", "cpu"])
+
+
+def test_a_run_that_nothing_scores_predicts_and_says_what_it_cannot_tell(run, data, tmp_path, capsys):
+    """Without folds, validation or test; figures come from `evaluate` on what it predicts, as it stands."""
+    assert (run / "metrics.csv").read_text().count("\n") == 1
+    assert "supervised is trained; there was no labeled case" in (run / "report.html").read_text(encoding="utf-8")
+    labeled = f"{data}/images/[abc][12].nii.gz"
+    output = tmp_path / "predictions"
+    assert predict(run, output, labeled, str(data / "images" / "b3.nii.gz")) == 0
+    listed = sorted(path.name for path in output.iterdir() if not path.name.startswith("."))
+    assert listed == ["a1.nii.gz", "b1.nii.gz", "b2.nii.gz", "b3.nii.gz", "c1.nii.gz"]
+    words = ["--references", str(data / "labels"), "--labels", "1=atrium", "--output", str(tmp_path / "scores")]
+    capsys.readouterr()
+    assert main(["evaluate", "--predictions", str(output), "--allow-missing", *words]) == 0
+    assert {row["case"] for row in rows(tmp_path / "scores" / "metrics.csv")} >= {"a1", "b1", "b2", "c1"}
+
+
+def test_what_is_there_is_not_made_again(run, data, tmp_path, made, capsys):
+    """Unless the image, the networks or a setting changed, or it is wished; a label map corrected by hand stays."""
+    scans, output = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for name in ("a1", "u1"):
+        shutil.copy(data / "images" / f"{name}.nii.gz", scans)
+    assert predict(run, output, str(scans)) == 0
+    corrected = np.ones(SHAPE, dtype=np.uint8)
+    write_nifti(output / "a1.nii.gz", corrected, read_image(output / "a1.nii.gz").affine)
+    shutil.copy(data / "images" / "c1.nii.gz", scans)
+    (output / "u1.nii.gz").unlink()
+    capsys.readouterr()
+    assert predict(run, output, str(scans)) == 0
+    told = capsys.readouterr()
+    assert told.out.split() == [str(output / f"{name}.nii.gz") for name in ("a1", "c1", "u1")]
+    assert "1 of 3 label maps are there already and are kept (else: --again)" in told.err
+    np.testing.assert_array_equal(read_image(output / "a1.nii.gz").array, corrected)
+    assert predict(run, output, str(scans)) == 0
+    assert made == [["a1", "u1"], ["c1", "u1"]]
+
+    write_nifti(scans / "u1.nii.gz", np.random.default_rng(5).normal(size=SHAPE).astype(np.float32), np.eye(4))
+    assert predict(run, output, str(scans)) == 0
+    assert predict(run, output, str(scans), "--stride", "8") == 0
+    assert predict(run, output, str(scans), "--stride", "8", "8", "8") == 0
+    assert predict(run, output, str(scans), "--stride", "8", "--again") == 0
+    assert made[2:] == [["u1"], ["a1", "c1", "u1"], ["a1", "c1", "u1"]]
+    assert (read_image(output / "a1.nii.gz").array != corrected).any()
+
+
+def test_a_note_of_origin_that_is_damaged_keeps_nothing(run, data, tmp_path, made):
+    image = str(data / "images" / "a1.nii.gz")
+    for content in ("{", "[]", json.dumps({"made_by": {}, "images": 3})):
+        tmp_path.joinpath(".made_by.json").write_text(content)
+        assert predict(run, tmp_path, image) == 0
+    assert made == [["a1"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--stride", "0"), "E100 argument --stride: '0'"),
+        (("--stride", "17"), "E375 --stride 17 does not fit the run's patch of [16, 16, 16] voxels"),
+        (("--stride", "8", "8"), "E375 --stride 8 8 does not fit"),
+    ],
+)
+def test_strides_that_cannot_be_are_refused(words, told, run, data, tmp_path, capsys):
+    assert predict(run, tmp_path / "out", str(data / "images" / "a1.nii.gz"), *words) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
