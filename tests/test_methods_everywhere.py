@@ -56,12 +56,12 @@ SETTINGS = {  # no patch is a square or a cube, or has the published size
         partial(UNet, 2, 1, 2, widths=(4, 6, 8), dropout=(0, 0, 0)),
     ),
     "3d_three_classes": Setting(
-        *(3, 1, (8, 16, 12)),
+        *(3, 1, (12, 16, 12)),
         partial(VNet, 3, 1, 3, width=3, convolutions=(1, 1, 2)),
         partial(ResVNet, 3, 1, 3, width=3, blocks=(1, 1), convolutions=(1, 1), stem_kernel=3),
     ),
     "3d_batch_norm": Setting(
-        *(2, 2, (16, 8, 4)),
+        *(2, 2, (16, 12, 12)),
         partial(VNet, 3, 2, 2, width=3, norm="batch", convolutions=(1, 1, 2)),
         partial(ResVNet, 3, 2, 2, width=3, norm="batch", blocks=(1, 1), convolutions=(1, 1), stem_kernel=3),
     ),
