@@ -24,6 +24,7 @@ from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.kept_label_maps import KeptLabelMaps, digest_of
 from mednoisy.inference.label_map_files import label_file
 from mednoisy.inference.prediction import check_ids, predict_files
+from mednoisy.largest_choice import classes_to_clean
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.notices import tell
 
@@ -38,6 +39,7 @@ def predict_with_run(
     trust: bool = False,
     on_fault: Callable[[UserError], None] | None = None,
     again: bool = False,
+    keep_largest: str | None = None,
 ) -> list[Path]:
     """Label maps `output/ID.nii.gz` (of pictures PNG) by what a run deploys; their paths, in order.
 
@@ -51,15 +53,18 @@ def predict_with_run(
         trust: whether the run's configuration may be any program, see `check_trusted`.
         on_fault: see `predict_files`.
         again: make all label maps, whatever is there.
+        keep_largest: of which classes the largest component alone is kept, see `classes_to_clean`; None: as the run
+            has it.
 
     Raises:
         UserError: before any work as `check_prediction`; then E107, as `telling_values`, and as `of_run`,
-            `checkpoint.load`, `TrainingData.load` and `predict_files`.
+            `checkpoint.load`, `TrainingData.load`, `classes_to_clean` and `predict_files`.
     """
     check_prediction(folder, images, trust)
     cases = [{"id": case_name(path), "image": str(path)} for path in images]
     check_ids(cases)
-    kept = KeptLabelMaps(Path(output), _made_by(folder, overrides or {}))
+    settings = {**(overrides or {}), **({"keep_largest": keep_largest} if keep_largest else {})}
+    kept = KeptLabelMaps(Path(output), _made_by(folder, settings))
     file_of = {case["id"]: label_file(output, case["id"], case["image"]) for case in cases}
     missing = [case for case in cases if again or not kept.holds(file_of[case["id"]], Path(case["image"]))]
     written: Mapping[str, Any] = {}
@@ -68,6 +73,8 @@ def predict_with_run(
             parser = of_run(folder, overrides, trust).workflow().parser
             parser.parse(reset=True)
             deployed, network, _ = _deployed(parser, folder)
+            codes = source_codes(folder)
+            cleaned = classes_to_clean(keep_largest, folder, parser, network, codes) if keep_largest else ()
             written = predict_files(
                 missing,
                 {deployed: network},
@@ -78,7 +85,8 @@ def predict_with_run(
                 on_fault,
                 TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
                 lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
-                source_codes(folder),
+                codes,
+                cleaned,
             )
     if len(missing) < len(cases):
         tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
@@ -86,11 +94,11 @@ def predict_with_run(
     return [file_of[case["id"]] for case in cases if case["id"] not in refused]
 
 
-def _made_by(folder: Path | str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _made_by(folder: Path | str, values: Mapping[str, Any]) -> dict[str, Any]:
     """What tells networks and settings of a prediction apart: not on which device it was made."""
     runs = folds_of(folder) or [Path(folder)]
     networks = [_best(run) for run in runs]
-    settings = {name: repr(value) for name, value in overrides.items() if name != "device"}
+    settings = {name: repr(value) for name, value in values.items() if name != "device"}
     config = Path(folder) / "config.yaml"
     return {"networks": digest_of(path for path in networks if path.is_file()), "settings": settings,
             "configuration": digest_of([config])}  # fmt: skip

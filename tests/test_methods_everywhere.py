@@ -24,7 +24,7 @@ from mednoisy.methods.mean_teacher import MeanTeacher
 from mednoisy.methods.method import Method
 from mednoisy.methods.online_labels import OnlineLabels, TeacherTraining
 from mednoisy.methods.sdcl import SDCL
-from mednoisy.methods.supervised import Supervised
+from mednoisy.methods.supervised import Supervised, SupervisedEnsemble
 from mednoisy.methods.ua_mt import UncertaintyAwareMeanTeacher
 from mednoisy.methods.unimatch import UniMatch
 from mednoisy.networks.unet import ResUNet, UNet
@@ -56,12 +56,12 @@ SETTINGS = {  # no patch is a square or a cube, or has the published size
         partial(UNet, 2, 1, 2, widths=(4, 6, 8), dropout=(0, 0, 0)),
     ),
     "3d_three_classes": Setting(
-        *(3, 1, (8, 16, 12)),
+        *(3, 1, (12, 16, 12)),
         partial(VNet, 3, 1, 3, width=3, convolutions=(1, 1, 2)),
         partial(ResVNet, 3, 1, 3, width=3, blocks=(1, 1), convolutions=(1, 1), stem_kernel=3),
     ),
     "3d_batch_norm": Setting(
-        *(2, 2, (16, 8, 4)),
+        *(2, 2, (16, 12, 12)),
         partial(VNet, 3, 2, 2, width=3, norm="batch", convolutions=(1, 1, 2)),
         partial(ResVNet, 3, 2, 2, width=3, norm="batch", blocks=(1, 1), convolutions=(1, 1), stem_kernel=3),
     ),
@@ -71,6 +71,7 @@ PUBLISHED = {"teacher_mode": "train", "box": BoxRule(last_included=False)}
 # Of a network a, its twin b and a partner p; those of the overlays are found below.
 CLASSES = {
     "supervised": lambda a, b, p: Supervised(a),
+    "supervised_pair": lambda a, b, p: SupervisedEnsemble({"a": a, "b": p}),
     "copy_paste": lambda a, b, p: SupervisedCopyPaste({"a": a, "b": p}),
     "copy_paste_per_region": lambda a, b, p: SupervisedCopyPaste({"a": a}, both_directions=False, loss="per_region"),
     "mean_teacher": lambda a, b, p: MeanTeacher(a, weight=0.1),
@@ -93,8 +94,14 @@ CLASSES = {
     "sdcl_two_teachers": lambda a, b, p: SDCL(a, p, teachers="each", dice="batch_squared"),
     "sdcl_published": lambda a, b, p: SDCL(a, p, **PUBLISHED),
 }
-LABELED_ONLY = {"supervised", "copy_paste", "copy_paste_per_region", "teacher_training"}  # of CLASSES
-DRAWS_NOTHING = {"supervised", "cps", "teacher_training", "online_labels", "hard_labels"}
+LABELED_ONLY = {
+    "supervised",
+    "supervised_pair",
+    "copy_paste",
+    "copy_paste_per_region",
+    "teacher_training",
+}  # of CLASSES
+DRAWS_NOTHING = {"supervised", "supervised_pair", "cps", "teacher_training", "online_labels", "hard_labels"}
 DRAWS_NOTHING |= {"unimatch_at_95"}  # of a network that is nowhere so sure
 
 

@@ -31,6 +31,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--stride", type=count, nargs="+", metavar="N",
         help="voxels from window to window, one number or one an axis: half the patch is quick (default: the run's)",
     )  # fmt: skip
+    command.add_argument(
+        "--keep-largest", nargs="?", const="chosen", metavar="CLASSES",
+        help="keep the largest component alone of classes NAME,NAME or all; without a name, of those for which that "
+        "helps on cases held out of the folds or on validation cases",
+    )  # fmt: skip
     command.add_argument("--again", action="store_true", help="also make label maps that are there already")
     command.add_argument(
         "--slices",
@@ -59,8 +64,9 @@ def run(options: argparse.Namespace) -> int:
     faults: list[UserError] = []
     with locked(options.output):
         made = predict_with_run(
-            options.run, images, options.output, overrides, options.trust, faults.append, options.again
-        )
+            options.run, images, options.output, overrides, options.trust, faults.append, options.again,
+            options.keep_largest,
+        )  # fmt: skip
     for path in made:
         print(path)
     for fault in faults:

@@ -16,13 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks, wait_for_all, with_common_statistics
-from mednoisy.engines.patch_limits import bf16_is_safe, check_patch, coarsest_map
+from mednoisy.engines.patch_limits import check_patch
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stages import PlannedStage, Stage, plan_of
 from mednoisy.engines.student_optimisers import StudentOptimisers, memory_format, to_format
 from mednoisy.errors import UserError
 from mednoisy.methods.method import Method
+from mednoisy.networks.bf16_limits import bf16_is_safe, coarsest_map
 from mednoisy.pseudo.momentum_teacher import MomentumTeacher
 
 LOGGER = logging.getLogger("mednoisy")
@@ -135,7 +136,7 @@ class TrainingState:
             self.optimisers.load_moments(moments)
         self.current, self.best = planned, {}
         self._low_precision = self.precision == "bf16"
-        coarsest = coarsest_map(self.patch_size, self.method)
+        coarsest = coarsest_map(self.patch_size, self.method.students.values())
         if self._low_precision and not bf16_is_safe(self.device.type, coarsest):
             LOGGER.warning("bf16 is unsafe on a CPU for feature maps of %s voxels: training in fp32", coarsest)
             self._low_precision = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -10,17 +10,24 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from mednoisy.pseudo.cleanup import Neighbours, largest_components
+from mednoisy.pseudo.cleanup import Connectivity, Neighbours, largest_components
 
 
-def kept_largest(labels: Tensor, neighbours: Neighbours | None) -> Tensor:
-    """Label map (*spatial) in which each class but 0 has its largest component alone, and 0 in place of the rest.
+def kept_largest(labels: Tensor, neighbours: Connectivity | None, classes: Collection[int] | None = None) -> Tensor:
+    """Label map (*spatial) in which classes but 0 have their largest component alone, and 0 in place of the rest.
 
     Args:
         labels: whole numbers 0..255.
         neighbours: that make one component, 6, 18 or 26 in 3D; None returns `labels` as they are.
+        classes: of which this holds; None for all.
     """
-    return labels if neighbours is None else largest_components(labels[None], neighbours)[0]
+    if neighbours is None:
+        return labels
+    if classes is None:
+        return largest_components(labels[None], neighbours)[0]
+    chosen = torch.isin(labels, torch.tensor(sorted(classes), dtype=labels.dtype, device=labels.device))
+    cleaned = largest_components(torch.where(chosen, labels, 0)[None], neighbours)[0]
+    return torch.where(chosen, cleaned, labels)
 
 
 class KeepLargestd(MapTransform):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,7 @@ def predict_case(
     confidence: bool = False,
     progress: bool = False,
     trained_on: TrainingData | None = None,
+    largest_of: Collection[int] = (),
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
@@ -70,6 +71,7 @@ def predict_case(
         confidence: whether to give the probability of the chosen class, too, also where its component was removed.
         progress: whether the windows of a long scan have a bar on a terminal.
         trained_on: what the network saw; how the case differs from it is told on stderr.
+        largest_of: classes of which the largest component alone is kept, whatever the inferer says.
 
     Raises:
         UserError: the image cannot be read (E2xx).
@@ -85,7 +87,8 @@ def predict_case(
     labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
-        labels[name] = kept_largest(decide(on_source[None])[0], inferer.keep_largest).numpy()
+        decided = kept_largest(decide(on_source[None])[0], inferer.keep_largest)
+        labels[name] = (kept_largest(decided, "full", largest_of) if largest_of else decided).numpy()
         if confidence:
             confidences[name] = on_source.amax(dim=0).clamp(0, 1).numpy()  # splines may leave the range
     return Prediction(labels, np.asarray(image.meta["original_affine"], dtype=np.float64), confidences)
@@ -102,6 +105,7 @@ def predict_files(
     trained_on: TrainingData | None = None,
     on_written: Callable[[Case, Mapping[str, Path]], None] | None = None,
     codes: Sequence[int] = (),
+    largest_of: Collection[int] = (),
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -123,8 +127,9 @@ def predict_files(
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         try:
             prediction = predict_case(
-                case, predictors, preprocessing, inferer, device, progress=True, trained_on=trained_on
-            )
+                case, predictors, preprocessing, inferer, device,
+                progress=True, trained_on=trained_on, largest_of=largest_of,
+            )  # fmt: skip
         except UserError as fault:
             if on_fault is None or fault.exit_code != REFUSED:
                 raise

@@ -26,6 +26,7 @@ from mednoisy.inference.windows import (
     window_maxima,
 )
 from mednoisy.kept_memory import kept_memory
+from mednoisy.networks.bf16_limits import bf16_is_safe, coarsest_map
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.pseudo.cleanup import Neighbours, check_neighbours
 
@@ -83,7 +84,7 @@ class SlidingWindow(Inferer):
         """
 
         def probabilities(windows: Tensor) -> list[Tensor]:
-            return [_softmax(network(windows, *args, **kwargs), windows)]
+            return [_softmax(_logits(network, windows, *args, **kwargs), windows)]
 
         (scores,) = self._over_windows(_plain(inputs), probabilities)
         if isinstance(inputs, MetaTensor):
@@ -198,6 +199,17 @@ def _bar(windows: int, *, shown: bool) -> tqdm:
     return tqdm(total=windows, disable=None if shown else True, **wish)
 
 
+def _logits(network: Callable[..., Tensor], windows: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """In the precision asked for, or single precision where bf16 could not be trusted."""
+    kind = windows.device.type
+    size = windows.shape[2:]
+    low = isinstance(network, nn.Module) and torch.is_autocast_enabled(kind)
+    if not low or bf16_is_safe(kind, coarsest_map(size, [network])):  # type: ignore[list-item]
+        return network(windows, *args, **kwargs)
+    with torch.autocast(kind, enabled=False):
+        return network(windows, *args, **kwargs)
+
+
 def _softmax(logits: Tensor, windows: Tensor) -> Tensor:
     """Probabilities in single precision or better, whatever the network computed in."""
     return logits.softmax(dim=1, dtype=torch.promote_types(windows.dtype, torch.float32))
@@ -209,7 +221,7 @@ def window_probabilities(network: nn.Module, windows: Tensor, known: dict[nn.Mod
         if isinstance(network, MeanEnsemble):
             known[network] = _mean([window_probabilities(member, windows, known) for member in network.members])
         else:
-            known[network] = _softmax(network(windows), windows)
+            known[network] = _softmax(_logits(network, windows), windows)
     return known[network]
 
 

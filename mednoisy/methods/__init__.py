@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mednoisy.methods.online_labels import OnlineLabels, TeacherTraining
     from mednoisy.methods.ramp_up import Ramp, StepRamp, weight_at
     from mednoisy.methods.sdcl import SDCL
-    from mednoisy.methods.supervised import Supervised, supervised_terms
+    from mednoisy.methods.supervised import Supervised, SupervisedEnsemble, supervised_terms
     from mednoisy.methods.ua_mt import UncertaintyAwareMeanTeacher
     from mednoisy.methods.unimatch import UniMatch
 else:
@@ -30,7 +30,7 @@ else:
             "mednoisy.methods.online_labels": ("OnlineLabels", "TeacherTraining"),
             "mednoisy.methods.ramp_up": ("Ramp", "StepRamp", "weight_at"),
             "mednoisy.methods.sdcl": ("SDCL",),
-            "mednoisy.methods.supervised": ("Supervised", "supervised_terms"),
+            "mednoisy.methods.supervised": ("Supervised", "SupervisedEnsemble", "supervised_terms"),
             "mednoisy.methods.ua_mt": ("UncertaintyAwareMeanTeacher",),
             "mednoisy.methods.unimatch": ("UniMatch",),
         },
@@ -49,6 +49,7 @@ __all__ = [
     "StepRamp",
     "Supervised",
     "SupervisedCopyPaste",
+    "SupervisedEnsemble",
     "TeacherTraining",
     "Terms",
     "UncertaintyAwareMeanTeacher",

@@ -11,7 +11,7 @@ from mednoisy.losses.segmentation import DiceKind, cross_entropy, most_probable
 from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramp_up import Ramp, Weight, weight_at
 from mednoisy.methods.supervised import supervised_terms
-from mednoisy.networks.ensemble import MeanEnsemble
+from mednoisy.networks.ensemble import MeanEnsemble, same_weights
 from mednoisy.perturb.cutmix import DrawBoxes, cut_mix, inside
 
 
@@ -50,7 +50,7 @@ class CrossPseudoSupervision(Method):
         dice: DiceKind = "per_sample",
     ):
         super().__init__()
-        if _same_weights(network_a, network_b):
+        if same_weights(network_a, network_b):
             raise ValueError("both networks have the same weights; cross pseudo supervision needs two that differ")
         self.students = nn.ModuleDict({"a": network_a, "b": network_b})
         self.weight, self.boxes, self.joint_pass, self.dice = weight, boxes, joint_pass, dice
@@ -92,9 +92,3 @@ def _labels(student: nn.Module, batch: Batch) -> Tensor:
     """A student's hard labels of the weak views."""
     with torch.no_grad():
         return most_probable(student(batch.unlabeled_weak))
-
-
-def _same_weights(a: nn.Module, b: nn.Module) -> bool:
-    """Whether all weights are equal; those on the device `meta` have no values that could be."""
-    pairs = list(zip(a.parameters(), b.parameters(), strict=False))
-    return all(mine.shape == other.shape and not mine.is_meta and torch.equal(mine, other) for mine, other in pairs)

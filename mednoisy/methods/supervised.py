@@ -1,12 +1,16 @@
-"""Labeled images alone: the baseline of every comparison."""
+"""Labeled images alone: the baselines of every comparison."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
 
 from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind, cross_entropy, dice_loss
 from mednoisy.methods.method import Method, Step, Terms
+from mednoisy.networks.ensemble import MeanEnsemble, same_weights
 
 
 class Supervised(Method):
@@ -33,6 +37,40 @@ class Supervised(Method):
     def predictors(self) -> dict[str, nn.Module]:
         """The student."""
         return {"student": self.students["student"]}
+
+
+class SupervisedEnsemble(Method):
+    """Several networks learn from the same labeled images, each for itself; their mean is deployed.
+
+    What methods with two students have to beat: an ensemble is better than its members without any unlabeled image.
+
+    Args:
+        networks: by name, of different structure or weights.
+        dice: as of `Supervised`.
+
+    Raises:
+        ValueError: fewer than two networks, or two with the same weights, whose mean would be either.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], dice: DiceKind = "per_sample"):
+        super().__init__()
+        if len(networks) < 2:
+            raise ValueError(f"an ensemble of {len(networks)} networks; it needs two")
+        if any(same_weights(one, other) for one, other in combinations(networks.values(), 2)):
+            raise ValueError("two networks have the same weights; an ensemble needs such that differ")
+        self.students = nn.ModuleDict(networks)
+        self.dice = dice
+
+    def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
+        """Terms `dice` and `ce` of each student."""
+        return {
+            name: supervised_terms(student(batch.labeled), batch.labels, self.dice)
+            for name, student in self.students.items()
+        }
+
+    def predictors(self) -> dict[str, nn.Module]:
+        """The mean of the students, then each."""
+        return {"mean": MeanEnsemble(self.students.values()), **self.students}
 
 
 def supervised_terms(logits: Tensor, labels: Tensor, dice: DiceKind, dice_share: float = 0.5) -> Terms:

@@ -32,3 +32,9 @@ class MeanEnsemble(nn.Module):
         for member in self.members:
             of_members.append(torch.log_softmax(member(image), dim=1))
         return torch.logsumexp(torch.stack(of_members), dim=0) - self.log_count
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    """Whether all weights are equal; those on the device `meta` have no values that could be."""
+    pairs = list(zip(a.parameters(), b.parameters(), strict=False))
+    return all(mine.shape == other.shape and not mine.is_meta and torch.equal(mine, other) for mine, other in pairs)

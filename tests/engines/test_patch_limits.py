@@ -5,46 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mednoisy.engines.patch_limits import bf16_is_safe, check_patch, coarsest_map
+from mednoisy.engines.patch_limits import check_patch
 from mednoisy.errors import UserError
-from mednoisy.methods.cps import CrossPseudoSupervision
 from mednoisy.methods.supervised import Supervised
+from mednoisy.networks.bf16_limits import coarsest_map
 from mednoisy.networks.deeplab import DeepLabV3
-from mednoisy.networks.fpn import FPN
 from mednoisy.networks.unet import UNet
-
-
-@pytest.mark.parametrize(
-    ("make", "patch"),
-    [
-        (lambda: UNet(2, 3, widths=(2, 2, 2), dropout=(0, 0, 0)), [32, 48]),
-        (lambda: DeepLabV3(2, 3, encoder="resnet18", output_stride=8), [33, 64]),
-        (lambda: DeepLabV3(3, 3, encoder="resnet18"), [32, 32, 40]),
-        (lambda: FPN(2, 3, encoder="resnet18"), [65, 64]),
-    ],
-)
-def test_the_smallest_map_is_what_the_encoder_gives(make, patch):
-    """Of the sizes that a forward pass shows."""
-    with torch.device("meta"):
-        network = make().eval()
-        maps = network.encoder(torch.empty(1, 3, *patch))
-    assert coarsest_map(patch, Supervised(network)) == list(maps[-1].shape[2:])
-
-
-def test_the_smallest_of_several_students_counts():
-    with torch.device("meta"):
-        students = [FPN(2, 3, encoder="resnet18"), UNet(2, 3, 2, widths=(2, 2, 2), dropout=(0, 0, 0))]
-        for pair in (students, students[::-1]):
-            assert coarsest_map([64, 96], CrossPseudoSupervision(*pair)) == [2, 3]
-
-
-def test_bf16_on_a_cpu_has_no_room_in_the_smallest_maps():
-    """Eight voxels are too few for DeepLab in 3D at a patch of 32, too, which halves unevenly and has no `divisor`."""
-    with torch.device("meta"):
-        method = Supervised(DeepLabV3(3, 1, encoder="resnet18"))
-    assert not bf16_is_safe("cpu", coarsest_map([32, 32, 32], method))
-    assert bf16_is_safe("cpu", coarsest_map([48, 48, 48], method))
-    assert bf16_is_safe("cuda", [2, 2, 2])
 
 
 def test_a_patch_that_cannot_be_halved_is_refused_where_it_must_be():
@@ -74,7 +40,7 @@ def test_axes_with_strides_of_their_own_are_held_to_their_own_multiples():
     network = UNet(3, 1, 2, widths=(2, 2, 2), dropout=(0, 0, 0), norm="instance", strides=[[2, 2, 1], [2, 2, 2]])
     method = Supervised(network)
     check_patch([8, 12, 6], method)
-    assert coarsest_map([8, 12, 6], method) == [2, 3, 3]
+    assert coarsest_map([8, 12, 6], [network]) == [2, 3, 3]
     with pytest.raises(UserError, match=r"E112 .*is no multiple of \[4, 4, 2\].*patch_size=\[8, 12, 6\]"):
         check_patch([8, 10, 5], method)
     with pytest.raises(UserError, match=r"E112 .*one voxel.*patch_size=\[8, 8, 4\]"):

@@ -16,15 +16,25 @@ from tests.small_runs import small_dataset, train_arguments
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+PATIENCE = 300.0
 SETTINGS = ["--method", "sdcl", "--steps", "80", "--set", "val_interval=5", "--set", "precision=fp32"]
 
 
 def started(data: Path, run: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "mednoisy", *train_arguments(data, run, *SETTINGS, *more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     return subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+
+
+def end_of(process: subprocess.Popen) -> str:
+    """What a process has told on stderr when it has ended; one that hangs tells where."""
+    try:
+        return process.communicate(timeout=PATIENCE)[1]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.communicate(timeout=PATIENCE)[1]
 
 
 def wait_for(process: subprocess.Popen, path: Path) -> None:
@@ -43,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("processes")
     small_dataset(folder / "data")
     process = started(folder / "data", folder / "run")
-    stderr = process.communicate()[1]
+    stderr = end_of(process)
     assert process.returncode == 0, stderr[-2000:]
     return folder / "data", kept(folder / "run")
 
@@ -58,9 +68,9 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path
             process.wait(timeout=moments.uniform(0, 4) if attempt else 0.5)
         except subprocess.TimeoutExpired:
             process.kill()
-        process.communicate()
+        end_of(process)
     process = started(data, run, "--resume")
-    stderr = process.communicate()[1]
+    stderr = end_of(process)
     assert process.returncode == 0, stderr[-2000:]
     assert_same(kept(run), wanted)
     assert (run / "report.html").is_file()
@@ -73,13 +83,13 @@ def test_a_signal_ends_in_one_line_and_the_run_goes_on(tmp_path, whole, number):
     process = started(data, run, "--set", "workers=1")
     wait_for(process, run / "checkpoints" / "last.pt")
     process.send_signal(number)
-    stderr = process.communicate()[1]
+    stderr = end_of(process)
     assert process.returncode == 1, stderr[-2000:]
     (line,) = [line for line in stderr.splitlines() if line.startswith("mednoisy: ")]
     assert line.startswith(f"mednoisy: E331 stopped by {number.name} after step ")
     assert line.endswith("which is saved. Go on with --resume.")
     assert "Traceback" not in stderr
     process = started(data, run, "--resume")
-    stderr = process.communicate()[1]
+    stderr = end_of(process)
     assert process.returncode == 0, stderr[-2000:]
     assert_same(kept(run), wanted)

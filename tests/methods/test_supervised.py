@@ -8,7 +8,7 @@ import torch
 from mednoisy.errors import UserError
 from mednoisy.losses.segmentation import cross_entropy, dice_loss
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
-from mednoisy.methods.supervised import Supervised
+from mednoisy.methods.supervised import Supervised, SupervisedEnsemble
 from mednoisy.perturb.copy_paste import BoxRule
 from tests.methods.small import gradients, small_batch, small_network, step_at
 
@@ -76,3 +76,22 @@ def test_an_odd_batch_is_refused():
         SupervisedCopyPaste({"student": small_network()})(small_batch(crops=3), step_at())
     with pytest.raises(ValueError, match="loss is 'mixed'"):
         SupervisedCopyPaste({"student": small_network()}, loss="mixed")
+
+
+def test_an_ensemble_of_networks_that_learn_each_for_itself():
+    """Each has the terms and the gradient of its own supervised training, and the mean of both is deployed."""
+    batch, a, b = small_batch(), small_network(seed=1), small_network(seed=2)
+    method = SupervisedEnsemble({"a": a, "b": b})
+    for name, network in (("a", a), ("b", b)):
+        alone = Supervised(network)(batch, step_at())["student"].total()
+        torch.testing.assert_close(method(batch, step_at())[name].total(), alone)
+    predictors = method.predictors()
+    assert list(predictors) == ["mean", "a", "b"]
+    mean = (a(batch.labeled).softmax(1) + b(batch.labeled).softmax(1)) / 2
+    torch.testing.assert_close(predictors["mean"](batch.labeled).softmax(1), mean)
+
+
+@pytest.mark.parametrize(("networks", "cause"), [("a", "of 1 networks"), ("aa", "the same weights")])
+def test_an_ensemble_needs_networks_that_differ(networks, cause):
+    with pytest.raises(ValueError, match=cause):
+        SupervisedEnsemble({str(place): small_network() for place, _ in enumerate(networks)})
