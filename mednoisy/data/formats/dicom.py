@@ -22,7 +22,7 @@ TILTED_FROM = 0.5  # degrees between the stack and the normal of its slices
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is a DICOM image, by what it holds."""
-    if path.name == DIRECTORY or path.name.startswith("."):
+    if path.name == DIRECTORY or path.name.startswith(".") or not path.is_file():  # a link to nothing, for one
         return False
     with open(path, "rb") as file:
         return file.read(START + len(MARK))[START:] == MARK
