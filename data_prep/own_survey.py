@@ -16,13 +16,13 @@ from mednoisy.errors import REFUSED, UserError
 from mednoisy.files import write_text
 from mednoisy.text_files import Unusable, read_json
 
-from .common import in_processes
+from .case_work import in_processes
 from .own_labels import LabelReading, apart, files_of, on_grid, pictured, read_channels, read_codes
 from .own_sources import SourceCase
 
 RECORD = ".surveyed.json"  # in the prepared folder: what was found in each case, so that a second run need not look
 REVISION = 1  # raise it when the same files give other findings
-AS_JSON = {"tuple": list, "int": int, "bool": bool, "float": (int, float), "str": str}  # types of findings there
+AS_JSON = {"tuple": list, "int": int, "bool": bool, "float": int | float, "str": str}  # types of findings there
 CODES_AT_MOST = 256  # in one label; more are no classes
 
 

@@ -36,17 +36,12 @@ from mednoisy.data.images import (
 from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 
-from .common import (
-    VolumeJob,
-    check_complete,
-    command_line,
-    folders,
-    prepare_cases,
-    resample,
-    run_command,
-    save_datalist,
-)
+from .case_work import prepare_cases
+from .command import check_complete, command_line, folders, run_command
+from .jobs import VolumeJob
 from .label_placement import placed_on
+from .listing import save_datalist
+from .resampling import resample
 
 SPLITS = Path(__file__).parent / "splits" / "pancreas.json"
 NAMES = ("coranet", "mcnet")

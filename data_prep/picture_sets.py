@@ -12,7 +12,7 @@ from mednoisy.data.images import listed
 from mednoisy.errors import UserError
 
 from .case_tables import origins_of
-from .common import check_complete, command_line, folders, run_command
+from .command import check_complete, command_line, folders, run_command
 from .pictures import PARTS, Source, prepare_pictures
 
 Parts = dict[str, list[Source]]
