@@ -56,7 +56,7 @@ class PictureSet:
         structure: what a mask shows.
         about: the module's docstring, whose first line is the command's description.
         layout: what RAW holds, for messages.
-        find: the pictures of RAW by `train`, `val` and `test` (`in_layouts`); a set without a split gives all as `train`.
+        find: the pictures of RAW by `train`, `val` and `test` (`in_layouts`); a set without a split has all in `train`.
         published: the ids of each part, or how many there are where the names are not known for sure.
         protocol: of the split; empty where none is published.
         section: of pictures without a split, unless the user says otherwise.
