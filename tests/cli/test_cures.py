@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
 from tests.small_runs import small_dataset, train_arguments
+
+STRIDES = ("--set", "stride=[16,16]", "--set", "coarse_stride=[16,16]")  # that fit a patch of 30
 
 
 def refused(capsys: pytest.CaptureFixture, words: list[str], code: str, cure: str, end: int = 2) -> str:
@@ -73,7 +76,7 @@ def test_too_few_cases(method, given, cure, followed, dataset, tmp_path, capsys)
     ],
 )
 def test_a_training_is_called_again_as_the_cure_says(code, given, cure, followed, dataset, tmp_path, capsys):
-    arguments = [word for word in lesions(dataset, tmp_path / "run", "supervised") if "--validation" not in given]
+    arguments = lesions(dataset, tmp_path / "run", "supervised")
     if "--folds" in given:  # of which the cases of `validation` are no business
         at = arguments.index("--validation")
         del arguments[at : at + 2]
@@ -85,8 +88,13 @@ def test_a_training_is_called_again_as_the_cure_says(code, given, cure, followed
 @pytest.mark.parametrize(
     ("code", "method", "given", "pattern"),
     [
-        ("E112", "supervised", ("--set", "patch_size=[30,30]"), r"Use for example (--set) (patch_size=\S+)\.$"),
-        ("E110", "sdcl", ("--steps", "1"), r"Use (--steps) (\d+) or more"),
+        (
+            "E112",
+            "supervised",
+            ("--set", "patch_size=[30,30]", *STRIDES),
+            r"Use for example (--set \S+)\.$",
+        ),
+        ("E110", "sdcl", ("--steps", "1"), r"Use (--steps \d+) or more"),
     ],
 )
 def test_the_value_that_a_cure_proposes_works(code, method, given, pattern, dataset, tmp_path, capsys):
@@ -94,7 +102,7 @@ def test_the_value_that_a_cure_proposes_works(code, method, given, pattern, data
     line = refused(capsys, [*arguments, *given], code, "Use ")
     proposed = re.search(pattern, line)
     assert proposed, line
-    assert main([*arguments, *proposed.groups()]) == 0
+    assert main([*arguments, *given, *shlex.split(proposed[1])]) == 0  # the last word counts
 
 
 def test_an_empty_folder_of_images_is_told_to_be_one(dataset, tmp_path, capsys):

@@ -83,7 +83,7 @@ def nothing() -> None:
         ("E258", a_little_off_grid, [*OWN, "--link"], "Drop --link", OWN),
         ("E368", nothing, [*OWN, "--patients", "("], "Correct it", [*OWN, "--patients", "(.)"]),
         ("E368", nothing, [*OWN, "--patients", "9"], "that every FOLDER/FILE has", [*OWN, "--patients", "scans/(.)"]),
-        ("E420", nothing, [*OWN[:-3], "absent", *OWN[-2:]], "", OWN),
+        ("E420", nothing, [*OWN[:-3], "absent", *OWN[-2:]], "Known: .nii, ", OWN),
     ],
 )
 def test_a_preparation_is_called_again_as_the_cure_says(capsys, code, fault, words, cure, followed):
