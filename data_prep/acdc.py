@@ -20,7 +20,10 @@ import numpy as np
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.errors import UserError
 
-from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist
+from .case_work import prepare_cases
+from .command import command_line, folders, run_command
+from .jobs import VolumeJob
+from .listing import save_datalist
 
 SPLIT = Path(__file__).parent / "splits" / "acdc.json"
 LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}

@@ -10,32 +10,23 @@ frames are almost the same picture, and the files do not say which sequence they
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from .picture_sets import Parts, PictureSet, numbers, sources
+from .picture_sets import Layout, PictureSet, in_layouts, numbers
 
-LAYOUTS = [("Original", "Ground Truth"), ("TIF/Original", "TIF/Ground Truth"), ("images", "masks")]
-
-
-def find(raw: Path) -> Parts:
-    """Every picture with its mask."""
-    return {"train": sources(raw, LAYOUTS, centre="CVC-ClinicDB")}
-
-
+LAYOUTS = [
+    Layout("Original", "Ground Truth"),
+    Layout("TIF/Original", "TIF/Ground Truth"),
+    Layout("images", "masks"),
+]
 SET = PictureSet(
     name="cvc_clinicdb",
     structure="polyp",
+    about=__doc__,
     layout="`Original` and `Ground Truth`",
-    find=find,
+    find=in_layouts({"train": LAYOUTS}, "CVC-ClinicDB"),
     published={"train": numbers(612)},
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,35 +10,25 @@ generalisation test on all of it. OUT is as of `polyp`.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from .picture_sets import Parts, PictureSet, sources
+from .picture_sets import Layout, PictureSet, in_layouts
 
-FOLDERS = [("images", "masks"), ("CVC-ColonDB/images", "CVC-ColonDB/masks")]
-ONE_FOLDER = [("CVC-ColonDB", "CVC-ColonDB"), ("", "")]
-
-
-def find(raw: Path) -> Parts:
-    """Every picture with its mask."""
-    centre = "CVC-ColonDB"
-    return {"train": sources(raw, FOLDERS, centre=centre) or sources(raw, ONE_FOLDER, prefix="p", centre=centre)}
-
-
+LAYOUTS = [
+    Layout("images", "masks"),
+    Layout("CVC-ColonDB/images", "CVC-ColonDB/masks"),
+    Layout("CVC-ColonDB", "CVC-ColonDB", prefix="p"),
+    Layout("", "", prefix="p"),
+]
 SET = PictureSet(
     name="cvc_colondb",
     structure="polyp",
+    about=__doc__,
     layout="1.bmp and p1.bmp, or `images` and `masks`",
-    find=find,
+    find=in_layouts({"train": LAYOUTS}, "CVC-ColonDB"),
     published={"train": 300},
     section="test",
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,39 +10,26 @@ CVC-300 come with its TestDataset, which `polyp` reads. OUT is as of `polyp`.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from .picture_sets import Parts, PictureSet, sources
+from .picture_sets import Layout, PictureSet, in_layouts
 
 NAMES = {"train": "train", "val": "valid", "test": "test"}
-COUNTS = {"train": 547, "val": 183, "test": 182}
 
-
-def find(raw: Path) -> Parts:
-    """The pictures of each official part that is there."""
-    layouts = {
-        part: [(f"{top}{name}/images", f"{top}{name}/masks2") for top in ("", "CVC-912/")]
-        for part, name in NAMES.items()
-    }
-    return {part: sources(raw, of_part, centre="EndoScene") for part, of_part in layouts.items()}
-
-
+LAYOUTS = {
+    part: [Layout(f"{top}{name}/images", f"{top}{name}/masks2") for top in ("", "CVC-912/")]
+    for part, name in NAMES.items()
+}
 SET = PictureSet(
     name="endoscene",
     structure="polyp",
+    about=__doc__,
     layout="train, valid and test with `images` and `masks2`",
-    find=find,
-    published=COUNTS,
+    find=in_layouts(LAYOUTS, "EndoScene"),
+    published={"train": 547, "val": 183, "test": 182},
     protocol="Official parts of EndoScene; what its masks leave void is background.",
     void=2,
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

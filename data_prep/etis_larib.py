@@ -9,38 +9,26 @@ published; papers on generalisation test on all of it. OUT is as of `polyp`.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from .picture_sets import Parts, PictureSet, numbers, sources
+from .picture_sets import Layout, PictureSet, in_layouts, numbers
 
-FOLDERS = [("images", "masks"), ("ETIS-LaribPolypDB/images", "ETIS-LaribPolypDB/masks")]
-PREFIXED = [
-    ("ETIS-LaribPolypDB", "Ground Truth"),
-    ("ETIS-LaribPolypDB/ETIS-LaribPolypDB", "ETIS-LaribPolypDB/Ground Truth"),
+TOP = "ETIS-LaribPolypDB"
+LAYOUTS = [
+    Layout("images", "masks"),
+    Layout(f"{TOP}/images", f"{TOP}/masks"),
+    Layout(TOP, "Ground Truth", prefix="p"),
+    Layout(f"{TOP}/{TOP}", f"{TOP}/Ground Truth", prefix="p"),
 ]
-
-
-def find(raw: Path) -> Parts:
-    """Every picture with its mask."""
-    centre = "ETIS-LaribPolypDB"
-    return {"train": sources(raw, FOLDERS, centre=centre) or sources(raw, PREFIXED, prefix="p", centre=centre)}
-
-
 SET = PictureSet(
     name="etis_larib",
     structure="polyp",
+    about=__doc__,
     layout="ETIS-LaribPolypDB/1.tif and `Ground Truth/p1.tif`, or `images` and `masks`",
-    find=find,
+    find=in_layouts({"train": LAYOUTS}, TOP),
     published={"train": numbers(196)},
     section="test",
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

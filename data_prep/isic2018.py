@@ -9,34 +9,21 @@ the archive unpacks: 2,594, 100 and 1,000 pictures. OUT is as of `dermoscopy`, a
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from .dermoscopy import ENDINGS, OFFICIAL
-from .picture_sets import Parts, PictureSet, sources
+from .picture_sets import Layout, PictureSet, in_layouts
 
-COUNTS = {"train": 2594, "val": 100, "test": 1000}
-
-
-def find(raw: Path) -> Parts:
-    """The pictures of each official part that is there."""
-    return {part: sources(raw, [both], strip=ENDINGS) for part, both in OFFICIAL["ISIC 2018"].items()}
-
-
+LAYOUTS = {part: [Layout(*folders)] for part, folders in OFFICIAL["ISIC 2018"].items()}
 SET = PictureSet(
     name="isic2018",
     structure="lesion",
+    about=__doc__,
     layout="ISIC2018_Task1-2_Training_Input and ISIC2018_Task1_Training_GroundTruth",
-    find=find,
-    published=COUNTS,
+    find=in_layouts(LAYOUTS, strip=ENDINGS),
+    published={"train": 2594, "val": 100, "test": 1000},
     protocol="Official parts of ISIC 2018, task 1.",
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

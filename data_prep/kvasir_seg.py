@@ -12,34 +12,29 @@ import json
 import sys
 from pathlib import Path
 
-from .picture_sets import Parts, PictureSet, sources
+from .picture_sets import Layout, Parts, PictureSet, sources
 
 SPLIT = json.loads((Path(__file__).parent / "splits" / "kvasir_seg.json").read_text(encoding="utf-8"))
 LISTS: dict[str, list[str]] = {part: SPLIT[part] for part in ("train", "val")}
-LAYOUTS = [("images", "masks"), ("Kvasir-SEG/images", "Kvasir-SEG/masks")]
+LAYOUTS = [Layout("images", "masks"), Layout("Kvasir-SEG/images", "Kvasir-SEG/masks")]
 
 
 def find(raw: Path) -> Parts:
     """The pictures of each list that are there."""
-    by_name = {source.case: source for source in sources(raw, LAYOUTS, centre="Kvasir")}
+    by_name = {source.case: source for source in sources(raw, LAYOUTS, "Kvasir")}
     return {part: [by_name[name] for name in names if name in by_name] for part, names in LISTS.items()}
 
 
 SET = PictureSet(
     name="kvasir_seg",
     structure="polyp",
+    about=__doc__,
     layout="images and masks",
     find=find,
     published=LISTS,
     protocol="Training and validation lists of the authors of Kvasir-SEG (880 and 120 pictures, no test list).",
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

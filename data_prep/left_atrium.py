@@ -19,7 +19,10 @@ import h5py
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.errors import UserError
 
-from .common import VolumeJob, command_line, folders, prepare_cases, run_command, save_datalist
+from .case_work import prepare_cases
+from .command import command_line, folders, run_command
+from .jobs import VolumeJob
+from .listing import save_datalist
 
 SPLIT = Path(__file__).parent / "splits" / "left_atrium.json"
 SPACING_MM = 0.625  # of all published files; the HDF5 files do not state it

@@ -22,7 +22,9 @@ from mednoisy.files import locked
 from mednoisy.inspection.dataset_facts import inspect_dataset
 from mednoisy.inspection.inspection_page import terminal_text
 
-from .common import RECORD, contents, told
+from .case_work import RECORD
+from .command import told
+from .listing import contents
 from .own_archives import of_archive
 from .own_dataset import Settings, prepare
 from .own_pairs import Rule

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mednoisy.data.file_formats import reader_of
 from mednoisy.data.images import case_name, listed
 from mednoisy.errors import UserError
+from mednoisy.text_files import Unusable, read_json
 
 from .own_pairs import Rule, safe_ids
 from .own_sources import CHANNEL, Images, Source, SourceCase, of_folders
 
 FOLDERS = (("images", "labels"), ("images", "masks"), ("image", "mask"), ("image", "label"), ("imagesTr", "labelsTr"))
 TABLE = "dataset.json"
+MEND = "Mend it, or give --images and --labels"
 
 
 def of_archive(folder: Path, rule: Rule, *, channels: Sequence[str] = (), skip_unknown: bool = False) -> Source:
@@ -31,27 +34,27 @@ def of_archive(folder: Path, rule: Rule, *, channels: Sequence[str] = (), skip_u
         raise UserError("E255", f"{folder} is no folder", "Correct the path")
     if (folder / TABLE).is_file():
         return _of_table(folder, _read(folder / TABLE))
-    for images, labels in FOLDERS:
-        if (folder / images).is_dir():
-            of_labels = [str(folder / labels)] if (folder / labels).is_dir() else []
-            return of_folders([str(folder / images)], of_labels, rule, channels=channels, skip_unknown=skip_unknown)
-    pairs = ", ".join(f"{images}/ and {labels}/" for images, labels in FOLDERS)
+    there = [(folder / images, folder / labels) for images, labels in FOLDERS if (folder / images).is_dir()]
+    if there:
+        images, labels = next((both for both in there if both[1].is_dir()), there[0])
+        masks = [str(labels)] if labels.is_dir() else []
+        return of_folders([str(images)], masks, rule, channels=channels, skip_unknown=skip_unknown)
+    pairs = ", ".join(f"{of_images}/ and {of_labels}/" for of_images, of_labels in FOLDERS)
     raise UserError("E255", f"{folder} holds neither {TABLE} nor {pairs}", "Name its folders by --images and --labels")
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as fault:
-        raise UserError("E257", f"{path} is no JSON: {fault}", "Mend it, or give --images and --labels") from fault
+        content = read_json(path)
+    except Unusable as fault:
+        raise UserError("E257", f"{path} is no JSON: {fault}", MEND) from fault
     if not isinstance(content, dict):
-        raise UserError("E257", f"{path} holds no table", "Mend it, or give --images and --labels")
+        raise UserError("E257", f"{path} holds no table", MEND)
     return content
 
 
 def _of_table(folder: Path, table: Mapping[str, Any]) -> Source:
-    channels = table.get("channel_names") or table.get("modality") or {}
-    names, ignore = _labels(folder / TABLE, table.get("labels") or {})
+    names, ignore = _labels(folder / TABLE, _part(folder / TABLE, table, "labels"))
     training = table.get("training")
     if isinstance(training, list):
         cases = _listed(folder, training, table.get("test") or [])
@@ -63,15 +66,40 @@ def _of_table(folder: Path, table: Mapping[str, Any]) -> Source:
     if not cases:
         cause = f"{folder} has {TABLE}, but neither a list of cases in it nor an image in imagesTr"
         raise UserError("E255", cause, "Give --images and --labels")
+    _refuse_twice(folder, [case.id for case in cases])
     ids = safe_ids([case.id for case in cases])
     named = [SourceCase(ids[case.id], case.images, case.labels, case.section) for case in cases]
     return Source(
         tuple(sorted(named, key=lambda case: case.id)),
         names=names,
-        channels=tuple(str(channels[key]) for key in sorted(channels, key=int)) if isinstance(channels, dict) else (),
+        channels=_channel_names(folder / TABLE, table),
         ignore=ignore,
         name=str(table.get("name") or folder.resolve().name),
     )
+
+
+def _part(path: Path, table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A table within the table, empty where it has none."""
+    part = table.get(name) or {}
+    if not isinstance(part, dict):
+        raise UserError("E257", f"{path} has {part!r} as `{name}`, wanted a table", MEND)
+    return part
+
+
+def _channel_names(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """As nnU-Net or Decathlon writes them, by number; an old `modality` of one word says nothing of channels."""
+    if not table.get("channel_names") and isinstance(table.get("modality"), str):
+        return ()
+    channels = _part(path, table, "channel_names" if table.get("channel_names") else "modality")
+    if strange := [key for key in channels if not key.isdecimal()]:
+        raise UserError("E257", f"{path} has a channel {strange[0]!r}", 'Number channels from "0" on')
+    return tuple(str(channels[key]) for key in sorted(channels, key=int))
+
+
+def _refuse_twice(folder: Path, ids: Sequence[str]) -> None:
+    if twice := sorted(case for case, count in Counter(ids).items() if count > 1):
+        cause = f"{TABLE} and the folders of {folder} have cases twice: {listed(twice)}"
+        raise UserError("E255", cause, "Keep one of each, or give them names of their own")
 
 
 def _labels(path: Path, labels: Mapping[str, Any]) -> tuple[dict[int, str], tuple[int, ...]]:
@@ -89,21 +117,22 @@ def _labels(path: Path, labels: Mapping[str, Any]) -> tuple[dict[int, str], tupl
     return {code: name for code, name in sorted(names.items()) if code not in ignore}, ignore
 
 
-def _listed(folder: Path, training: Sequence[Any], test: Sequence[Any]) -> list[SourceCase]:
+def _listed(folder: Path, training: Sequence[Any], test: Any) -> list[SourceCase]:
     """The cases of Decathlon's lists; of an older nnU-Net's, whose images have their channel's number in their name."""
     cases: list[SourceCase] = []
     absent: list[str] = []
+    if not isinstance(test, list):
+        raise UserError("E257", f"{TABLE} in {folder} has {test!r} as `test`, wanted a list", MEND)
     for entry, is_test in [*((one, False) for one in training), *((one, True) for one in test)]:
         words = entry if isinstance(entry, dict) else {"image": entry}
-        if not isinstance(words.get("image"), str):
+        if not isinstance(words.get("image"), str) or not isinstance(words.get("label", ""), str):
             raise UserError("E257", f"{TABLE} in {folder} lists {entry!r}", "Write a path, or `image` and `label`")
         image = folder / words["image"]
         images = _channels_of(image)
-        label = words.get("label")
+        label = None if is_test else words.get("label")
         absent += [] if images else [words["image"]]
-        if isinstance(label, str) and not is_test and not (folder / label).is_file():
-            absent.append(label)
-        labels = (str((folder / label).absolute()),) if isinstance(label, str) and not is_test else ()
+        absent += [label] if label is not None and not (folder / label).is_file() else []
+        labels = (str((folder / label).absolute()),) if label is not None else ()
         cases.append(SourceCase(_id_of(image), images, labels))
     if absent:
         cause = f"{TABLE} in {folder} lists files that are not there: {listed(absent)}"
@@ -130,10 +159,14 @@ def _numbered(folder: Path, images: str, labels: str, section: str) -> list[Sour
     unlabeled."""
     if not (folder / images).is_dir():
         return []
+    files = [path for path in sorted((folder / images).iterdir()) if path.is_file() and not path.name.startswith(".")]
+    matches = {path: CHANNEL.fullmatch(case_name(path)) for path in files if reader_of(path) is not None}
+    if unnumbered := [path.name for path, match in matches.items() if match is None]:
+        cause = f"{images} in {folder} has files without the number of their channel: {listed(unnumbered)}"
+        raise UserError("E255", cause, "Call them ID_0000 and so on, or give --images and --labels")
     of_case: dict[str, dict[int, str]] = {}
-    for path in sorted((folder / images).iterdir()):
-        match = CHANNEL.fullmatch(case_name(path))
-        if match and path.is_file() and not path.name.startswith("."):
+    for path, match in matches.items():
+        if match is not None:
             of_case.setdefault(match[1], {})[int(match[2])] = str(path.absolute())
     count = max((len(files) for files in of_case.values()), default=0)
     wrong = [case for case, files in of_case.items() if sorted(files) != list(range(count))]

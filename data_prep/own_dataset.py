@@ -14,7 +14,8 @@ from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 from mednoisy.notices import tell
 
-from .common import prepare_cases, save_datalist
+from .case_work import prepare_cases
+from .listing import save_datalist
 from .own_codes import Classes, classes_of_source, named, reading_of
 from .own_jobs import OwnJob
 from .own_labels import LabelReading, same_grid

@@ -13,7 +13,7 @@ from mednoisy.data.images import Image, write_nifti, write_nifti_like, write_pic
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 
-from .common import Job
+from .jobs import Job
 from .own_labels import LabelReading, classes_of, files_of, on_grid, pictured, read_channels, read_codes
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,15 @@ from tqdm import tqdm
 from mednoisy.data.images import check_image, digest_of, distinct_values, pair_notes
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.files import write_text
+from mednoisy.text_files import Unusable, read_json
 
-from .common import in_processes
+from .case_work import in_processes
 from .own_labels import LabelReading, apart, files_of, on_grid, pictured, read_channels, read_codes
 from .own_sources import SourceCase
 
 RECORD = ".surveyed.json"  # in the prepared folder: what was found in each case, so that a second run need not look
 REVISION = 1  # raise it when the same files give other findings
+AS_JSON = {"tuple": list, "int": int, "bool": bool, "float": int | float, "str": str}  # types of findings there
 CODES_AT_MOST = 256  # in one label; more are no classes
 
 
@@ -102,9 +103,23 @@ def survey(looks: Sequence[Look], out: Path, workers: int) -> tuple[dict[str, Fi
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with suppress(FileNotFoundError, ValueError):  # damaged by other programs: it is found anew
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    return {}
+    """What was found before, by case; what another program damaged is left out, and found anew."""
+    try:
+        record = read_json(path) if path.is_file() else {}
+    except Unusable:
+        return {}
+    entries = record.items() if isinstance(record, dict) else ()
+    return {case: entry for case, entry in entries if isinstance(entry, dict) and _complete(entry.get("found"))}
+
+
+def _complete(stored: Any) -> bool:
+    """Whether they are findings as JSON has them, each of its type."""
+    kinds = {field.name: AS_JSON[str(field.type).partition("[")[0]] for field in fields(Findings)}
+    return (
+        isinstance(stored, dict)
+        and stored.keys() == kinds.keys()
+        and all(isinstance(stored[name], kind) for name, kind in kinds.items())
+    )
 
 
 def _findings(stored: Mapping[str, Any]) -> Findings:

@@ -22,22 +22,26 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.data.datalist import Case, Datalist
-from mednoisy.data.images import Image, check_codes, check_image, distinct_values, listed, read_image, write_nifti
+from mednoisy.data.formats.dicom import series_folders
+from mednoisy.data.images import (
+    Image,
+    check_codes,
+    check_image,
+    distinct_values,
+    listed,
+    read_image,
+    read_series,
+    write_nifti,
+)
 from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 
-from .common import (
-    VolumeJob,
-    check_complete,
-    command_line,
-    folders,
-    prepare_cases,
-    resample,
-    run_command,
-    save_datalist,
-)
-from .dicom_series import read_series, slice_files
+from .case_work import prepare_cases
+from .command import check_complete, command_line, folders, run_command
+from .jobs import VolumeJob
 from .label_placement import placed_on
+from .listing import save_datalist
+from .resampling import resample
 
 SPLITS = Path(__file__).parent / "splits" / "pancreas.json"
 NAMES = ("coranet", "mcnet")
@@ -59,12 +63,13 @@ class CTJob(VolumeJob):
 
     def sources(self) -> list[Path]:
         image = Path(self.image)
-        return [*(slice_files(image) if image.is_dir() else [image]), *([Path(self.label)] if self.label else [])]
+        files = sorted(path for path in image.rglob("*") if path.is_file()) if image.is_dir() else [image]
+        return [*files, *([Path(self.label)] if self.label else [])]
 
     def prepare(self) -> list[str]:
         """Read, check, place the label, resample and write; how the label was placed is told."""
         folder = Path(self.image).is_dir()
-        image = read_series(Path(self.image), self.case) if folder else read_image(self.image, case=self.case)
+        image = _read_scan(Path(self.image), self.case) if folder else read_image(self.image, case=self.case)
         check_image(image, case=self.case)
         notes, parts = [*image.notes], {}
         if self.label is not None:
@@ -103,7 +108,7 @@ def prepare(
             out where its label is to be cropped around.
 
     Raises:
-        UserError: E222 no published case in `raw`; E379 some are not there; E377 a series that is no volume; E378 a
+        UserError: E222 no published case in `raw`; E379 some are not there; E259 a series that is no volume; E378 a
             label that does not fit its image; E108 arguments out of range; E20x a damaged case.
     """
     raw, out = folders(raw, out, workers)
@@ -161,6 +166,15 @@ def _found(raw: Path) -> tuple[dict[str, Path], dict[str, Path]]:
                 if match := pattern.fullmatch(name):
                     known.setdefault(match[1], Path(where, name))
     return series | images, labels
+
+
+def _read_scan(folder: Path, case: str) -> Image:
+    """The volume of the one series below a case's folder."""
+    found = series_folders(folder)
+    if len(found) != 1:
+        cause = f"{folder} holds {len(found)} folders of DICOM slices, wanted one"
+        raise UserError("E259", cause, "Keep the series that was annotated", case=case)
+    return read_series(found[0], case=case)
 
 
 def _scaled(image: Image) -> Image:

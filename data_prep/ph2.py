@@ -27,18 +27,13 @@ def find(raw: Path) -> Parts:
 SET = PictureSet(
     name="ph2",
     structure="lesion",
+    about=__doc__,
     layout="folders IMD002 with IMD002_Dermoscopic_Image and IMD002_lesion",
     find=find,
     published={"train": 200},
     section="test",
 )
-prepare = SET.prepare
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    return SET.run((__doc__ or "").split("\n")[0], argv)
-
+prepare, main = SET.prepare, SET.main
 
 if __name__ == "__main__":
     sys.exit(main())

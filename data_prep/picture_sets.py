@@ -12,12 +12,39 @@ from mednoisy.data.images import listed
 from mednoisy.errors import UserError
 
 from .case_tables import origins_of
-from .common import check_complete, command_line, folders, run_command
+from .command import check_complete, command_line, folders, run_command
 from .pictures import PARTS, Source, prepare_pictures
 
 Parts = dict[str, list[Source]]
 NO_SPLIT = "No split is published: all pictures are {}, as --section says."
 OF_SECTION = {"train": "for training", "test": "test cases"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Two folders below RAW, of images and of masks.
+
+    Attributes:
+        prefix: of the names of masks; then images have numbers for names, and both may be in one folder.
+    """
+
+    images: str
+    masks: str
+    prefix: str = ""
+
+    def there(self, raw: Path) -> bool:
+        """Whether `raw` has it."""
+        folders_there = (raw / self.images).is_dir() and (raw / self.masks).is_dir()
+        return folders_there and (not self.prefix or any((raw / self.masks).glob(f"{self.prefix}[0-9]*")))
+
+    def pairs(self, raw: Path, strip: Sequence[str]) -> dict[str, tuple[Path, Path | None]]:
+        """Each image and its mask, by id."""
+        if not self.prefix:
+            return images_with_masks(raw / self.images, raw / self.masks, strip=strip, leave_out=["_superpixels"])
+        named = {Path(name).name: path for name, path in files_by_id(raw / self.images).items()}
+        images = {name: path for name, path in named.items() if name.isdigit()}
+        masks = {Path(name).name: path for name, path in files_by_id(raw / self.masks).items()}
+        return {name: (images[name], masks.get(f"{self.prefix}{name}")) for name in sorted(images, key=int)}
 
 
 @dataclass(frozen=True)
@@ -27,8 +54,9 @@ class PictureSet:
     Attributes:
         name: of the module and the datalist.
         structure: what a mask shows.
+        about: the module's docstring, whose first line is the command's description.
         layout: what RAW holds, for messages.
-        find: the pictures of RAW by `train`, `val` and `test`; a set without a split gives all of them as `train`.
+        find: the pictures of RAW by `train`, `val` and `test` (`in_layouts`); a set without a split has all in `train`.
         published: the ids of each part, or how many there are where the names are not known for sure.
         protocol: of the split; empty where none is published.
         section: of pictures without a split, unless the user says otherwise.
@@ -37,6 +65,7 @@ class PictureSet:
 
     name: str
     structure: str
+    about: str | None
     layout: str
     find: Callable[[Path], Parts]
     published: Mapping[str, Sequence[str] | int]
@@ -83,8 +112,9 @@ class PictureSet:
             protocol += f" Not here: {'; '.join(missing)}; compare with published figures accordingly."
         return prepare_pictures(self.name, self.structure, protocol, parts, out, seed, workers, self.void)
 
-    def run(self, description: str, argv: list[str] | None) -> int:
+    def main(self, argv: list[str] | None = None) -> int:
         """The command line; its exit code."""
+        description = (self.about or "").split("\n")[0]
         parser = command_line(self.name, description, f"folder with {self.layout}", complete=True)
         parser.add_argument("--seed", type=int, default=0, help="of the order in which cases are labeled (default: 0)")
         if not self.protocol:
@@ -99,50 +129,37 @@ class PictureSet:
         )
 
 
-def sources(
-    raw: Path,
-    layouts: Sequence[tuple[str, str]],
-    prefix: str = "",
-    strip: Sequence[str] = (),
-    centre: str | None = None,
-) -> list[Source]:
-    """The pictures of the first layout, folders of images and of masks, that is below `raw`; empty where none is.
+def in_layouts(
+    layouts: Mapping[str, Sequence[Layout]], centre: str | None = None, strip: Sequence[str] = ()
+) -> Callable[[Path], Parts]:
+    """What finds the pictures of each part in the first of its layouts that is there; see `sources`."""
+    return lambda raw: {part: sources(raw, of_part, centre, strip) for part, of_part in layouts.items()}
+
+
+def sources(raw: Path, layouts: Sequence[Layout], centre: str | None = None, strip: Sequence[str] = ()) -> list[Source]:
+    """The pictures of the first layout that is below `raw` and has a mask; empty where none is.
 
     What `raw/cases.csv` says of their centre or sequence is kept.
 
     Args:
-        prefix: of the names of masks; then images have numbers for names, and both may be in one folder.
-        strip: endings that masks have and their images have not.
         centre: of all pictures for which the table names none.
+        strip: endings that masks have and their images have not.
     """
-    for images, masks in layouts:
-        if not ((raw / images).is_dir() and (raw / masks).is_dir()) or (
-            prefix and not any((raw / masks).glob(f"{prefix}[0-9]*"))
-        ):
-            continue
-        pairs = (
-            _numbered(raw / images, raw / masks, prefix)
-            if prefix
-            else images_with_masks(raw / images, raw / masks, strip=strip, leave_out=["_superpixels"])
-        )
-        origins = origins_of(raw / "cases.csv")
-        found = [(Path(name).name, *both) for name, both in pairs.items() if both[1] is not None]
-        return [
-            Source(name, image, mask, origins.get(name, (None, None))[0] or centre, origins.get(name, (None, None))[1])
-            for name, image, mask in found
-        ]
+    for layout in layouts:
+        pairs = layout.pairs(raw, strip) if layout.there(raw) else {}
+        found = [(Path(name).name, image, mask) for name, (image, mask) in pairs.items() if mask is not None]
+        if found:
+            origins = origins_of(raw / "cases.csv")
+            of_case = {name: origins.get(name, (None, None)) for name, _, _ in found}
+            return [
+                Source(name, image, mask, of_case[name][0] or centre, of_case[name][1]) for name, image, mask in found
+            ]
     return []
 
 
 def numbers(count: int) -> list[str]:
     """ "1", "2" to `count`, as files are called."""
     return [str(number) for number in range(1, count + 1)]
-
-
-def _numbered(images: Path, masks: Path, prefix: str) -> dict[str, tuple[Path, Path | None]]:
-    of_images = {Path(name).name: path for name, path in files_by_id(images).items() if Path(name).name.isdigit()}
-    named = {Path(name).name: path for name, path in files_by_id(masks).items()}
-    return {name: (of_images[name], named.get(f"{prefix}{name}")) for name in sorted(of_images, key=int)}
 
 
 def _missing(part: str, published: Sequence[str] | int, found: Sequence[Source]) -> str:

@@ -13,7 +13,9 @@ from mednoisy.errors import UserError
 from mednoisy.text_files import read_json
 
 from .case_tables import origins_of
-from .common import PictureJob, drawn_order, prepare_cases, save_datalist
+from .case_work import prepare_cases
+from .jobs import PictureJob
+from .listing import drawn_order, save_datalist
 
 PARTS = {"train": "labeled", "val": "validation", "test": "test"}
 CHANNELS = {0: "red", 1: "green", 2: "blue"}

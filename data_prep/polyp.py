@@ -18,7 +18,7 @@ from pathlib import Path
 from mednoisy.data.file_matching import images_with_masks
 from mednoisy.errors import UserError
 
-from .common import command_line, folders, run_command
+from .command import command_line, folders, run_command
 from .pictures import Source, prepare_pictures, sources_of_split
 
 PARTS = {"train": ["train"], "val": ["val"], "test": ["test_seen", "test"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +19,7 @@ from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
+from mednoisy.evaluation import json_values as checked
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.kept_label_maps import KeptLabelMaps, digest_of
 from mednoisy.inference.label_map_files import label_file
@@ -27,6 +27,7 @@ from mednoisy.inference.prediction import check_ids, predict_files
 from mednoisy.largest_choice import classes_to_clean
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.notices import tell
+from mednoisy.text_files import read_json
 
 ENSEMBLE = "ensemble"  # of the networks of a cross-validated run
 
@@ -110,8 +111,9 @@ def source_codes(folder: Path | str) -> tuple[int, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(int(code) for code in json.loads(path.read_text(encoding="utf-8")).get("source_codes") or ())
-    except (ValueError, TypeError, AttributeError) as fault:
+        codes = checked.table(read_json(path), "the file").get("source_codes") or []
+        return tuple(checked.count(code, "a source code") for code in checked.array(codes, "source_codes"))
+    except ValueError as fault:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or train again") from fault
 
 

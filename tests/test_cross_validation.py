@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -22,62 +21,13 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.data.folds import patients_by_fold
 from mednoisy.data.images import read_image, write_nifti
 from mednoisy.engines.run_folder import folds_of
+from mednoisy.errors import UserError
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.methods.mean_teacher import MeanTeacher
 from tests.engines.small import assert_same, kept
-from tests.small_runs import SMALL_ARGUMENTS
+from tests.folded_runs import AFFINE, LABELED, SHAPE, arguments, refusal, rows, write_case, write_dataset
 
-SHAPE, AFFINE = (20, 18, 17), np.diag([1.5, 1.5, 2.0, 1.0])
-LABELED = {"a1": "a", "b1": "b", "b2": "b", "c1": "c"}  # case to patient
 POOLED = ("metrics.csv", "scores.csv", "run.json", "predictions/u1.nii.gz", "predictions/b3.nii.gz")
-
-
-def write_case(folder: Path, name: str, number: int) -> dict[str, str]:
-    """A bright ball in noise and its label; paths relative to the folder."""
-    generator = np.random.default_rng(number)
-    centre = generator.uniform(6, 12, size=3).reshape(3, 1, 1, 1)
-    ball = ((np.indices(SHAPE) - centre) ** 2).sum(axis=0) < 16
-    paths = {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz"}
-    write_nifti(folder / paths["image"], (generator.normal(size=SHAPE) + 3 * ball).astype(np.float32), AFFINE)
-    write_nifti(folder / paths["label"], ball.astype(np.uint8), AFFINE)
-    return {"id": name, **paths}
-
-
-def write_dataset(folder: Path, change=lambda content: None) -> Path:
-    """Four labeled scans of three patients, two unlabeled (one of a labeled patient), a test case; the folder."""
-    labeled = [{**write_case(folder, name, n), "patient": of} for n, (name, of) in enumerate(LABELED.items())]
-    unlabeled = [{**write_case(folder, "b3", 10), "patient": "b"}, write_case(folder, "u1", 11)]
-    for entry in unlabeled:
-        del entry["label"]
-    content = {
-        "name": "balls",
-        "channels": {"0": "noise"},
-        "labels": {"0": "background", "1": "atrium"},
-        "labeled": labeled,
-        "unlabeled": unlabeled,
-        "test": [write_case(folder, "t1", 20)],
-    }
-    change(content)
-    (folder / "datalist.json").write_text(json.dumps(content), encoding="utf-8")
-    return folder
-
-
-def arguments(data: Path, output: Path, *more: str, folds: int | None = 2, method: str = "mean_teacher") -> list[str]:
-    words = ["train", "phantom", "--data", str(data), "--output", str(output), "--device", "cpu", "--method", method]
-    words += ["--steps", "2", "--labeled", "3", "--set", "precision=fp32", *SMALL_ARGUMENTS]
-    return [*words, *(["--folds", str(folds)] if folds else []), *more]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def refusal(capsys, words: list[str], code: int = 2) -> str:
-    """The last line on stderr of a command that ends with this code."""
-    capsys.readouterr()
-    assert main(words) == code
-    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("mednoisy:")][-1]
 
 
 def voxels(path: Path) -> np.ndarray:
@@ -382,3 +332,26 @@ def test_an_unlabeled_image_that_cannot_be_read_is_listed(data, tmp_path, capsys
     assert "E202 case 'u1'" in refusal(capsys, arguments(damaged, run, method="supervised"), code=1)
     assert read_summary(run).facts["predicted"].startswith("1 unlabeled case by the 2 networks")
     assert [path.name for path in (run / "predictions").iterdir()] == ["b3.nii.gz"]
+
+
+def test_an_unlabeled_image_that_training_needs_is_refused_and_nothing_is_left(data, tmp_path, capsys):
+    """Mean teacher sees it in the first fold, before any step."""
+    damaged, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(data, damaged)
+    (damaged / "images" / "u1.nii.gz").write_bytes(b"")
+    assert "E202 case 'u1'" in refusal(capsys, arguments(damaged, run))
+    assert not run.exists()
+
+
+def test_a_refusal_after_folds_were_trained_leaves_them(data, tmp_path, capsys, monkeypatch):
+    """It ends with exit code 1, for a part was done, and the run goes on from there."""
+
+    def refuse(*_: object) -> None:
+        raise UserError("E373", "units differ", "Train again")
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(cross_validation, "write_pooled", refuse)
+        assert "E373 units differ" in refusal(capsys, arguments(data, run, method="supervised"), code=1)
+    assert len(folds_of(run)) == 2
+    assert main(["train", "--resume", str(run)]) == 0

@@ -250,3 +250,24 @@ def test_a_stopped_study_lets_its_run_save(name, tmp_path):
     code, stopped = study_module._finish([sys.executable, "-c", SAVES_WHEN_STOPPED, str(tmp_path / "last.pt"), name])
     assert (code, stopped) == (1, True)
     assert (tmp_path / "last.pt").read_text() == "saved"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "it holds no table"),
+        ('{"rows": 3}', "it holds no table"),
+        ("[" * 5000, "it is nested deeper than"),
+    ],
+)
+def test_a_damaged_note_of_a_study_is_refused_and_nothing_is_run(dataset, tmp_path, started, capsys, content, why):
+    output = tmp_path / "study"
+    output.mkdir()
+    (output / "study.json").write_text(content)
+    words = ["study", "phantom", "--data", str(dataset), "--output", str(output), "--steps", "2", "--labeled", "2"]
+    assert main([*words, "--methods", "supervised"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"mednoisy: E319 {output / 'study.json'} is damaged: {why}")
+    assert told.endswith("Restore it, or give another --output.")
+    assert not started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from mednoisy.errors import UserError, did_you_mean
 PAGE = "dataset.yaml"  # of a bundle: what its data are
 DATALIST = "datalist.json"  # of a prepared dataset, whose own bundle lies in the folder `bundle` beside it
 DEFAULT_RECIPE = "default"  # the configuration without an overlay
+COMMAND = re.compile(r"^(def main\(|prepare, main = )", re.MULTILINE)  # of a module that prepares a dataset
 
 
 def bundles_folder() -> Path:
@@ -75,4 +77,4 @@ def _is_path(name: str) -> bool:
 def prepared_datasets() -> list[str]:
     """Names of the datasets that `mednoisy.data_prep` can prepare."""
     folder = Path(str(files("mednoisy.data_prep")))
-    return sorted(path.stem for path in folder.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))
+    return sorted(path.stem for path in folder.glob("*.py") if COMMAND.search(path.read_text(encoding="utf-8")))

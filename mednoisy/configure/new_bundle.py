@@ -8,8 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mednoisy.composition.catalogue import DATALIST, PAGE, find
-from mednoisy.composition.config_files import read_config
+from mednoisy.composition.catalogue import DATALIST, PAGE
 from mednoisy.composition.rendering import render
 from mednoisy.configure.fingerprint import Fingerprint, fingerprint
 from mednoisy.configure.machine import Machine, this_machine
@@ -72,20 +71,16 @@ def check_place(output: Path, *, force: bool) -> None:
 
 def _planned(found: Fingerprint, minutes: float, machine: Machine | None) -> Plan:
     """The setting."""
-    kind = kind_of(found)
-    path = find("kind", kind)
-    assert path is not None  # kinds are files
-    known = read_config(path)
     if machine is not None:
-        return plan(found, machine, minutes, known=known)
+        return plan(found, machine, minutes)
     from mednoisy.configure.timing import measured_speeds
 
-    here = this_machine()
+    here, kind = this_machine(), kind_of(found)
     widths = WIDTHS[kind] if here.gpu_gib is None else WIDTHS[kind][:1]
     channels, classes = len(found.channels), len(found.labels)
     axes = 3 if kind == "volumes" else 2
     trials = [trial_networks(axes, channels, classes, width) for width in widths]
-    return plan(found, measured_speeds(here, trials, channels, classes), minutes, known=known)
+    return plan(found, measured_speeds(here, trials, channels, classes), minutes)
 
 
 def _write(folder: Path, found: Fingerprint, planned: Plan) -> None:

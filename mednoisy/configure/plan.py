@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +81,6 @@ def plan(
     machine: Machine,
     minutes: float = 60,
     seconds_a_step: float | None = None,
-    known: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The setting for a dataset on a machine.
 
@@ -90,16 +88,12 @@ def plan(
         machine: with its speeds.
         minutes: that a training with its validation and figures may take.
         seconds_a_step: as measured with this very setting; None for what speeds say.
-        known: entries of the kind's file: `spacing` or `slices` is planned only where the kind has it.
     """
-    known = known or {}
     kind = patches.kind_of(fingerprint)
     budget = 60 * minutes * TRAINING_SHARE
-    if kind == "volumes":
-        planned = _volumes(fingerprint, machine, budget, resampled="spacing" in known)
-    else:
-        planned = _flat(kind, fingerprint, machine, budget)
-    if kind == "slices" and "slices" in known and not fingerprint.located:
+    volumes = kind == "volumes"
+    planned = _volumes(fingerprint, machine, budget) if volumes else _flat(kind, fingerprint, machine, budget)
+    if kind == "slices" and not fingerprint.located:
         axis = min(range(3), key=lambda each: fingerprint.median_size[each])
         planned.entries["slices"] = axis
         planned.tell("slices", axis, "no file states how large voxels are, so the shortest axis is cut")
@@ -108,9 +102,9 @@ def plan(
     return planned
 
 
-def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, *, resampled: bool) -> Plan:
+def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float) -> Plan:
     """Spacing, patch and networks in 3D."""
-    resampled = resampled and fingerprint.located
+    resampled = fingerprint.located
     first = patches.target_spacing(fingerprint) if resampled else fingerprint.median_spacing
     widest = max(speed.width for speed in machine.speeds)
     speed = _fastest(machine, widest)

@@ -1,4 +1,15 @@
-"""Label maps from any file: whole codes, 0 for background, and a note of all that was read into them. No torch here."""
+"""Label maps from any file: whole codes, 0 for background, and a note of all that was read into them. No torch here.
+
+Pictures are read as follows; nothing is guessed where the guess could change classes unseen.
+
+- Three equal channels are one; colours are refused.
+- JPEG (by content) keeps no codes: greys become 0 and 255 at 127, and a picture that has greys but none
+  above 127 is refused, for they are codes or a faint prediction.
+- Of other pictures, 0 and white alone are read as 0 and 1; greys with white among them, or in their `folder`, are
+  cut at half of it. White is 255, or what `folder` says. Not so where `codes` covers all greys or names another
+  class than 1 (white has no meaning of its own then). A grey that is neither black, white nor an edge, at
+  whatever width, and greys below 32 beside white, are refused: they are classes, or a mark for "ignore".
+"""
 
 from __future__ import annotations
 
@@ -44,16 +55,7 @@ def read_label_map(
 ) -> LabelMap:
     """The codes of a file, with its geometry.
 
-    Whole numbers stay, floats within 0.001 of whole ones are rounded. Pictures are read as follows; nothing is
-    guessed where the guess could change classes unseen.
-
-    - Three equal channels are one; colours are refused.
-    - JPEG (by content) keeps no codes: greys become 0 and 255 at 127, and a picture that has greys but none
-      above 127 is refused, for they are codes or a faint prediction.
-    - Of other pictures, 0 and white alone are read as 0 and 1; greys with white among them, or in their `folder`, are
-      cut at half of it. White is 255, or what `folder` says. Not so where `codes` covers all greys or names another
-      class than 1 (white has no meaning of its own then). A grey that is neither black, white nor an edge, at
-      whatever width, and greys below 32 beside white, are refused: they are classes, or a mark for "ignore".
+    Whole numbers stay, floats within 0.001 of whole ones are rounded; pictures are read as the module says.
 
     Args:
         path: of a known format (`file_formats.SUFFIXES`); of HDF5 files the dataset `label` is read.
@@ -70,20 +72,18 @@ def read_label_map(
     """
     path = Path(path)
     image = read_image(path, "label", case=case)
-    array, notes, lossy = image.array, [], is_picture(path) and is_lossy(path)
-    if is_picture(path):
-        array = _one_channel(array, path, case)
-    array = _whole(array, path, case)
+    picture = is_picture(path)
+    lossy = picture and is_lossy(path)
+    array = _whole(_one_channel(image.array, path, case) if picture else image.array, path, case)
+    cut = greys = ""
     if lossy:
-        array, note = cut_lossy(array, path, case)
-        notes.append(note)
+        array, cut = cut_lossy(array, path, case)
     array = _mapped(array, mapping or {})
     ignored = np.isin(array, list(ignore)) if ignore else None
     if ignored is not None and ignored.any():
         array = np.where(ignored, 0, array)
-    if is_picture(path):
-        array, note = codes_of_greys(array, codes, None if lossy else folder, path, case)
-        notes.append(note)
+    if picture:
+        array, greys = codes_of_greys(array, codes, None if lossy else folder, path, case)
     values = distinct_values(array)
     if values[0] < 0:
         cause = f"{path} holds {values[0]}, which is no label code"
@@ -95,7 +95,7 @@ def read_label_map(
         check_codes(values, {0, *codes}, str(path), f"{cure}, or takes more (--labels)", case=case)
     smallest = array.astype(np.min_scalar_type(values[-1].item()), copy=False)
     marked = ignored if ignored is not None and ignored.any() else None
-    return LabelMap(replace(image, array=smallest), tuple(note for note in notes if note), marked)
+    return LabelMap(replace(image, array=smallest), tuple(note for note in (cut, greys) if note), marked)
 
 
 def ignored_codes(case: Mapping[Any, Any]) -> tuple[int, ...]:

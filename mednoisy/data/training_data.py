@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 
 from mednoisy.errors import UserError
 from mednoisy.files import write_text
+from mednoisy.text_files import read_json
 
 FILE = "training_data.json"  # in a run's folder
 AS_READ = "as_read"  # among a volume's metadata
@@ -87,7 +88,7 @@ class TrainingData:
         if not path.is_file():
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             steps = content["spacing_mm"]
             ranges = None if steps is None else tuple((float(low), float(high)) for low, high in steps)
             low, high = (float(value) for value in content["intensities"])
@@ -114,6 +115,8 @@ class TrainingData:
         if "spacing" not in facts:
             return f"does not state how large its voxels are; the network was trained on {known} mm"
         steps = np.asarray(facts["spacing"]).tolist()
+        if len(steps) != len(self.spacing_mm):
+            return f"has {len(steps)} axes; the network was trained on {known} mm"
         within = all(
             low * (1 - BEYOND) <= step <= high * (1 + BEYOND)
             for step, (low, high) in zip(steps, self.spacing_mm, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from torch import nn
@@ -37,5 +38,6 @@ def check_patch(patch_size: Sequence[int], method: Method) -> None:
         elif one_voxel:
             why = f"leaves the instance norm of student {name!r} one voxel in its coarsest map, where it needs two"
         if why is not None:
-            cure = f"Use for example --set patch_size={enough}"
+            words = shlex.join(["--set", f"patch_size=[{','.join(map(str, enough))}]"])  # one word for any shell
+            cure = f"Use for example {words}"
             raise UserError("E112", f"patch size {list(patch_size)} {why}", cure)

@@ -193,7 +193,7 @@ def write_summary(folder: Path | str, summary: RunSummary) -> None:
             for name, checkpoint in summary.checkpoints.items()
         },
         "undefined": summary.undefined,
-        "cases": [_case_to_json(case) for case in summary.cases],
+        "cases": [{name: value for name, value in asdict(case).items() if value is not None} for case in summary.cases],
         **(_label_maps_to_json(summary.label_maps) if summary.label_maps else {}),
         "versions": summary.versions,
     }
@@ -247,10 +247,6 @@ def _checkpoint_from_json(content: Any, name: str) -> CheckpointFigures:
         step=None if step is None else checked.count(step, f"step of {name}"),
         predictors={of: PredictorFigures.from_json(figures, f"{name} {of}") for of, figures in predictors.items()},
     )
-
-
-def _case_to_json(case: ScoredCase) -> dict[str, Any]:
-    return {name: value for name, value in asdict(case).items() if value is not None}
 
 
 def _case_from_json(content: Any) -> ScoredCase:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,18 @@ import pytest
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
 from tests.small_runs import small_dataset, train_arguments
+
+STRIDES = ("--set", "stride=[16,16]", "--set", "coarse_stride=[16,16]")  # that fit a patch of 30
+
+
+def refused(capsys: pytest.CaptureFixture, words: list[str], code: str, cure: str, end: int = 2) -> str:
+    """The one line with which a command is refused; it has the code and the cure."""
+    capsys.readouterr()
+    assert main(words) == end
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"mednoisy: {code} ")
+    assert cure in line
+    return line
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +57,52 @@ def test_too_few_cases(method, given, cure, followed, dataset, tmp_path, capsys)
     assert "E220" in told
     assert cure in told
     assert main([*arguments, *followed]) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "cure", "followed"),
+    [
+        ("E101", ("--method", "supervisd"), "Did you mean 'supervised'?", ("--method", "supervised")),
+        ("E101", ("--recipe", "publishd"), "Did you mean 'published'?", ("--recipe", "published")),
+        ("E102", ("--set", "width"), "Write for example --set batch_size=2", ("--set", "batch_size=2")),
+        ("E103", ("--set", "widht=2"), "Did you mean 'width'?", ("--set", "width=2")),
+        ("E105", ("--device", "gpu"), "Use cpu, cuda or cuda:1", ("--device", "cpu")),
+        ("E107", ("--set", "batch_size=two"), "Correct it (--set ID=VALUE)", ("--set", "batch_size=2")),
+        ("E111", ("--set", "precision=fp8"), "Use fp32 or bf16", ("--set", "precision=bf16")),
+        ("E217", ("--labeled", "9"), "Ask for 1 to 2", ("--labeled", "2")),
+        ("E312", ("--resume",), "Drop --resume or correct --output", ()),
+        ("E370", ("--folds", "9"), "Ask for 2, or train without --folds", ("--folds", "2")),
+        ("E113", ("--folds", "2", "--validation", "1"), "Drop --validation", ("--folds", "2")),
+    ],
+)
+def test_a_training_is_called_again_as_the_cure_says(code, given, cure, followed, dataset, tmp_path, capsys):
+    arguments = lesions(dataset, tmp_path / "run", "supervised")
+    if "--folds" in given:  # of which the cases of `validation` are no business
+        at = arguments.index("--validation")
+        del arguments[at : at + 2]
+    refused(capsys, [*arguments, *given], code, cure)
+    assert not (tmp_path / "run").exists()
+    assert main([*arguments, *followed]) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "method", "given", "pattern"),
+    [
+        (
+            "E112",
+            "supervised",
+            ("--set", "patch_size=[30,30]", *STRIDES),
+            r"Use for example (--set \S+)\.$",
+        ),
+        ("E110", "sdcl", ("--steps", "1"), r"Use (--steps \d+) or more"),
+    ],
+)
+def test_the_value_that_a_cure_proposes_works(code, method, given, pattern, dataset, tmp_path, capsys):
+    arguments = lesions(dataset, tmp_path / "run", method)
+    line = refused(capsys, [*arguments, *given], code, "Use ")
+    proposed = re.search(pattern, line)
+    assert proposed, line
+    assert main([*arguments, *given, *shlex.split(proposed[1])]) == 0  # the last word counts
 
 
 def test_an_empty_folder_of_images_is_told_to_be_one(dataset, tmp_path, capsys):

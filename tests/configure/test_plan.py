@@ -13,7 +13,6 @@ from mednoisy.configure.sides import paired
 from tests.configure.made import CPU, CPU_SPEEDS, TISSUE, WHOLE, gpu, seen
 
 CT = {"modality": "CT", "channels": ["CT"], "intensities": WHOLE, "foreground": TISSUE}
-RESAMPLED = {"spacing": None}
 
 
 def reasons(planned):
@@ -21,7 +20,7 @@ def reasons(planned):
 
 
 def test_isotropic_ct_on_a_large_gpu_is_nnunets_128_at_the_median_spacing():
-    planned = plan(seen((500, 500, 500), (0.8, 0.8, 0.8), **CT), gpu(80), minutes=600, known=RESAMPLED)
+    planned = plan(seen((500, 500, 500), (0.8, 0.8, 0.8), **CT), gpu(80), minutes=600)
     assert planned.kind == "volumes"
     assert planned.entries["patch_size"] == [128, 128, 128]
     assert planned.entries["spacing"] == [0.8, 0.8, 0.8]
@@ -64,15 +63,14 @@ def test_slices_hold_the_foreground_with_a_quarter_to_spare():
 
 def test_where_no_file_states_millimetres_nothing_is_resampled_and_the_shortest_axis_is_cut():
     unlocated = seen((200, 6, 200), (1.0, 1.0, 1.0), located=False)
-    planned = plan(unlocated, CPU, known={"slices": None})
+    planned = plan(unlocated, CPU)
     assert planned.entries["slices"] == 1
     assert "plane_spacing" not in planned.entries
-    assert "slices" not in plan(unlocated, CPU).entries
-    assert "spacing" not in plan(seen((99, 99, 99), (1, 1, 1), located=False), CPU, known=RESAMPLED).entries
+    assert "spacing" not in plan(seen((99, 99, 99), (1, 1, 1), located=False), CPU).entries
 
 
 def test_anisotropic_volumes_of_many_slices_have_strides_of_their_own():
-    planned = plan(seen((400, 400, 40), (0.5, 0.5, 3.0)), gpu(24), known=RESAMPLED)
+    planned = plan(seen((400, 400, 40), (0.5, 0.5, 3.0)), gpu(24))
     assert planned.kind == "volumes"
     assert planned.entries["network_def"]["strides"][0] == [2, 2, 1]
     assert isinstance(planned.multiple, list)
@@ -89,7 +87,7 @@ def test_pictures():
 
 
 def test_tiny_volumes_have_shallow_networks_and_the_whole_image_as_patch():
-    planned = plan(seen((20, 20, 20), (1.0, 1.0, 1.0)), CPU, known=RESAMPLED)
+    planned = plan(seen((20, 20, 20), (1.0, 1.0, 1.0)), CPU)
     assert planned.patch == [20, 20, 20]
     assert planned.entries["network_def"]["strides"] == [[2, 2, 2], [2, 2, 2]]
     assert planned.entries["network_def"]["convolutions"] == [1, 2, 3]
@@ -123,7 +121,7 @@ def test_more_memory_gives_no_smaller_patch():
 
 def test_a_cpu_gets_a_setting_for_cpus():
     """Narrow networks, small patches at a coarser spacing, steps that fit the hour."""
-    planned = plan(seen((192, 142, 88), (0.625, 0.625, 0.625)), CPU, 60, known=RESAMPLED)
+    planned = plan(seen((192, 142, 88), (0.625, 0.625, 0.625)), CPU, 60)
     assert (planned.width, planned.batch, planned.precision) == (8, 2, "bf16")
     assert planned.entries["head_dropout"] == 0.1
     assert 0.625 < planned.entries["spacing"][0] <= 1.25

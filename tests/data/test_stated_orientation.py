@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from data_prep.common import VolumeJob
+from data_prep.jobs import VolumeJob
 from mednoisy.data.images import read_image, write_nifti
 
 ARRAY = np.arange(120, dtype=np.uint8).reshape(4, 5, 6)

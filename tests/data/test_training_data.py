@@ -49,7 +49,7 @@ def test_ranges_are_over_all_cases_and_come_back_from_a_file(tmp_path):
     assert TrainingData.of([]) is None
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"cases": 1}', '{"spacing_mm": 3}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"cases": 1}', '{"spacing_mm": 3}', "[" * 5000])
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "training_data.json").write_text(content)
     with pytest.raises(UserError, match=r"^E319 .*training_data.json is damaged: .* Restore it, or remove it"):
@@ -65,6 +65,7 @@ def test_a_damaged_file_is_refused(tmp_path, content):
             facts((3.0, 3.0, 10.0)),
             {"spacing": f"has voxels of 3x3x10 mm; the network was trained on {KNOWN}"},
         ),
+        (facts((1.0, 1.0)), {"spacing": f"has 2 axes; the network was trained on {KNOWN}"}),
         (
             facts(None),
             {"spacing": f"does not state how large its voxels are; the network was trained on {KNOWN}"},

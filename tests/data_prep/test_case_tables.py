@@ -48,6 +48,10 @@ def test_a_table_without_centres_is_told(tmp_path, capsys, text, columns):
             "patient,centre\na,3\n",
             r"E243 .*cases.csv has the columns patient, centre. Call the column of case ids `id`",
         ),
+        (
+            'id,centre\n"a' + "," * 200_000,
+            r"E243 .*cases.csv cannot be read: field larger than .* Save the table as CSV",
+        ),
         ("id,centre\na,C1\na,C2\n", r"E243 case 'a': .* twice, in C1 and in C2. Keep one"),
     ],
 )

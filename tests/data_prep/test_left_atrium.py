@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep.common import resample
 from data_prep.left_atrium import SPLIT, main, prepare
+from data_prep.resampling import resample
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import Image, read_image, write_nifti
 from mednoisy.errors import UserError

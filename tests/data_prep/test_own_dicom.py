@@ -8,56 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK
 
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.formats.silence import kept_locale
 from mednoisy.data.images import read_image, write_nifti
-
-PRIVATE = {
-    "0010|0010": "Mustermann^Erika",
-    "0010|0020": "PID4711",
-    "0010|0030": "19640812",
-    "0008|0090": "Doktor^Eisenbarth",
-    "0008|0080": "Klinikum Irgendwo",
-}
-AXES = np.array([[1.0, 0, 0], [0, 1, 0]])  # of rows and columns, in LPS
-SIZE = (7, 6, 5)
-
-
-def voxels(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(-100, 900, SIZE).astype(np.int16)
-
-
-@kept_locale()
-def series(folder: str, seed: int = 0, places=None, number: int = 1) -> np.ndarray:
-    """Slices in files whose names say nothing of their order; `places` of them (slices, 3) in LPS mm."""
-    array = voxels(seed)
-    places = [(10.0, 20, -30 + 2.5 * index) for index in range(SIZE[2])] if places is None else places
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    writer = SimpleITK.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    for index, place in enumerate(places):
-        image = SimpleITK.GetImageFromArray(array[:, :, index : index + 1].T)
-        image.SetSpacing((0.8, 0.9, 2.5))
-        image.SetOrigin([float(x) for x in place])
-        tags = {
-            "0008|0060": "CT",
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-            "0020|000e": f"1.2.3.{seed}.{number}",
-            "0020|000d": f"1.2.3.{seed}",
-            "0008|0018": f"1.2.3.{seed}.{number}.{index + 1}",
-            "0020|0032": "\\".join(f"{x:g}" for x in place),
-            "0020|0037": "\\".join(f"{x:g}" for x in AXES.ravel()),
-            "0020|0013": str(index + 1),
-            **PRIVATE,
-        }
-        for key, value in tags.items():
-            image.SetMetaData(key, value)
-        writer.SetFileName(f"{folder}/IM{(index * 3) % 7}_{number}.dcm")
-        writer.Execute(image)
-    return array
+from tests.data.formats.dicom_files import PRIVATE, SIZE, series
 
 
 @pytest.fixture

@@ -114,6 +114,27 @@ def test_a_published_layout_becomes_a_dataset(name, tmp_path):
     assert "compare with published figures accordingly" in datalist.protocol
 
 
+@pytest.mark.parametrize(
+    ("name", "images", "masks", "prefix"),
+    [
+        ("cvc_clinicdb", "TIF/Original", "TIF/Ground Truth", ""),
+        ("cvc_colondb", "CVC-ColonDB/images", "CVC-ColonDB/masks", ""),
+        ("cvc_colondb", "", "", "p"),
+        ("etis_larib", "images", "masks", ""),
+        ("etis_larib", "ETIS-LaribPolypDB/ETIS-LaribPolypDB", "ETIS-LaribPolypDB/Ground Truth", "p"),
+        ("ph2", "IMD002/IMD002_Dermoscopic_Image", "IMD002/IMD002_lesion", ""),
+    ],
+)
+def test_other_ways_in_which_archives_are_unpacked(name, images, masks, prefix, tmp_path):
+    stem, ending = ("IMD002", "_lesion") if name == "ph2" else ("7", "")
+    put_pair(tmp_path / "raw" / images / f"{stem}.bmp", tmp_path / "raw" / masks / f"{prefix}{stem}{ending}.bmp")
+    words = ["prepare", name, str(tmp_path / "raw"), str(tmp_path / "out"), "--allow-missing", "--section", "test"]
+    assert main(words) == 0
+    (case,) = Datalist.load(tmp_path / "out" / "datalist.json").cases("test")
+    assert case["id"] == stem
+    np.testing.assert_array_equal(read_image(case["label"]).array > 0, MASK > 0)
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_missing_pictures_are_named_and_refused(name, tmp_path, capsys):
     write, _, told = SETS[name]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from data_prep import dermoscopy, polyp
-from data_prep.common import drawn_order
+from data_prep.listing import drawn_order
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
 from mednoisy.errors import UserError

@@ -28,11 +28,13 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E255": "names of a source's files that do not pair, or are not there",
     "E256": "labels, or channels, on another grid than their image",
     "E257": "codes, channels or kinds of a source that do not go together",
+    "E259": "a DICOM series that is no volume, or not one alone",
     "E312": "a folder without a run",
     "E319": "a file of a run that is damaged",
     "E367": "a source of which nothing can be read",
     "E368": "a pattern that is none, or finds nothing",
     "E378": "a label that does not fit its scan",
+    "E394": "more cases than can be chosen from or compared",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
 }

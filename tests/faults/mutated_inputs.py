@@ -160,6 +160,9 @@ def prepared(folder: Path) -> Path:
     (base / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
     (base / "study.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False))
     _pictures(base / "raw")
+    ended = run_forked(["prepare", "dermoscopy", str(base / "raw"), str(base / "prepared")], folder / "log")
+    if ended.code:
+        raise RuntimeError(f"nothing prepared to begin with: {ended.output}")
     (base / "ready").touch()
     return base
 
@@ -224,6 +227,7 @@ INPUTS = (
     Input("config.yaml", "run/config.yaml", (PREDICT, EVALUATE, RESUME)),
     Input("run.json", "run/run.json", READ_BY_ALL),
     Input("summary.json", "run/summary.json", READ_BY_ALL),
+    Input("training_data.json", "run/training_data.json", (PREDICT,)),
     Input("labels.json", "run/labels.json", (EVALUATE, RESUME)),
     Input("metrics.csv", "run/metrics.csv", (REPORT, COMPARE)),
     Input("progress.csv", "run/progress.csv", (REPORT, COMPARE, RESUME)),
@@ -231,6 +235,11 @@ INPUTS = (
     *(
         Input(f"round's {name}", f"other/rounds/student1/{name}", OF_ROUNDS)
         for name in ("round.json", "datalist.json", "cases.csv")
+    ),
+    Input(
+        ".prepared.json",
+        "prepared/.prepared.json",
+        (lambda work: ["prepare", "dermoscopy", str(work / "raw"), str(work / "prepared")],),
     ),
     Input("split.json", "raw/split.json", (_prepare("dermoscopy"), _prepare("polyp"))),
     Input("cases.csv", "raw/cases.csv", (_prepare("dermoscopy"), _prepare("polyp"))),

@@ -16,13 +16,14 @@ START, MARK = 128, b"DICM"
 DIRECTORY = "DICOMDIR"  # a table of contents, no image
 IMAGE_IO = "GDCMImageIO"
 SAME_DIRECTION = 1e-3  # by how much cosines of two slices may differ
+SAME_SPACING = 1e-4  # mm by which pixels of two slices may differ
 UNEVEN = 0.1  # of a step between slices, by which another one may differ
 TILTED_FROM = 0.5  # degrees between the stack and the normal of its slices
 
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is a DICOM image, by what it holds."""
-    if path.name == DIRECTORY or path.name.startswith("."):
+    if path.name == DIRECTORY or path.name.startswith(".") or not path.is_file():  # a link to nothing, for one
         return False
     with open(path, "rb") as file:
         return file.read(START + len(MARK))[START:] == MARK
@@ -56,6 +57,7 @@ def read_series(folder: Path) -> Voxels:
         texts = ", ".join(f"series {number} with {count} files" for number, count in enumerate(counts, 1))
         raise ValueError(f"holds {len(series)} DICOM series{f' ({texts})' if texts else ''}, wanted one")
     names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    _refuse_passed_over(folder, names)
     origins, axes, spacing = _headers(names)
     order, step = _stacked(origins, axes)
     reader = SimpleITK.ImageSeriesReader()
@@ -74,13 +76,23 @@ def read_series(folder: Path) -> Voxels:
     return Voxels(array, LPS_TO_RAS @ lps, 3, oriented=True)
 
 
+def _refuse_passed_over(folder: Path, names: Sequence[str]) -> None:
+    """GDCM says nothing of a file that it cannot parse: of the first or the last slice, nobody would miss it."""
+    known = {Path(name).name for name in names}
+    if damaged := sorted(path.name for path in folder.iterdir() if path.name not in known and is_dicom(path)):
+        others = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        raise ValueError(
+            f"holds {damaged[0]}{others}, DICOM that is damaged or no image: copy it again or take it away"
+        )
+
+
 def _headers(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Place of each slice (slices, 3), directions of rows and columns (2, 3), and the size of pixels, in mm."""
     import SimpleITK
 
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(IMAGE_IO)
-    origins, directions, others = [], [], []
+    origins, directions, sizes, spacings = [], [], [], []
     for number, name in enumerate(names, 1):
         reader.SetFileName(name)
         try:
@@ -93,13 +105,15 @@ def _headers(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, tuple[float,
             raise ValueError(f"file {number} of {len(names)} of its series holds no single slice with its place")
         origins.append(reader.GetOrigin())
         directions.append(matrix[:, :2].T)
-        others.append((*size[:2], *(round(step, 4) for step in reader.GetSpacing()[:2])))
-    for number, (direction, other) in enumerate(zip(directions, others, strict=True), 1):
-        if np.abs(direction - directions[0]).max() > SAME_DIRECTION or other != others[0]:
+        sizes.append(size[:2])
+        spacings.append(reader.GetSpacing()[:2])
+    for number, (direction, of_slice, spacing) in enumerate(zip(directions, sizes, spacings, strict=True), 1):
+        alike = of_slice == sizes[0] and np.allclose(spacing, spacings[0], rtol=0, atol=SAME_SPACING)
+        if np.abs(direction - directions[0]).max() > SAME_DIRECTION or not alike:
             raise ValueError(
                 f"file {number} of {len(names)} of its series has another size or direction than the first"
             )
-    return np.array(origins), directions[0], (float(others[0][2]), float(others[0][3]))
+    return np.array(origins), directions[0], (float(spacings[0][0]), float(spacings[0][1]))
 
 
 def _stacked(origins: np.ndarray, axes: np.ndarray) -> tuple[list[int], np.ndarray]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mednoisy.cli import main
 from mednoisy.errors import UserError
+from mednoisy.evaluation.metrics import write_metrics
+from mednoisy.evaluation.summary_file import RunSummary, write_summary
 from mednoisy.report.reading.runs import _progress
 
 
@@ -21,3 +24,25 @@ def test_progress_that_is_none(tmp_path, content, why):
     (tmp_path / "progress.csv").write_text(content)
     with pytest.raises(UserError, match=f"E404 .*progress.csv cannot be used: {why}"):
         _progress(tmp_path / "progress.csv")
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        (("dice",), "it lacks the columns jaccard, hd95, asd"),
+        (("dice", "jaccard", "hd95"), "it lacks the columns asd"),
+        (
+            ("dice", "jaccard", "hd95", "asd", "volume_reference"),
+            "it lacks the columns volume_prediction",
+        ),
+    ],
+)
+def test_metrics_without_the_columns_that_a_page_shows(tmp_path, capsys, columns, why):
+    write_summary(tmp_path, RunSummary({"title": "theirs"}, {1: "atrium"}, "prediction", "given", {}, 0, ()))
+    row = {"case": "c1", "class": 1, **dict.fromkeys(columns, 0.5)}
+    write_metrics(tmp_path / "metrics.csv", [row], ("case", "class", *columns))
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "page.html")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    cure = "Restore the file, or train the run again"
+    assert line == f"mednoisy: E404 {tmp_path / 'metrics.csv'} cannot be used: {why}. {cure}."
+    assert not (tmp_path / "page.html").exists()
