@@ -150,7 +150,7 @@ class SemiSupervisedTrainer(Trainer):
             else:
                 training.enter(training.plan[0])
             LOGGER.info(self.loader.stream.summary)
-            if self.datalist is not None:
+            if self.datalist is not None and any(not stage.images for stage in training.stages):
                 for line in absent_labels(self.loader.stream.labeled, self.datalist.labels):
                     tell(line)
             stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in training.plan)
@@ -177,6 +177,8 @@ class SemiSupervisedTrainer(Trainer):
         for stage in stages:
             labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
             self.loader.stream.check(labeled * ranks, stage.unlabeled * ranks)
+            if stage.images:
+                self.loader.with_all_images().stream.check(0, stage.images * ranks)
 
     def _keep_training_data(self) -> None:
         """Note in the run folder what the scans are that the run learns from."""
