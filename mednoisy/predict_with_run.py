@@ -15,7 +15,7 @@ from mednoisy.composition import of_run
 from mednoisy.composition.config_errors import telling_values
 from mednoisy.data.images import case_name
 from mednoisy.data.training_data import TrainingData
-from mednoisy.early_checks import check_prediction
+from mednoisy.early_checks import check_predicts, check_prediction
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
 from mednoisy.engines.run_folder import folds_of
@@ -116,11 +116,13 @@ def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Tea
         trust: whether the run's configuration may be any program, see `check_trusted`.
 
     Raises:
-        UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
+        UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished); E509, it predicts
+            nothing.
     """
     with telling_values():
         parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
         summary = read_finished_run(folder).summary
+        check_predicts(summary, folder)
         parser.parse(reset=True)
         seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
         return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))

@@ -48,6 +48,8 @@ class Contrastive(Pretext):
     Source: Bardes, Ponce and LeCun 2022, arXiv:2105.04906.
     """
 
+    restores = False
+
     def __init__(
         self,
         networks: Mapping[str, nn.Module],

@@ -19,9 +19,11 @@ class Pretext(Method):
     Attributes:
         starts: by student, the network whose weights it began with and whose class it shares but for the head. Of the
             method's checkpoints they are no part.
+        restores: whether a student gives an image for an image.
     """
 
     starts: Mapping[str, nn.Module]
+    restores = True
 
     def predictors(self) -> dict[str, nn.Module]:
         """None: there is nothing to validate, compare or deploy."""
