@@ -160,7 +160,7 @@ def start_from(
         networks: with the names of their students.
         weights: state dicts of the students of a pretext.
         source: where they are from, for the message.
-        parts: of a network, see `transfer`.
+        parts: of a network, see `transfer_weights`.
 
     Raises:
         UserError: E504, nothing fits any of the networks.

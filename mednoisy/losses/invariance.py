@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,7 +41,6 @@ def vicreg(first: Tensor, second: Tensor) -> VICReg:
     Examples:
         Equal views of two features that differ by 2 and are independent over four samples: every term is 0.
 
-        >>> import torch
         >>> views = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
         >>> [term.item() for term in vicreg(views, views)]
         [0.0, 0.0, 0.0]
@@ -59,5 +59,6 @@ def _missing_deviation(features: Tensor) -> Tensor:
 def _shared(features: Tensor) -> Tensor:
     samples, width = features.shape
     centred = features - features.mean(dim=0)
-    covariance = centred.T @ centred / (samples - 1)
+    with torch.autocast(features.device.type, enabled=False):  # it would take products in 16 bits
+        covariance = centred.T @ centred / (samples - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / width

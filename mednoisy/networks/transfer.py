@@ -10,15 +10,16 @@ from torch import Tensor, nn
 
 from mednoisy.errors import UserError
 
+COUNTER = "num_batches_tracked"
 ENCODER = ("encoder",)  # the part that is taken where nothing else is said: decoder and head start anew
 
 
 @dataclass(frozen=True)
 class Transferred:
-    """What `transfer` did.
+    """What `transfer_weights` did.
 
     Attributes:
-        entries: that were copied, batch norm's statistics among them.
+        entries: that were copied, batch norm's statistics among them and its counters not.
         wanted: entries of the network's parts in question.
         values: numbers in what was copied.
     """
@@ -31,7 +32,7 @@ class Transferred:
         return f"{self.entries} of {self.wanted} entries ({self.values:,} numbers)"
 
 
-def transfer(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[str] = ENCODER) -> Transferred:
+def transfer_weights(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[str] = ENCODER) -> Transferred:
     """Copy into `network`, in place, what the weights of another hold under the same name and in the same shape.
 
     Args:
@@ -41,8 +42,8 @@ def transfer(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[
     Returns:
         The counts; 0 entries where nothing matches, and then nothing was changed.
     """
-    own = {name: value for name, value in network.state_dict().items() if name.partition(".")[0] in parts}
-    matching = [name for name, value in own.items() if name in weights and weights[name].shape == value.shape]
+    own = _of_parts(network, parts)
+    matching = _matching(weights, own)
     with torch.no_grad():
         for name in matching:
             own[name].copy_(weights[name])  # a state dict shares its memory with the network
@@ -52,16 +53,10 @@ def transfer(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[
 def transfer_best(
     sources: Mapping[str, Mapping[str, Tensor]], network: nn.Module, parts: Sequence[str] = ENCODER
 ) -> Transferred:
-    """`transfer` from that one of several networks of which most entries match; of equal ones from the first."""
-
-    def matching(weights: Mapping[str, Tensor]) -> int:
-        own = network.state_dict()
-        return sum(
-            name.partition(".")[0] in parts and name in weights and weights[name].shape == value.shape
-            for name, value in own.items()
-        )
-
-    return transfer(max(sources.values(), key=matching), network, parts)
+    """`transfer_weights` from that one of several networks of which most entries match; of equal ones from the first."""
+    own = _of_parts(network, parts)
+    best = max(sources.values(), key=lambda weights: len(_matching(weights, own)))
+    return transfer_weights(best, network, parts)
 
 
 def check_transferred(done: Mapping[str, Transferred], source: str) -> None:
@@ -81,3 +76,13 @@ def check_transferred(done: Mapping[str, Transferred], source: str) -> None:
             f"nothing of {source} fits this run's networks by name and shape (entries they have: {wanted})",
             "Take a pretext that was trained on the same encoder: class, width, levels, norm and channels of its bundle",
         )
+
+
+def _of_parts(network: nn.Module, parts: Sequence[str]) -> dict[str, Tensor]:
+    """What can be handed over; not batch norm's counters, which are of one shape in all networks and of no use."""
+    entries = network.state_dict().items()
+    return {name: value for name, value in entries if name.partition(".")[0] in parts and not name.endswith(COUNTER)}
+
+
+def _matching(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    return [name for name, value in own.items() if name in weights and weights[name].shape == value.shape]
