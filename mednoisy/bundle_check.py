@@ -60,7 +60,7 @@ def check(
 
     Of each are checked: no key is given twice, every reference leads to an entry, what MONAI requires of a bundle is
     there, every stage builds its method, optimiser and schedule, the patch suits the networks, predictors map channels
-    and patch of the metadata to its classes, a pretext's students to themselves, augmentation keeps the shape of a crop.
+    and patch of the metadata to its classes, a pretext's students to an image, augmentation keeps the shape of a crop.
 
     Args:
         bundles, methods, recipes: names or paths; all that come with the package where empty.

@@ -58,9 +58,10 @@ class CrossValidation:
             run_id: `run`, or `evaluate` to score what is trained once more.
 
         Raises:
-            UserError: E370, folds that cannot be; E509, of a pretext alone; as `RunFolder.open`, among these E313, another number of folds than
-                the run has; E201 to E209, a labeled case is at fault; E381, a label has changed since; what training
-                a fold raises, with exit code 1 once there is something to go on with.
+            UserError: E370, folds that cannot be; E509, they would be of a pretext alone; as `RunFolder.open`, among
+                these E313, another number of folds than the run has; E201 to E209, a labeled case is at fault; E381, a
+                label has changed since; what training a fold raises, with exit code 1 once there is something to go
+                on with.
         """
         folder: RunFolder | None = None
         try:

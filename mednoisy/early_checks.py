@@ -80,7 +80,8 @@ def with_numbers_that_fit(composition: Composition) -> Composition:
     folder, labeled, validation = values
     if not all(_is_plain(value) for value in values) or config.get("datalist") != frame()["datalist"]:
         return composition
-    path, fitting = Path(folder) / "datalist.json", {}
+    path = Path(folder) / "datalist.json"
+    fitting: dict[str, Any] = {}
     pretext_alone = config.get("method_name") in config.get("pretexts", {})
     names = config.get("label_names")
     codes = len(names) if isinstance(names, list) else None
@@ -125,7 +126,8 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
         if not image.is_file():
             raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
     of_run(run, trust=trust)
-    check_predicts(read_finished_run(run).summary, run)  # of an unfinished one, an earlier stage's network could pass for the last one's
+    # Of an unfinished one, an earlier stage's network could pass for the last one's.
+    check_predicts(read_finished_run(run).summary, run)
 
 
 def _check_datalist(config: Mapping[str, Any], folds: int | None) -> None:

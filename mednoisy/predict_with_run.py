@@ -16,7 +16,7 @@ from mednoisy.composition import of_run
 from mednoisy.composition.config_errors import telling_values
 from mednoisy.data.images import case_name
 from mednoisy.data.training_data import TrainingData
-from mednoisy.early_checks import check_predicts, check_prediction
+from mednoisy.early_checks import check_prediction, check_predicts
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
 from mednoisy.engines.run_folder import folds_of

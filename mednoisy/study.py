@@ -100,9 +100,9 @@ class Study:
 
         Raises:
             UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
-                use for, E356 one that is the study's own, E501 an unknown pretext, E351 the folder holds a study
-                with other settings, E352 two rows of one name, E314 the folder is another process's; E350 stopped by a signal, after the
-                run has saved.
+                use for, E356 one that is the study's own, E501 an unknown pretext, E351 the folder holds a study with
+                other settings, E352 two rows of one name, E314 the folder is another process's; E350 stopped by a
+                signal, after the run has saved.
         """
         with locked(self.output):
             return self._run()

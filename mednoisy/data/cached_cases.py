@@ -92,6 +92,11 @@ class AllImages(Dataset):
         self.sections = list(sections)
 
     @property
+    def items(self) -> list[dict[str, Any]]:
+        """Those of all sections, as they hold them."""
+        return [item for section in self.sections for item in section.items]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of RAM that the sections take."""
         return sum(section.nbytes for section in self.sections)

@@ -142,7 +142,7 @@ class TrainingStream:
     def __init__(
         self,
         labeled: CachedCases,
-        unlabeled: CachedCases | AllImages | None,
+        unlabeled: CachedCases | None,
         patch_size: Sequence[int],
         spatial: Geometry | None = None,
         intensity: Intensity | None = None,
@@ -154,7 +154,8 @@ class TrainingStream:
         for name, chain in (("spatial", spatial), ("intensity", intensity)):
             if chain is not None:
                 check_chain(name, chain, patch_size)
-        self.labeled, self.unlabeled = labeled, unlabeled
+        self.labeled = labeled
+        self.unlabeled: CachedCases | AllImages | None = unlabeled
         self.patch_size = tuple(int(side) for side in patch_size)
         self.spatial, self.intensity, self.order = spatial, intensity, order
         self.published_margin, self.repeated, self.seed = published_margin, repeated, seed

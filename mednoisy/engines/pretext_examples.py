@@ -58,7 +58,7 @@ def write_examples(folder: Path, stage: str, method: Pretext, images: Tensor, id
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
-    """(C, X, Y): a volume's middle slice along its last axis; three channels are kept as colours, of others the first."""
+    """(C, X, Y): a volume's middle slice along its last axis; three channels stay, as colours, of others the first."""
     flat = image[..., image.shape[-1] // 2] if image.ndim == 4 else image
     return flat if len(flat) == 3 else flat[:1]
 

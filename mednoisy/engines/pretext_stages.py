@@ -186,7 +186,7 @@ def weights_of_run(folder: Path | str) -> tuple[str, dict[str, dict[str, Tensor]
     files = sorted((Path(folder) / "checkpoints").glob(f"{PREFIX}*.pt"))
     if not files:
         cause = f"{folder} holds no finished pretext (checkpoints/{PREFIX}NAME.pt)"
-        raise UserError("E508", cause, "Give the folder of a run with --method or --pretext of a pretext, past its stage")
+        raise UserError("E508", cause, "Give the folder of a run that has finished its stage of a pretext")
     contents = [checkpoint.load(path) for path in files]
     last = max(contents, key=lambda content: int(content["step"]))
     return str(last["stage"]), dict(last["students"])

@@ -72,7 +72,7 @@ class Stage:
         check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=0 if self.images else 1)
         check_whole(f"batch of stage {self.name}, unlabeled,", self.unlabeled, least=0)
         if self.images and (self.labeled or self.unlabeled):
-            raise ValueError(f"stage {self.name} draws images of all cases, so neither labeled nor unlabeled ones apart")
+            raise ValueError(f"stage {self.name} draws images of all cases, so none of a section alone")
 
 
 def completed(stages: Sequence[Stage], optimiser: MakeOptimiser, schedule: Schedule) -> list[Stage]:

@@ -15,7 +15,7 @@ from mednoisy.losses.invariance import vicreg
 from mednoisy.losses.segmentation import full_precision
 from mednoisy.methods.method import Step, Terms
 from mednoisy.methods.pretext import Pretext, all_images, draws_of_images
-from mednoisy.networks.reconstruction import CONVOLUTIONS, HEAD_SEED, bottleneck_channels, encoder_of, pooled
+from mednoisy.networks.reconstruction import HEAD_SEED, bottleneck_channels, encoder_of, image_dimensions, pooled
 from mednoisy.perturb.augmentation import Intensity
 from mednoisy.perturb.intensity import GaussianBlur, GaussianNoise, LowResolution, ScaleIntensity, ShiftIntensity
 from mednoisy.perturb.models_genesis import InPainting, NonLinearIntensity, unit_range
@@ -62,6 +62,7 @@ class Contrastive(Pretext):
         super().__init__()
         self.starts = dict(networks)
         self.students = nn.ModuleDict({name: _Expanded(network, width) for name, network in networks.items()})
+        (self.dimensions,) = {image_dimensions(network) for network in networks.values()}
         self.samples, self.weights = samples, (invariance, variance, covariance)
         self.look = Intensity(
             [
@@ -98,9 +99,8 @@ class Contrastive(Pretext):
 
     def _grid(self, images: int) -> int:
         """Cells along each axis, of as few as give enough samples."""
-        (dimensions,) = {int(student.dimensions) for student in self.students.values()}
         grid = 1
-        while images * grid**dimensions < self.samples:
+        while images * grid**self.dimensions < self.samples:
             grid += 1
         return grid
 
@@ -120,14 +120,14 @@ class _Expanded(nn.Module):
         for name in ("divisor", "output_stride"):  # what a network tells of the sizes it takes
             if hasattr(network, name):
                 setattr(self, name, getattr(network, name))
-        first = next(part for part in self.encoder.modules() if isinstance(part, CONVOLUTIONS))
-        self.dimensions = first.weight.ndim - 2
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(HEAD_SEED)
             layers: list[nn.Module] = []
             for inputs in (channels, *[width] * (LAYERS - 2)):
                 layers += [nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
-            self.expander = nn.Sequential(*layers, nn.Linear(width, width, bias=False)).to(first.weight.device)
+            self.expander = nn.Sequential(*layers, nn.Linear(width, width, bias=False)).to(
+                next(self.encoder.parameters()).device
+            )
 
     def forward(self, images: Tensor, grid: int) -> Tensor:
         features = pooled(self.encoder(images)[-1], grid)

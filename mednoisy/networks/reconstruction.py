@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from monai.networks.utils import replace_modules
@@ -24,6 +25,15 @@ def image_channels(network: nn.Module) -> int:
     return _convolutions(network)[0][1].in_channels
 
 
+def image_dimensions(network: nn.Module) -> int:
+    """Axes of an image that the network takes, 2 or 3: those of its first convolution.
+
+    Raises:
+        UserError: E503, it has no convolution.
+    """
+    return _convolutions(network)[0][1].weight.ndim - 2
+
+
 def reconstructing(network: nn.Module) -> nn.Module:
     """A copy of the network whose last convolution gives as many channels as the image has, from new weights.
 
@@ -39,7 +49,8 @@ def reconstructing(network: nn.Module) -> nn.Module:
         raise _unfit(network, f"its last convolution, {name!r}, has {last.groups} groups")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(HEAD_SEED)
-        head = type(last)(
+        kind: Any = type(last)
+        head = kind(
             last.in_channels,
             channels,
             last.kernel_size,
@@ -72,7 +83,7 @@ def bottleneck_channels(network: nn.Module) -> int:
         UserError: E503, it has no `encoder` that gives a list of feature maps.
     """
     encoder = copy.deepcopy(encoder_of(network)).to("meta").eval()
-    dimensions = _convolutions(encoder)[0][1].weight.ndim - 2
+    dimensions = image_dimensions(encoder)
     stride = getattr(network, "divisor", getattr(network, "output_stride", 32))
     sides = [2 * each for each in ([stride] * dimensions if isinstance(stride, int) else stride)]
     maps = encoder(torch.empty(1, image_channels(encoder), *sides, device="meta"))
@@ -101,7 +112,7 @@ def pooled_bottleneck(network: nn.Module, images: Tensor, grid: int = 1) -> Tens
 def pooled(maps: Tensor, grid: int = 1) -> Tensor:
     """Means of a map (B, D, *S) in each cell of a grid: (B * cells, D), images one after another."""
     cells = [min(grid, side) for side in maps.shape[2:]]
-    pool = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
+    pool: Any = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
     return pool(maps, cells).flatten(2).transpose(1, 2).flatten(0, 1)
 
 

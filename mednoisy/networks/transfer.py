@@ -53,7 +53,7 @@ def transfer_weights(weights: Mapping[str, Tensor], network: nn.Module, parts: S
 def transfer_best(
     sources: Mapping[str, Mapping[str, Tensor]], network: nn.Module, parts: Sequence[str] = ENCODER
 ) -> Transferred:
-    """`transfer_weights` from that one of several networks of which most entries match; of equal ones from the first."""
+    """`transfer_weights` from that one of several networks of which most entries match; of equal ones the first."""
     own = _of_parts(network, parts)
     best = max(sources.values(), key=lambda weights: len(_matching(weights, own)))
     return transfer_weights(best, network, parts)
@@ -74,7 +74,7 @@ def check_transferred(done: Mapping[str, Transferred], source: str) -> None:
         raise UserError(
             "E504",
             f"nothing of {source} fits this run's networks by name and shape (entries they have: {wanted})",
-            "Take a pretext that was trained on the same encoder: class, width, levels, norm and channels of its bundle",
+            "Take a pretext of the same encoder: its class, width, levels, norm and image channels",
         )
 
 

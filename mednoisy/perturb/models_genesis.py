@@ -81,7 +81,9 @@ def _curve(x1: float, x2: float, y1: float, y2: float, falls: float) -> np.ndarr
     """A Bézier curve's ordinates at `TABLE` + 1 abscissae from 0 to 1."""
     t = np.linspace(0, 1, 4 * TABLE + 1)
     once, twice, thrice = 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
-    ordinates = np.interp(np.linspace(0, 1, TABLE + 1), once * x1 + twice * x2 + thrice, once * y1 + twice * y2 + thrice)
+    ordinates = np.interp(
+        np.linspace(0, 1, TABLE + 1), once * x1 + twice * x2 + thrice, once * y1 + twice * y2 + thrice
+    )
     return 1 - ordinates if falls else ordinates
 
 
@@ -205,7 +207,9 @@ class OutPainting:
         return torch.where(_boxes(images, numbers), images, _noise(images, numbers))
 
 
-def restorable(shuffling: float = 0.5, non_linear: float = 0.9, painting: float = 0.9, inside: float = 0.2) -> Intensity:
+def restorable(
+    shuffling: float = 0.5, non_linear: float = 0.9, painting: float = 0.9, inside: float = 0.2
+) -> Intensity:
     """The changes of Models Genesis one after another, as published: shuffling, intensities, painting.
 
     Args:
@@ -224,9 +228,7 @@ def restorable(shuffling: float = 0.5, non_linear: float = 0.9, painting: float 
     )
 
 
-def _drawn_boxes(
-    generator: np.random.Generator, sizes: np.ndarray, lengths: np.ndarray, another: float
-) -> np.ndarray:
+def _drawn_boxes(generator: np.random.Generator, sizes: np.ndarray, lengths: np.ndarray, another: float) -> np.ndarray:
     margins = np.minimum(MARGIN, (sizes - lengths) // 2)
     starts = generator.integers(margins, sizes - lengths - margins, endpoint=True)
     goes_on = generator.random(len(lengths) - 1) < another

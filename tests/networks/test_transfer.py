@@ -26,7 +26,7 @@ def changed(network: torch.nn.Module, before: dict) -> set[str]:
 
 
 def test_an_encoder_goes_whole_into_a_network_of_other_classes():
-    """Three convolutions and two leading down, each with bias and a batch norm of four entries without its counter: 5 x 6."""
+    """Five convolutions with bias, each with a batch norm of four entries beside its counter: 5 x 6."""
     source, target = vnet(seed=1), vnet(classes=5)
     for buffer in source.buffers():
         buffer.add_(3)
