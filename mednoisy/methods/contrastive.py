@@ -132,6 +132,7 @@ class _Expanded(nn.Module):
     def forward(self, images: Tensor, grid: int) -> Tensor:
         features = pooled(self.encoder(images)[-1], grid)
         if len(features) < 4:
-            cause = f"the contrastive pretext needs two samples, and a batch of {len(images) // 2} crops gives one"
+            crops = len(images) // 2
+            cause = f"the contrastive pretext needs two samples, and a batch of {crops} crops gives one"
             raise UserError("E505", cause, "Use a larger batch_size or patch_size (--set ID=VALUE)")
         return self.expander(features)
