@@ -29,6 +29,7 @@ from mednoisy.composition.rendering import rendered
 from mednoisy.data.training_stream import check_chain
 from mednoisy.engines.patch_limits import check_patch
 from mednoisy.engines.stages import plan_of
+from mednoisy.methods.pretext import Pretext
 
 OWN = "(own)"  # stands for the method of a bundle without an overlay
 DRAWS = 4  # of augmentation: choices differ
@@ -52,21 +53,24 @@ class Checked:
         return f"{self.bundle} with method {self.method} and recipe {self.recipe}"
 
 
-def check(bundles: Sequence[str] = (), methods: Sequence[str] = (), recipes: Sequence[str] = ()) -> list[Checked]:
+def check(
+    bundles: Sequence[str] = (), methods: Sequence[str] = (), recipes: Sequence[str] = (), pretext: str | None = None
+) -> list[Checked]:
     """Check every bundle under every method and recipe; a progress bar is shown on a terminal.
 
     Of each are checked: no key is given twice, every reference leads to an entry, what MONAI requires of a bundle is
     there, every stage builds its method, optimiser and schedule, the patch suits the networks, predictors map channels
-    and patch of the metadata to its classes, augmentation keeps the shape of a crop.
+    and patch of the metadata to its classes, a pretext's students to an image, augmentation keeps the shape of a crop.
 
     Args:
         bundles, methods, recipes: names or paths; all that come with the package where empty.
+        pretext: name of the stage that stands before each method; of all methods that of its name is left out.
 
     Raises:
         UserError: E101, an unknown name.
     """
     bundles, recipes = bundles or known("bundle"), recipes or known("recipe")
-    methods = methods or [OWN, *known("method")]
+    methods = methods or [OWN, *(name for name in known("method") if name != pretext)]
     for kind, names in (("bundle", bundles), ("method", methods), ("recipe", recipes)):
         for name in names:
             if name != OWN:
@@ -79,7 +83,7 @@ def check(bundles: Sequence[str] = (), methods: Sequence[str] = (), recipes: Seq
             for recipe in recipes:
                 for method in methods:
                     draws = method == methods[0]  # once is enough: crops are the bundle's and the recipe's
-                    faults = _faults(_check_pair, bundle, method, recipe, draws)
+                    faults = _faults(_check_pair, bundle, method, recipe, draws, pretext)
                     checked.append(Checked(bundle, method, recipe, faults))
                     bar.update()
     return checked
@@ -131,8 +135,9 @@ def _duplicates_refused() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _check_pair(bundle: str, method: str, recipe: str, draws: bool) -> Iterator[str]:
-    parser = compose(bundle, None if method == OWN else method, recipe).workflow().parser
+def _check_pair(bundle: str, method: str, recipe: str, draws: bool, pretext: str | None) -> Iterator[str]:
+    overrides = {} if pretext is None else {"pretext": pretext}
+    parser = compose(bundle, None if method == OWN else method, recipe, overrides=overrides).workflow().parser
     parser.parse(reset=True)
     yield from _check_entries(parser, TrainProperties)
     metadata = _metadata(bundle)
@@ -147,6 +152,9 @@ def _check_pair(bundle: str, method: str, recipe: str, draws: bool) -> Iterator[
             planned.stage.schedule(0, planned.steps)
             for name, predictor in method_of_stage.predictors().items():
                 yield from _check_network(f"predictor {name!r}", predictor, patch, metadata)
+            if isinstance(method_of_stage, Pretext) and method_of_stage.restores:
+                for name, student in method_of_stage.students.items():
+                    yield from _check_restores(f"student {name!r} of the pretext", student, patch, metadata)
     if draws:
         yield from _check_crop(parser, patch, metadata)
 
@@ -194,6 +202,15 @@ def _check_network(name: str, network: nn.Module, patch: Sequence[int], metadata
     logits = network.to("meta").eval()(torch.empty(1, channels, *patch, device="meta"))
     if tuple(logits.shape) != (1, classes, *patch):
         yield f"{name} gives {tuple(logits.shape)} for {channels} channels of {tuple(patch)}, not {classes} classes"
+
+
+def _check_restores(name: str, network: nn.Module, patch: Sequence[int], metadata: dict[str, Any]) -> Iterator[str]:
+    """Whether it gives an image for one patch, in evaluation mode."""
+    channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
+    image = torch.empty(1, channels, *patch, device="meta")
+    restored = network.to("meta").eval()(image)
+    if restored.shape != image.shape:
+        yield f"{name} gives {tuple(restored.shape)} for {channels} channels of {tuple(patch)}"
 
 
 def _check_crop(parser: ConfigParser, patch: Sequence[int], metadata: dict[str, Any]) -> Iterator[str]:

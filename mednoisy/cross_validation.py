@@ -58,9 +58,10 @@ class CrossValidation:
             run_id: `run`, or `evaluate` to score what is trained once more.
 
         Raises:
-            UserError: E370, folds that cannot be; as `RunFolder.open`, among these E313, another number of folds than
-                the run has; E201 to E209, a labeled case is at fault; E381, a label has changed since; what training
-                a fold raises, with exit code 1 once there is something to go on with.
+            UserError: E370, folds that cannot be; E509, they would be of a pretext alone; as `RunFolder.open`, among
+                these E313, another number of folds than the run has; E201 to E209, a labeled case is at fault; E381, a
+                label has changed since; what training a fold raises, with exit code 1 once there is something to go
+                on with.
         """
         folder: RunFolder | None = None
         try:
@@ -70,6 +71,9 @@ class CrossValidation:
                 parser = workflow.parser
                 parser.parse(reset=True)
                 datalist = parser.get_parsed_content("datalist")
+                if not parser.get_parsed_content("plan")[-1].method().predictors():
+                    cause = "a pretext predicts nothing, so folds of it cannot be scored"
+                    raise UserError("E509", cause, "Drop --folds, or give --pretext and the --method that follows it")
                 held_out = patients_by_fold(datalist.cases("labeled"), self.folds, parser.get_parsed_content("seed"))
                 folder = self._opened(parser, merged)
                 self._check_cases(folder, parser, datalist)

@@ -16,7 +16,8 @@ from mednoisy.composition.stacking import frame
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.folds import check_folds
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.errors import UserError
+from mednoisy.errors import UserError, did_you_mean
+from mednoisy.evaluation.summary_file import RunSummary
 from mednoisy.notices import tell
 
 
@@ -29,10 +30,11 @@ def check_composition(composition: Composition, main: bool = True, folds: int | 
 
     Raises:
         UserError: E103, see `Composition.check_overrides`; as `Datalist.load`; E310 to E312, see `RunFolder.check`;
-            E370, folds that cannot be.
+            E370, folds that cannot be; E501, see `check_pretext`.
     """
     composition.check_overrides()
     config = composition.config | dict(composition.overrides)
+    check_pretext(config)
     if config.get("datalist") == frame()["datalist"]:
         _check_datalist(config, folds)
     output: Any = config.get("output_dir")
@@ -41,6 +43,31 @@ def check_composition(composition: Composition, main: bool = True, folds: int | 
     resume = bool(config.get("resume"))
     if not resume or not (Path(output) / "run.json").is_file():  # a run that is there is compared once it is read
         RunFolder(output, resume, main=main).check()
+
+
+def check_pretext(config: Mapping[str, Any]) -> None:
+    """Refuse a pretext that there is not.
+
+    Args:
+        config: the entries of a run.
+
+    Raises:
+        UserError: E501.
+    """
+    name, pretexts = config.get("pretext"), config.get("pretexts")
+    if _is_plain(name) and isinstance(pretexts, Mapping) and name not in pretexts:
+        raise UserError("E501", f"unknown pretext {name!r}", did_you_mean(str(name), pretexts))
+
+
+def check_predicts(summary: RunSummary, folder: Path | str) -> None:
+    """Refuse a run to predict with that ends with a pretext.
+
+    Raises:
+        UserError: E509.
+    """
+    if not summary.predicts:
+        cause = f"the run in {folder} learned the pretext {summary.name}, which predicts nothing"
+        raise UserError("E509", cause, f"Start another run from it: mednoisy train ... --pretext-from {folder}")
 
 
 def with_numbers_that_fit(composition: Composition) -> Composition:
@@ -53,11 +80,15 @@ def with_numbers_that_fit(composition: Composition) -> Composition:
     folder, labeled, validation = values
     if not all(_is_plain(value) for value in values) or config.get("datalist") != frame()["datalist"]:
         return composition
-    path, fitting = Path(folder) / "datalist.json", {}
+    path = Path(folder) / "datalist.json"
+    fitting: dict[str, Any] = {}
+    pretext_alone = config.get("method_name") in config.get("pretexts", {})
     names = config.get("label_names")
     codes = len(names) if isinstance(names, list) else None
     if "labeled" not in composition.overrides and _too_many(path, codes, labeled, 0):
         there = len(Datalist.load(path).patients("labeled"))
+        if not there and pretext_alone:
+            labeled = fitting["labeled"] = None
         if there:
             tell(f"the bundle's {labeled} labeled cases are more than there are: all {there} are used (--labeled N)")
             labeled = fitting["labeled"] = there
@@ -83,7 +114,8 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
         trust: whether the run's configuration may be any program.
 
     Raises:
-        UserError: E201, a missing image, or a folder; E312, E108 or E390 as `of_run`; E402, the run is not finished.
+        UserError: E201, a missing image, or a folder; E312, E108 or E390 as `of_run`; E402, the run is not finished;
+            E509, it predicts nothing.
     """
     from mednoisy.data.images import case_name
     from mednoisy.evaluation.read_finished_run import read_finished_run
@@ -94,7 +126,8 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
         if not image.is_file():
             raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
     of_run(run, trust=trust)
-    read_finished_run(run)  # of an unfinished one, an earlier stage's network could pass for the last one's
+    # Of an unfinished one, an earlier stage's network could pass for the last one's.
+    check_predicts(read_finished_run(run).summary, run)
 
 
 def _check_datalist(config: Mapping[str, Any], folds: int | None) -> None:

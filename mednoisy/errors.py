@@ -1,6 +1,7 @@
 """What a user can cause: one line that names the case, the cause and the cure.
 
-Codes: E1xx command line and configuration, E2xx data, E3xx runs and checkpoints, E4xx evaluation.
+Codes: E1xx command line and configuration, E2xx data, E3xx runs and checkpoints, E4xx evaluation, E5xx
+pretexts.
 """
 
 from __future__ import annotations

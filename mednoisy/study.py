@@ -15,6 +15,7 @@ from typing import Any
 
 from mednoisy.child_processes import PARENT
 from mednoisy.composition import checked_path, compose
+from mednoisy.early_checks import check_pretext
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
@@ -99,9 +100,9 @@ class Study:
 
         Raises:
             UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
-                use for, E356 one that is the study's own, E351 the folder holds a study with other settings,
-                E352 two rows of one name, E314 the folder is another process's; E350 stopped by a signal, after the
-                run has saved.
+                use for, E356 one that is the study's own, E501 an unknown pretext, E351 the folder holds a study with
+                other settings, E352 two rows of one name, E314 the folder is another process's; E350 stopped by a
+                signal, after the run has saved.
         """
         with locked(self.output):
             return self._run()
@@ -130,7 +131,9 @@ class Study:
             if taken := sorted(settings.keys() & OF_THE_STUDY):
                 cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
                 raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
-            compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides=settings).check_overrides()
+            composed = compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides=settings)
+            composed.check_overrides()
+            check_pretext(composed.config | settings)
             row.check_name()
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:

@@ -40,6 +40,7 @@ EXAMPLE = (
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     from mednoisy.composition import known
+    from mednoisy.composition.stacking import pretexts
 
     command.add_argument(
         "bundle",
@@ -61,6 +62,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--teacher", type=Path, metavar="RUN", help="finished run that labels noisy_student's first round"
+    )
+    command.add_argument("--pretext", metavar="NAME", help=f"a stage before, without labels: {', '.join(pretexts())}")
+    command.add_argument(
+        "--pretext-from", type=Path, metavar="RUN", help="run with a finished pretext whose encoder to start from"
     )
     command.add_argument("--steps", type=count, help="training steps over all stages")
     command.add_argument("--seed", type=number, help="draws initial weights and training (default: 0)")
@@ -162,7 +167,7 @@ def _entries(options: argparse.Namespace) -> dict[str, Any]:
     """The entries of the configuration that options stand for."""
     from mednoisy.composition import checked_path, parse_setting
 
-    names = ("labeled", "validation", "steps", "seed")
+    names = ("labeled", "validation", "steps", "seed", "pretext")
     entries = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.folds is not None:
         entries["validation"] = 0  # whatever the bundle takes: nothing is chosen
@@ -172,4 +177,6 @@ def _entries(options: argparse.Namespace) -> dict[str, Any]:
         entries["teacher_run"] = checked_path(options.teacher, "--teacher")
         if options.trust:
             entries["trust_teacher"] = True
+    if options.pretext_from is not None:
+        entries["pretext_from"] = checked_path(options.pretext_from, "--pretext-from")
     return entries | device_entry(options.device) | dict(parse_setting(text) for text in options.set)

@@ -133,6 +133,11 @@ def frame() -> Config:
     return read_config(bundles_folder() / "frame.yaml")
 
 
+def pretexts() -> list[str]:
+    """Names of the pretexts that may stand before any method."""
+    return sorted(frame()["pretexts"])
+
+
 def about(bundle: Path) -> dict[str, Any]:
     """What a bundle's page says of itself beside its configuration: kind, own method, and what metadata tell.
 

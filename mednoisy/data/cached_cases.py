@@ -81,6 +81,37 @@ class CachedCases(Dataset):
         return self.items[index]
 
 
+class AllImages(Dataset):
+    """The cases of several sections as one, without their labels.
+
+    Args:
+        sections: `CachedCases`, or slices of them; their items are shared.
+    """
+
+    def __init__(self, sections: Sequence[Any]):
+        self.sections = list(sections)
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """Those of all sections, as they hold them."""
+        return [item for section in self.sections for item in section.items]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of RAM that the sections take."""
+        return sum(section.nbytes for section in self.sections)
+
+    def __len__(self) -> int:
+        return sum(len(section) for section in self.sections)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        for section in self.sections:
+            if index < len(section):
+                return {key: value for key, value in section[index].items() if key != "label"}
+            index -= len(section)
+        raise IndexError(index)
+
+
 def _prepared(case: dict[str, Any], transform: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
     try:
         result = transform(dict(case))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mednoisy.child_processes import end_with_parent
 from mednoisy.data.batch import Batch
-from mednoisy.data.cached_cases import CachedCases
+from mednoisy.data.cached_cases import AllImages, CachedCases
 from mednoisy.data.training_stream import TrainingStream
 from mednoisy.errors import check_whole
 
@@ -49,6 +49,12 @@ class StreamLoader:
         """A loader of the same stream over other labeled cases; this one stays as it is."""
         stream = copy(self.stream)
         stream.labeled = labeled
+        return StreamLoader(stream, self.workers, self.pin_memory)
+
+    def with_all_images(self) -> StreamLoader:
+        """A loader whose unlabeled section holds the labeled cases too, without their labels; this one stays."""
+        stream = copy(self.stream)
+        stream.unlabeled = AllImages([self.stream.labeled, *filter(None, [self.stream.unlabeled])])
         return StreamLoader(stream, self.workers, self.pin_memory)
 
     def steps(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mednoisy.data.batch import Augmentations, Batch, Drawn
-from mednoisy.data.cached_cases import CachedCases
+from mednoisy.data.cached_cases import AllImages, CachedCases
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.partial_labels import PARTIAL
 from mednoisy.errors import UserError
@@ -154,7 +154,8 @@ class TrainingStream:
         for name, chain in (("spatial", spatial), ("intensity", intensity)):
             if chain is not None:
                 check_chain(name, chain, patch_size)
-        self.labeled, self.unlabeled = labeled, unlabeled
+        self.labeled = labeled
+        self.unlabeled: CachedCases | AllImages | None = unlabeled
         self.patch_size = tuple(int(side) for side in patch_size)
         self.spatial, self.intensity, self.order = spatial, intensity, order
         self.published_margin, self.repeated, self.seed = published_margin, repeated, seed
@@ -177,6 +178,9 @@ class TrainingStream:
             ("unlabeled", unlabeled, self.unlabeled or ()),
         ):
             least = min(needed, 1) if self.repeated and section == "labeled" else needed
+            if isinstance(cases, AllImages) and least > len(cases):
+                cause = f"a step draws {needed} crops from different cases, labeled or not, and there are {len(cases)}"
+                raise UserError("E220", cause, "Add cases or lower batch_size (--set batch_size=N)")
             if least > len(cases):
                 raise UserError(
                     "E220",
@@ -199,10 +203,12 @@ class TrainingStream:
             for number in _numbers(step, unlabeled, rank, ranks)
         ]
         both = [*with_labels, *without]
-        images = _stack([sample["image"] for sample in without], like=with_labels)
+        images = _stack([sample["image"] for sample in without], like=both)
+        labeled_images = _stack([sample["image"] for sample in with_labels], like=both)
+        labels = [sample["label"] for sample in with_labels]
         return Batch(
-            labeled=torch.stack([sample["image"] for sample in with_labels]),
-            labels=torch.stack([sample["label"] for sample in with_labels]),
+            labeled=labeled_images,
+            labels=torch.stack(labels) if labels else torch.zeros((0, *self.patch_size), dtype=torch.uint8),
             unlabeled=images,
             unlabeled_weak=images,
             labeled_ids=[sample["id"] for sample in with_labels],
@@ -221,18 +227,19 @@ class TrainingStream:
         count = len(batch.labeled)
         labeled, unlabeled, labels = batch.labeled, batch.unlabeled, batch.labels
         if self.spatial is not None:
-            labeled, moved = self.spatial.apply(labeled, labels, drawn.spatial[:count])
-            assert moved is not None
-            labels = moved
+            if count:
+                labeled, moved = self.spatial.apply(labeled, labels, drawn.spatial[:count])
+                assert moved is not None
+                labels = moved
             unlabeled, _ = self.spatial.apply(unlabeled, None, drawn.spatial[count:])
         weak = unlabeled
         if self.intensity is not None:
-            labeled = self.intensity.apply(labeled, drawn.intensity[:count])
+            labeled = self.intensity.apply(labeled, drawn.intensity[:count]) if count else labeled
             unlabeled = self.intensity.apply(unlabeled, drawn.intensity[count:])
         labels = labels.to(PARTIAL) if self.labeled.partly_labeled else labels.long()
         return Batch(labeled, labels, unlabeled, weak, batch.labeled_ids, batch.unlabeled_ids)
 
-    def _sample(self, cases: CachedCases | None, draw: Draw, per_step: int) -> dict[str, Any]:
+    def _sample(self, cases: CachedCases | AllImages | None, draw: Draw, per_step: int) -> dict[str, Any]:
         assert cases is not None  # `check` ran before any draw
         case = cases[self.order(draw, len(cases), per_step)]
         arrays = {"image": case["image"]}

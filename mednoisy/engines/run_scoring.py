@@ -27,6 +27,7 @@ from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, image_diag
 from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import (
+    NO_PREDICTOR,
     CheckpointFigures,
     RunSummary,
     ScoredCase,
@@ -61,7 +62,8 @@ class RunScoring:
     and, where the run kept them, `published`: each predictor's own best on the test cases (the step told is the
     deployed one's) and, of several students, the mean of their own bests; there distances are in voxels and
     every metric of an empty prediction is 0, as in the reference code. Without test cases those of validation are
-    scored; the best on them is then no honest choice and is called `chosen`. Without these too there are no figures.
+    scored; the best on them is then no honest choice and is called `chosen`. Without these too there are no figures,
+    nor of a pretext, which predicts nothing: its summary names no deployed predictor and no checkpoint.
 
     Args:
         device: where networks run.
@@ -98,7 +100,7 @@ class RunScoring:
         Raises:
             UserError: E201 to E209, what `LoadCased` refuses.
         """
-        if not self.run_folder.main:
+        if not self.run_folder.main or self._predicts_nothing():
             return
         section, cases = self._scored()
         if not cases:
@@ -117,11 +119,15 @@ class RunScoring:
         """
         if not self.run_folder.main:
             return
+        last = checkpoint.load(self.run_folder.checkpoints / "last.pt", self.device)
+        if self._predicts_nothing():
+            self._write_tables([], [])
+            self._write_summary({}, (), NO_PREDICTOR, last, 0, "final")
+            return
         section, cases = self._scored()
         # In the memory format in which prediction runs: training may have left another, which rounds otherwise
         method = self.method().to(self.device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         deployed = next(iter(method.predictors()))
-        last = checkpoint.load(self.run_folder.checkpoints / "last.pt", self.device)
         rows: list[Row] = []
         steps: dict[str, int] = {}
         best = self.run_folder.checkpoints / "best_honest.pt"
@@ -136,8 +142,7 @@ class RunScoring:
             if name == shown_name:
                 self._export(predictors[deployed])
         shown = [row for row in rows if row["checkpoint"] == shown_name and row["predictor"] == deployed]
-        write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
-        write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
+        self._write_tables(rows, shown)
         scored_cases = tuple(_scored_case(case, self._diagonals[case["id"]]) for case in cases)
         without: dict[str, PredictorFigures] = {} if cases else {deployed: summarise([])}
         checkpoints = {
@@ -145,6 +150,15 @@ class RunScoring:
             for name, step in steps.items()
         }
         self._write_summary(checkpoints, scored_cases, deployed, last, count_undefined(shown), shown_name)
+
+    def _predicts_nothing(self) -> bool:
+        """Whether the run ends with a pretext."""
+        with torch.random.fork_rng(devices=[]):
+            return not self.method().predictors()
+
+    def _write_tables(self, rows: list[Row], shown: list[Row]) -> None:
+        write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
+        write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
 
     def _scored(self) -> tuple[str, list[Case]]:
         """The section whose cases are scored, and them; none where there are neither test nor validation cases."""
@@ -232,13 +246,13 @@ class RunScoring:
         facts = {
             **self.run_folder.facts,
             "test": len(self.datalist.cases("test")),
-            "scored_section": section,
+            **({} if deployed == NO_PREDICTOR else {"scored_section": section}),
             **({"centres_in_training": centres} if any("centre" in case for case in cases) else {}),
             **({"ignored_codes": list(self.datalist.ignore)} if self.datalist.ignore else {}),
             **({"label_files": SOURCE} if self.datalist.codes and self.datalist.as_source else {}),
             **{name: round(last[name], 1) for name in TIMES},
             "protocol": self.datalist.protocol,
-            "spacing_unit": self._unit(),
+            "spacing_unit": self.datalist.spacing_unit if deployed == NO_PREDICTOR else self._unit(),
         }
         summary = RunSummary(
             facts=facts,

@@ -38,7 +38,7 @@ class StageBatches:
             if not steps:
                 continue
             loader = self._begin(planned)
-            crops = stage.labeled, stage.unlabeled
+            crops = (0, stage.images) if stage.images else (stage.labeled, stage.unlabeled)
             try:
                 yield from loader.steps(stage.name, steps, *crops, training.rank, training.ranks)
             except RuntimeError:  # of the loader
@@ -54,6 +54,8 @@ class StageBatches:
             cases = pseudo_labeled(training, planned, step, self.datalist, self.signals)
             loader = with_pseudo_labeled(loader, cases, stage.pseudo.ratio)
             loader.stream.check(stage.labeled * training.ranks, stage.unlabeled * training.ranks)
+        if stage.images:
+            loader = loader.with_all_images()
         if begins:  # after the round, whose teacher is the method of the stage before
             training.enter(planned, moments)
             LOGGER.info("stage %s begins: %d steps", stage.name, planned.steps)

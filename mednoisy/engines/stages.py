@@ -14,6 +14,7 @@ from mednoisy.engines.pseudo_labels import PseudoLabels
 from mednoisy.errors import UserError, check_whole
 from mednoisy.losses.segmentation import check_dice
 from mednoisy.methods.method import Method
+from mednoisy.methods.pretext import Pretext
 
 MakeOptimiser = Callable[[Iterable[Parameter]], Optimizer]
 Schedule = Callable[[int, int], float]
@@ -43,6 +44,7 @@ class Stage:
         share: the stage's part of all steps, relative to the other stages (a recipe's number of steps).
         optimiser: makes an optimiser of one student's parameters; the run's where none is named, see `completed`.
         labeled, unlabeled: crops of each section a step (and process).
+        images: crops of all cases of both sections a step instead, without any label: of a pretext.
         schedule: (step, length) -> factor on the learning rate; the run's where none is named, 1 without `completed`.
         carry_optimisers: continue with the moments of the stage before, where students have the same names.
         pseudo: a round: before the stage begins, what the stage before hands over labels the unlabeled cases, and
@@ -58,6 +60,7 @@ class Stage:
     schedule: Schedule = UNSET_SCHEDULE
     carry_optimisers: bool = False
     pseudo: PseudoLabels | None = None
+    images: int = 0
 
     def __post_init__(self) -> None:
         if not self.share > 0:
@@ -65,8 +68,11 @@ class Stage:
         for name in ("method", "optimiser", "schedule"):
             if not callable(getattr(self, name)):
                 raise ValueError(f"{name} of stage {self.name} is {getattr(self, name)!r}, which makes none")
-        check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=1)
+        check_whole(f"batch of stage {self.name}, images,", self.images, least=0)
+        check_whole(f"batch of stage {self.name}, labeled,", self.labeled, least=0 if self.images else 1)
         check_whole(f"batch of stage {self.name}, unlabeled,", self.unlabeled, least=0)
+        if self.images and (self.labeled or self.unlabeled):
+            raise ValueError(f"stage {self.name} draws images of all cases, so none of a section alone")
 
 
 def completed(stages: Sequence[Stage], optimiser: MakeOptimiser, schedule: Schedule) -> list[Stage]:
@@ -103,9 +109,13 @@ def check_stages(stages: Sequence[Stage]) -> None:
 
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:
-    """The networks that the stages train, each once."""
-    students = [student for stage in stages for student in stage.method().students.values()]
-    return list(dict.fromkeys(students))
+    """The networks that the stages train, each once; of a pretext those whose copies it trains."""
+    return list(dict.fromkeys(network for stage in stages for network in networks_to_start(stage.method()).values()))
+
+
+def networks_to_start(method: Method) -> dict[str, Module]:
+    """The networks whose weights a method begins with, by student."""
+    return dict(method.starts if isinstance(method, Pretext) else method.students.items())
 
 
 def split_steps(total: int, shares: Sequence[float]) -> list[int]:

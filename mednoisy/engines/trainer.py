@@ -25,6 +25,7 @@ from mednoisy.engines.disk_full import writing
 from mednoisy.engines.distributed import lost_process, rank_and_ranks
 from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.noisy_student_rounds import check_round
+from mednoisy.engines.pretext_examples import MOST, write_examples
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stage_batches import StageBatches
@@ -34,6 +35,7 @@ from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
 from mednoisy.kept_memory import kept_memory
 from mednoisy.methods.method import Step
+from mednoisy.methods.pretext import Pretext
 from mednoisy.notices import tell
 
 LOGGER = logging.getLogger("mednoisy")
@@ -137,8 +139,10 @@ class SemiSupervisedTrainer(Trainer):
         check_stages(self.training.stages)
         self.run_folder.open()
         try:
+            learns_labels = any(not stage.images for stage in training.stages)
             if training.rank == 0:
-                check_labels(self.run_folder.path, self.loader.stream.labeled.items)
+                if learns_labels:
+                    check_labels(self.run_folder.path, self.loader.stream.labeled.items)
                 self._keep_training_data()
             last = (
                 checkpoint.load_last(self.run_folder.checkpoints, training.device) if self.run_folder.resume else None
@@ -150,7 +154,7 @@ class SemiSupervisedTrainer(Trainer):
             else:
                 training.enter(training.plan[0])
             LOGGER.info(self.loader.stream.summary)
-            if self.datalist is not None:
+            if self.datalist is not None and learns_labels:
                 for line in absent_labels(self.loader.stream.labeled, self.datalist.labels):
                     tell(line)
             stages = ", ".join(f"{planned.stage.name} {planned.steps}" for planned in training.plan)
@@ -177,6 +181,8 @@ class SemiSupervisedTrainer(Trainer):
         for stage in stages:
             labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
             self.loader.stream.check(labeled * ranks, stage.unlabeled * ranks)
+            if stage.images:
+                self.loader.with_all_images().stream.check(0, stage.images * ranks)
 
     def _keep_training_data(self) -> None:
         """Note in the run folder what the scans are that the run learns from."""
@@ -200,6 +206,17 @@ class SemiSupervisedTrainer(Trainer):
                     raise stopped(self._signals.received, training.step)
             finally:
                 training.progress.close()
+
+    def _show_pretext(self) -> None:
+        """Pictures of a pretext whose stage has ended, of some crops as they are cut; of other methods nothing."""
+        training, method = self.training, self.training.method
+        if not isinstance(method, Pretext) or training.rank:
+            return
+        stage, stream = training.current.stage.name, self.loader.with_all_images().stream
+        batch = stream.batch(f"{stage}/examples", 0, 0, min(MOST, len(stream.unlabeled or ())))
+        images = batch.unlabeled.to(training.device, memory_format=training.image_format)
+        draw = Draw(self.seed, f"{stage}/examples", 0)
+        write_examples(self.run_folder.path, stage, method, images, batch.unlabeled_ids, draw)
 
     def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]
         training, optimisers = self.training, self.training.optimisers
@@ -254,6 +271,7 @@ class SemiSupervisedTrainer(Trainer):
         ends = step == training.current.last
         if ends:
             training.progress.flush(step, training.current.stage.name, training.optimisers.learning_rate)
+            self._show_pretext()
         if ends or training.save_wanted or self._stop_agreed or step % self.save_interval == 0:
             training.save()
         if self._stop_agreed:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mednoisy.engines import checkpoint
 from mednoisy.engines.distributed import rank_and_ranks, wait_for_all, with_common_statistics
 from mednoisy.engines.patch_limits import check_patch
+from mednoisy.engines.pretext_stages import hand_over_pretext, keep_pretext, take_up_pretexts
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stages import PlannedStage, Stage, plan_of
@@ -155,7 +156,10 @@ class TrainingState:
 
         Returns:
             Step of the checkpoint that is handed over, and its optimisers' states: of the stage's best on the
-            validation section, or of its last step where there is none.
+            validation section, or of its last step where there is none. Of a pretext the encoders are handed over.
+
+        Raises:
+            UserError: E504, encoders that fit no network of the stages that follow.
         """
         step, moments = self.step, self.optimisers.state_dict()
         wait_for_all()  # the best is written by the first process
@@ -166,6 +170,7 @@ class TrainingState:
             self.method.load_state_dict(content["method"])
             step, moments = content["step"], content["optimisers"]
             LOGGER.info("stage %s hands over step %d, its best", name, step)
+        hand_over_pretext(self.plan, self.current, self.method)
         return step, moments
 
     def snapshot(self) -> dict[str, Any]:
@@ -185,13 +190,16 @@ class TrainingState:
         """Go on where `snapshot` was taken; what was chosen or logged at later steps is dropped.
 
         Raises:
-            UserError: E316, the run was on another number of processes; E317, its networks are others.
+            UserError: E316, the run was on another number of processes; E317, its networks are others; E506, what a
+                pretext has learned is gone.
         """
         if content["world"] != self.ranks:
             cause = f"the run was on {content['world']} processes, this is on {self.ranks}"
             raise UserError("E316", cause, "Use as many as before")
         try:
-            self.enter(next(planned for planned in self.plan if planned.stage.name == content["stage"]))
+            planned = next(planned for planned in self.plan if planned.stage.name == content["stage"])
+            take_up_pretexts(self.plan, planned, self.run_folder.checkpoints)
+            self.enter(planned)
             self.method.load_state_dict(content["method"])
             self.optimisers.load_moments(content["optimisers"])
         except (StopIteration, RuntimeError, KeyError, ValueError) as fault:
@@ -207,12 +215,16 @@ class TrainingState:
     def save(self) -> None:
         """Write `progress.csv` and, after it, `last.pt`: rows past a checkpoint are dropped on resuming.
 
+        At the end of a pretext's stage also what it has learned, before `last.pt` says that it is done.
+
         Raises:
             UserError: E320, the disk is full.
         """
         self.save_wanted = False
         if self.rank == 0:
             self.progress.write()
+            if self.step == self.current.last:
+                keep_pretext(self.current, self.method, self.run_folder.checkpoints)
             checkpoint.save_last(self.run_folder.checkpoints, self.snapshot())
 
     def keep_best(self, name: str, value: float) -> None:

@@ -120,7 +120,8 @@ class ValidateStages(ValidationHandler):
 
     `best_<stage>.pt` is best for the deployed predictor, the first of `Method.predictors()`, on the
     validation section; the last stage's is `best_honest.pt`. With test cases in the validator,
-    `best_published_<predictor>.pt` is each predictor's best on them, as the reference code chooses.
+    `best_published_<predictor>.pt` is each predictor's best on them, as the reference code chooses. Of a pretext,
+    which has no predictor, nothing is validated or chosen.
 
     Args:
         validator: scores the predictors.
@@ -141,6 +142,8 @@ class ValidateStages(ValidationHandler):
         if (step - planned.first) % self.interval and step != planned.last:
             return
         stage, predictors = planned.stage.name, training.method.predictors()
+        if not predictors:  # a pretext: its last step is handed over
+            return
         sections = SECTIONS if training.in_last_stage else ("validation", "unlabeled")
         scores = self.validator.scores(predictors, training.autocast(), sections)
         figures = {f"val_dice_{name}": value for name, value in scores.get("validation", {}).items()}

@@ -26,6 +26,7 @@ from mednoisy.text_files import read_json
 FILE = "summary.json"
 SCHEMA, SCHEMAS = 3, (1, 2, 3)  # that is written, that are read
 OF_LABEL_MAPS = ("codes", "mapping", "failed", "notes", "ignored", "white")  # entries that a training run lacks
+NO_PREDICTOR = ""  # is deployed by a run that ends with a pretext
 
 Paths = str | tuple[str, ...]  # several where each channel has a file; relative to the summary's folder or absolute
 
@@ -106,7 +107,7 @@ class RunSummary:
         facts: how it came about, in the order shown. A training run has `method`, and `centres_in_training` where
             cases name a centre; `title` overrides the name that is made from the others.
         labels: class code to name.
-        deployed: the predictor that `metrics.csv` scores.
+        deployed: the predictor that `metrics.csv` scores; `NO_PREDICTOR` of a pretext, which predicts nothing.
         shown: the checkpoint at which it does.
         checkpoints: name to figures. A training run has `honest`, `final` and perhaps `published`; label maps that
             came from elsewhere have `given`.
@@ -130,6 +131,11 @@ class RunSummary:
     def name(self) -> str:
         """Its title, or its method."""
         return str(self.facts.get("title") or self.facts["method"])
+
+    @property
+    def predicts(self) -> bool:
+        """Whether it has a predictor: not if it ends with a pretext."""
+        return self.deployed != NO_PREDICTOR
 
     @property
     def unit(self) -> str:

@@ -7,6 +7,7 @@ from mednoisy.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from mednoisy.losses.consistency import confident_loss, squared_gap
     from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
+    from mednoisy.losses.invariance import vicreg
     from mednoisy.losses.segmentation import DiceKind, cross_entropy, dice_loss, mixed_loss, soft_dice_loss
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -14,6 +15,7 @@ else:
         {
             "mednoisy.losses.consistency": ("confident_loss", "squared_gap"),
             "mednoisy.losses.discrepancy": ("disagreement", "doubt_where_wrong", "squared_gap_to_label"),
+            "mednoisy.losses.invariance": ("vicreg",),
             "mednoisy.losses.segmentation": ("DiceKind", "cross_entropy", "dice_loss", "mixed_loss", "soft_dice_loss"),
         },
     )
@@ -29,4 +31,5 @@ __all__ = [
     "soft_dice_loss",
     "squared_gap",
     "squared_gap_to_label",
+    "vicreg",
 ]

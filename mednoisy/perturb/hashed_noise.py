@@ -41,6 +41,25 @@ def hashed_normals(seeds: np.ndarray, shape: Sequence[int], device: torch.device
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count].reshape(-1, *shape)
 
 
+def hashed_uniforms(seeds: np.ndarray, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Numbers spread evenly over 0 < x <= 1, (B, *shape): one independent field for each of B seeds.
+
+    The generator is that of `hashed_normals`.
+
+    Args:
+        seeds: (B,), whole numbers in [0, 2**63).
+
+    Examples:
+        >>> noise = hashed_uniforms(np.array([7, 7]), (1, 100, 100), torch.device("cpu"))
+        >>> bool((noise[0] == noise[1]).all()), round(noise[0].mean().item(), 2)
+        (True, 0.5)
+    """
+    numbers = torch.arange(1, math.prod(shape) + 1, device=device)
+    bits = _mixed(on_device(seeds, device, torch.int64).unsqueeze(1) + numbers * _GOLDEN)
+    upper = bits.bitwise_right_shift(64 - _BITS).bitwise_and_(2**_BITS - 1)
+    return (upper + 1).float().mul_(2.0**-_BITS).reshape(-1, *shape)
+
+
 def _mixed(state: Tensor) -> Tensor:
     """SplitMix64's value of each state; changes it in place."""
     for shift, factor in ((30, _FIRST), (27, _SECOND)):

@@ -13,6 +13,7 @@ from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.pictures.shown_cases import shown_cases
 from mednoisy.report.plots.page_plots import case_plots, term_plots, validation_plot
+from mednoisy.report.reading.pretext_examples import read_examples
 from mednoisy.report.reading.runs import Run, class_names, read_runs
 from mednoisy.report.sentences import opening, standing
 from mednoisy.report.tables.case_table import case_table, undefined_values
@@ -89,6 +90,8 @@ def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
         "notes": [f"{run.name}: {note}" if several else note for run in runs for note in run.notes],
         "undefined": undefined_values(runs),
         "versions": versions(runs),
+        "predicts": any(run.summary.predicts for run in runs),
+        "pretext_examples": {} if several else read_examples(first.folder),
         "rounds": [] if several else rounds_of_run(first.folder, page_folder),
         "unit": unit,
     }

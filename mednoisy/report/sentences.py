@@ -15,6 +15,8 @@ MOST_VERDICTS = 4  # that a page begins with, one for each run but the baseline
 
 def nothing_scored(run: Run) -> str:
     """One sentence about a run without figures."""
+    if not run.summary.predicts:
+        return f"{run.name} is a pretext: it read images alone and predicts nothing, so it has no figures."
     if "method" in run.facts and not run.summary.cases:
         return f"{run.name} is trained; there was no labeled case beside those of training to score it on."
     return f"There was nothing to score in {run.name}: the label maps hold no class."
@@ -81,7 +83,8 @@ def share_of_unlabeled(runs: Sequence[Run], pairs: Sequence[Mapping]) -> list[st
     for run in runs:
         if run.facts.get("method") in (None, SUPERVISED, MIXING) or not run.facts.get("unlabeled"):
             continue
-        rival = next((other for other in runs if other.facts.get("method") == MIXING and _alike(run, other)), None)
+        rivals = [other for other in runs if other.facts.get("method") == MIXING and _sees_labeled_alone(other)]
+        rival = next((other for other in rivals if _alike(run, other)), None)
         if rival is None:
             alone.append(run.name)
             continue
@@ -92,6 +95,10 @@ def share_of_unlabeled(runs: Sequence[Run], pairs: Sequence[Mapping]) -> list[st
         cure = f"a run of --method {MIXING} on the same labels, recipe, steps and seed would tell"
         sentences.append(f"How much the unlabeled scans did in {', '.join(alone)} is not known: {cure}.")
     return sentences
+
+
+def _sees_labeled_alone(run: Run) -> bool:
+    return not run.facts.get("pretext") and not run.facts.get("pretext_from")
 
 
 def _alike(run: Run, other: Run) -> bool:

@@ -17,7 +17,7 @@ def fact_table(runs: Sequence[Run]) -> list[dict]:
     names = dict.fromkeys(name for run in runs for name in run.facts if name not in NOT_IN_THE_LIST)
     lines = [{"name": name.replace("_", " "), "values": [_fact(run, name) for run in runs]} for name in names]
     if any("method" in run.facts for run in runs):
-        lines.append({"name": "deployed predictor", "values": [run.deployed for run in runs]})
+        lines.append({"name": "deployed predictor", "values": [run.deployed or "none" for run in runs]})
     return [*lines, {"name": "folder", "values": [run.folder.name for run in runs]}]
 
 

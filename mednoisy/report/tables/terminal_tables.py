@@ -39,6 +39,9 @@ def result_lines(folder: Path | str) -> list[str]:
     """
     summary = read_summary(folder)
     lines = [f"{folds}-fold cross-validated, last checkpoints"] if (folds := summary.facts.get("folds")) else []
+    if not summary.predicts:
+        how = f"start a run from it by --pretext-from {folder}"
+        return [f"{summary.name} is a pretext: it predicts nothing, so nothing is scored; {how}"]
     scored = any(checkpoint.predictors[summary.deployed].cases for checkpoint in summary.checkpoints.values())
     if "method" in summary.facts and not scored:
         return ["nothing was scored: there are neither test nor validation cases"]

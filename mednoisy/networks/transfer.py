@@ -1,0 +1,88 @@
+"""Weights that one network hands to another: what matches by name and shape, and how much that was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mednoisy.errors import UserError
+
+COUNTER = "num_batches_tracked"
+ENCODER = ("encoder",)  # the part that is taken where nothing else is said: decoder and head start anew
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What `transfer_weights` did.
+
+    Attributes:
+        entries: that were copied, batch norm's statistics among them and its counters not.
+        wanted: entries of the network's parts in question.
+        values: numbers in what was copied.
+    """
+
+    entries: int
+    wanted: int
+    values: int
+
+    def __str__(self) -> str:
+        return f"{self.entries} of {self.wanted} entries ({self.values:,} numbers)"
+
+
+def transfer_weights(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[str] = ENCODER) -> Transferred:
+    """Copy into `network`, in place, what the weights of another hold under the same name and in the same shape.
+
+    Args:
+        weights: state dict of the other network.
+        parts: names of the submodules concerned; what lies outside keeps its values.
+
+    Returns:
+        The counts; 0 entries where nothing matches, and then nothing was changed.
+    """
+    own = _of_parts(network, parts)
+    matching = _matching(weights, own)
+    with torch.no_grad():
+        for name in matching:
+            own[name].copy_(weights[name])  # a state dict shares its memory with the network
+    return Transferred(len(matching), len(own), sum(own[name].numel() for name in matching))
+
+
+def transfer_best(
+    sources: Mapping[str, Mapping[str, Tensor]], network: nn.Module, parts: Sequence[str] = ENCODER
+) -> Transferred:
+    """`transfer_weights` from that one of several networks of which most entries match; of equal ones the first."""
+    own = _of_parts(network, parts)
+    best = max(sources.values(), key=lambda weights: len(_matching(weights, own)))
+    return transfer_weights(best, network, parts)
+
+
+def check_transferred(done: Mapping[str, Transferred], source: str) -> None:
+    """Refuse a start from weights of which nothing went into any network.
+
+    Args:
+        done: by name of each network.
+        source: where the weights are from, for the message.
+
+    Raises:
+        UserError: E504.
+    """
+    if not any(each.entries for each in done.values()):
+        wanted = ", ".join(f"{name} {each.wanted}" for name, each in done.items())
+        raise UserError(
+            "E504",
+            f"nothing of {source} fits this run's networks by name and shape (entries they have: {wanted})",
+            "Take a pretext of the same encoder: its class, width, levels, norm and image channels",
+        )
+
+
+def _of_parts(network: nn.Module, parts: Sequence[str]) -> dict[str, Tensor]:
+    """What can be handed over; not batch norm's counters, which are of one shape in all networks and of no use."""
+    entries = network.state_dict().items()
+    return {name: value for name, value in entries if name.partition(".")[0] in parts and not name.endswith(COUNTER)}
+
+
+def _matching(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    return [name for name, value in own.items() if name in weights and weights[name].shape == value.shape]
