@@ -151,20 +151,19 @@ def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...
 def _files(asked: ReadQuery, corrected: Path) -> tuple[dict[str, Path], list[UserError]]:
     """Corrected files by id, and faults of files of no chosen case."""
     chosen = {case["id"] for case in asked.chosen}
-    files: dict[str, Path] = {}
-    faults = []
+    found: dict[str, list[Path]] = {}
     for path in sorted(corrected.iterdir()):
-        if path.name.startswith(".") or not path.is_file() or reader_of(path) is None:
-            continue
-        name = case_name(path)
+        if not path.name.startswith(".") and path.is_file() and reader_of(path) is not None:
+            found.setdefault(case_name(path), []).append(path)
+    faults = []
+    for name, paths in found.items():
         if name not in chosen:
-            cause = f"{path} is of no case that was chosen in {asked.folder}"
+            cause = f"{paths[0]} is of no case that was chosen in {asked.folder}"
             faults.append(UserError("E521", cause, "Name corrections as their pre-annotations", case=name))
-        elif name in files:
-            cause = f"{files[name]} and {path} are both its correction"
+        elif len(paths) > 1:
+            cause = f"{paths[0]} and {paths[1]} are both its correction"
             faults.append(UserError("E521", cause, "Keep one of them", case=name))
-        else:
-            files[name] = path
+    files = {name: paths[0] for name, paths in found.items() if name in chosen and len(paths) == 1}
     return files, faults
 
 

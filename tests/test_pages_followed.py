@@ -68,6 +68,15 @@ def make_own_files(folder: Path) -> None:
             ],
         ),
         ("tutorials/own_method.md", ["studies/entropy/table.md", "studies/entropy/comparison.html"]),
+        (
+            "tutorials/which_case_next.md",
+            [
+                "queries/0/query.html",
+                "data/round_2/annotations.csv",
+                "runs/round_2/report.html",
+                "queries/2/query.html",
+            ],
+        ),
     ],
 )
 def test_a_page_can_be_followed(page, made, tmp_path):

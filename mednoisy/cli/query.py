@@ -140,6 +140,8 @@ def _cases(
     told = [case for section in LABELED for case in datalist.cases(section)]
     known = {str(Path(case["image"]).resolve()) for case in told}
     images = [path.absolute() for path in images_named(options.images)]
+    if absent := [path for path in images if not path.is_file()]:
+        raise UserError("E201", f"{absent[0]} does not exist", "Correct --images", case=case_name(absent[0]))
     cases = [{"id": case_name(path), "image": str(path)} for path in images if str(path.resolve()) not in known]
     check_ids(cases)
     return cases, labeled, datalist, asked_of(datalist, split)
