@@ -134,7 +134,7 @@ def _datalist(asked: ReadQuery, data: Path) -> Datalist:
     split = asked.content.get("split") or {}
     datalist = Datalist.load(data / DATALIST, split.get("labeled"), split.get("validation") or 0)
     if datalist.labels != asked.labels or datalist.codes != asked.codes:
-        cause = f"{data / DATALIST} has other classes than {asked.folder} was asked with"
+        cause = f"the dataset {data} has other classes than {asked.folder} was asked with"
         raise UserError("E521", cause, "Give the dataset of the query by --data")
     return datalist
 

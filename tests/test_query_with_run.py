@@ -60,7 +60,7 @@ def test_an_oracle_draws_by_hidden_references_and_is_refused_without(run, data, 
     assert {pick.id: pick.score for pick in picks} == sizes
     without = write_pool(tmp_path, hidden=False)
     blind = train(without, tmp_path / "run")
-    with pytest.raises(UserError, match="E517 case 'u1'.*predicted_foreground_random"):
+    with pytest.raises(UserError, match=r"E517 case 'u1'.*predicted_foreground_random"):
         query_run(blind, "foreground_random_33", 2, seed=0)
 
 

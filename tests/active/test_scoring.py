@@ -146,6 +146,6 @@ def test_a_scorer_gives_the_fields_that_are_asked_for():
 
 
 def test_an_unknown_pooling_is_refused():
-    with pytest.raises(UserError, match="E515 unknown --pooling 'meen'. Did you mean 'mean'"):
+    with pytest.raises(UserError, match=r"E515 unknown --pooling 'meen'\. Did you mean 'mean'"):
         checked_pooling("meen")
     assert checked_pooling(None) == "mean"

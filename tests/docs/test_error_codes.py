@@ -35,7 +35,9 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E378": "a label that does not fit its scan",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
+    "E394": "a batch that cannot be filled",
     "E395": "an unknown strategy",
+    "E512": "a file of features that is none",
     "E515": "an unknown rule or kind of a query",
 }
 
