@@ -109,6 +109,9 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("E520", cause, "Give the --output folder of a mednoisy train or mednoisy prepare")
     if not is_run and options.data is not None:
         raise UserError("E113", "--data does not go with a dataset", f"Drop it: {options.source} is the dataset")
+    if (options.output / "query.json").exists():  # written last, so that one that was interrupted can be asked again
+        cause = f"{options.output} holds a query, whose label maps may have been corrected"
+        raise UserError("E520", cause, "Give another --output")
     if options.features is not None and not options.features.is_file():
         raise UserError("E512", f"{options.features} does not exist", "Correct --features, or drop it")
 

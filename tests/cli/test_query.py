@@ -66,6 +66,7 @@ def test_the_same_seed_has_the_same_answer_and_features_are_not_computed_twice(r
     for name in ("query.json", "query.csv", "features.h5"):
         assert (first / name).read_bytes() == (again / name).read_bytes(), name
     monkeypatch.setattr("mednoisy.scored_pool.pooled_bottleneck", None)  # whoever calls it fails
+    (first / "query.json").unlink()  # as if it had been interrupted
     assert query(run, first, "--seed", "3", strategy="kcenter") == 0
     assert query(run, tmp_path / "c", "--features", str(again / "features.h5"), strategy="kcenter") == 0
     assert ids(first) == ids(again) == ids(tmp_path / "c")
@@ -140,6 +141,15 @@ def test_what_cannot_be_answered_is_refused(source, words, told, run, data, tmp_
     line = refusal(capsys, [*given, *words])
     assert re.search(told, line), line
     assert not Path("out").exists()
+
+
+def test_a_folder_of_corrections_is_not_written_over(run, tmp_path, capsys):
+    output = tmp_path / "query"
+    assert query(run, output) == 0
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    words = ["query", str(run), "--output", str(output), "--strategy", "margin", "--budget", "2"]
+    assert f"E520 {output} holds a query" in refusal(capsys, words)
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
 
 
 def test_an_unfinished_run_is_refused(run, tmp_path, capsys):
