@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import weakref
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,10 @@ import torch
 from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.active.uncertainty_maps import entropy
 from mednoisy.errors import UserError
-from mednoisy.opened_run import opened_run
-from mednoisy.query_with_run import query_run
+from mednoisy.methods.supervised import Supervised
+from mednoisy.opened_run import OpenedRun, opened_run
+from mednoisy.query_with_run import Question, query_run, scorer_of
+from mednoisy.scored_pool import PoolScoring
 from tests.small_queries import POOL, train, write_pool
 from tests.test_cross_validation import SHAPE
 
@@ -124,3 +128,40 @@ def test_a_case_smaller_than_the_patch_and_one_larger_have_features(run):
     opened = opened_run(run)
     assert max(SHAPE) > opened.inferer.patch_size[0]
     assert len(query_run(run, "typiclust", 2, seed=0)) == 2
+
+
+def test_a_pretext_has_features_of_its_student_and_no_predictions(run, data, tmp_path, monkeypatch):
+    """Its `predictors()` is empty."""
+    pretext = train(data, tmp_path / "pretext")
+    whole = [pick.id for pick in query_run(pretext, "kcenter", 3, seed=0)]
+    monkeypatch.setattr(Supervised, "predictors", lambda self: {})
+    opened = opened_run(pretext)
+    assert opened.deployed is None
+    assert [pick.id for pick in query_run(pretext, "kcenter", 3, seed=0)] == whole
+    with pytest.raises(UserError, match=r"E518 .* is the run of a pretext, which predicts nothing; entropy asks predictions"):
+        query_run(pretext, "entropy", 2, seed=0)
+
+
+def test_features_are_read_from_disk_and_a_case_at_a_time_is_in_memory(run, tmp_path):
+    """However many cases there are: of each a few numbers stay, its features are mapped from the file."""
+    opened = opened_run(run)
+    held: list[int] = []
+
+    class Watched(OpenedRun):
+        def image(self, case):
+            held.append(sum(alive() is not None for alive in images))
+            image = super().image(case)
+            images.append(weakref.ref(image))
+            return image
+
+    images: list[weakref.ref] = []
+    watched = Watched(**{field.name: getattr(opened, field.name) for field in fields(OpenedRun)})
+    question = Question("uncertain_and_different", 2)
+    scorer = scorer_of(question, watched)
+    scoring = PoolScoring(("features", "uncertainty"), scorer, watched, watched, tmp_path)
+    kept, found = scoring.fields(opened.datalist.cases("unlabeled"), opened.datalist.cases("labeled"))
+    assert len(kept) == 5
+    assert isinstance(found["features"], np.memmap)
+    assert isinstance(found["labeled"], np.memmap)
+    assert found["labeled"].shape == (3, found["features"].shape[1])
+    assert max(held) <= 1

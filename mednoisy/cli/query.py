@@ -145,6 +145,11 @@ def _cases(
     images = [path.absolute() for path in images_named(options.images)]
     if absent := [path for path in images if not path.is_file()]:
         raise UserError("E201", f"{absent[0]} does not exist", "Correct --images", case=case_name(absent[0]))
-    cases = [{"id": case_name(path), "image": str(path)} for path in images if str(path.resolve()) not in known]
+    listed = {str(Path(case["image"]).resolve()): case for case in datalist.cases("unlabeled")}  # with their patients
+    cases = [
+        listed.get(str(path.resolve()), {"id": case_name(path), "image": str(path)})
+        for path in images
+        if str(path.resolve()) not in known
+    ]
     check_ids(cases)
     return cases, labeled, datalist, asked_of(datalist, split)

@@ -87,9 +87,11 @@ def test_images_of_a_folder_are_chosen_from_but_for_the_labeled(run, data, tmp_p
     scans = tmp_path / "scans"
     scans.mkdir()
     shutil.copy(data / "images" / "u1.nii.gz", scans / "new.nii.gz")
-    assert query(run, output, "--images", str(data / "images"), str(scans), "--duplicates", budget=6) == 0
+    everything = ("--images", str(data / "images"), str(scans))
+    assert query(run, output, *everything, "--duplicates", "--same-patient", budget=6) == 0
     assert sorted(ids(output)) == sorted([*POOL, "new"])
-    assert query(run, tmp_path / "distinct", "--images", str(data / "images"), str(scans), budget=5) == 0
+    assert {case["id"] for case in read(output)["chosen"] if case.get("patient") == "p"} == {"u4", "u5"}
+    assert query(run, tmp_path / "distinct", *everything, "--same-patient", budget=5) == 0
     assert not {"u1", "new"} <= {*ids(tmp_path / "distinct")}  # the same scan twice
 
 
@@ -97,7 +99,7 @@ def test_a_case_that_cannot_be_read_is_named_and_the_rest_ranked(run, data, tmp_
     scans = tmp_path / "scans"
     shutil.copytree(data / "images", scans)
     (scans / "u3.nii.gz").write_bytes(b"torn")
-    assert query(run, tmp_path / "query", "--images", str(scans / "u*"), budget=4) == 1
+    assert query(run, tmp_path / "query", "--images", str(scans / "u*"), budget=4) == 1  # copies: no patient is known
     assert "mednoisy: E202 case 'u3'" in capsys.readouterr().err
     assert sorted(ids(tmp_path / "query")) == ["u1", "u2", "u4", "u5"]
     assert [case["id"] for case in read(tmp_path / "query")["failed"]] == ["u3"]
