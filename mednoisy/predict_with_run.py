@@ -26,6 +26,7 @@ from mednoisy.inference.kept_label_maps import KeptLabelMaps, digest_of
 from mednoisy.inference.label_map_files import label_file
 from mednoisy.inference.prediction import check_ids, predict_files
 from mednoisy.largest_choice import classes_to_clean
+from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.notices import tell
 from mednoisy.text_files import read_json
@@ -214,11 +215,20 @@ def _deployed(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, in
 
 def _deployed_at(parser: ConfigParser, folder: Path | str) -> tuple[str, Module, int]:
     """Name, network and step of the deployed predictor of a single run's best checkpoint."""
+    method, step = restored_method(parser, folder)
+    return *next(iter(method.predictors().items())), step
+
+
+def restored_method(parser: ConfigParser, folder: Path | str) -> tuple[Method, int]:
+    """The method of a single run's last stage with the weights of its best checkpoint, and the step of that.
+
+    The networks are those of the configuration: restoring another checkpoint changes them again.
+    """
     device = parser.get_parsed_content("device")
     content = checkpoint.load(_best(folder), device)
-    method = parser.get_parsed_content("plan")[-1].method().to(device)
+    method: Method = parser.get_parsed_content("plan")[-1].method().to(device)
     checkpoint.restore(method, content)
-    return *next(iter(method.predictors().items())), content["step"]
+    return method, content["step"]
 
 
 def _best(folder: Path | str) -> Path:

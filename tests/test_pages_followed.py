@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
+from mednoisy.active import catalogue
+from mednoisy.active.pool import Pool, query_draw
 from mednoisy.bundle_check import check
 from mednoisy.cli import main
 from mednoisy.data.images import write_picture
@@ -68,6 +71,15 @@ def make_own_files(folder: Path) -> None:
             ],
         ),
         ("tutorials/own_method.md", ["studies/entropy/table.md", "studies/entropy/comparison.html"]),
+        (
+            "tutorials/which_case_next.md",
+            [
+                "queries/0/query.html",
+                "data/round_2/annotations.csv",
+                "runs/round_2/report.html",
+                "queries/2/query.html",
+            ],
+        ),
     ],
 )
 def test_a_page_can_be_followed(page, made, tmp_path):
@@ -147,3 +159,20 @@ def test_the_augmentation_of_the_page_can_be_applied(tmp_path, monkeypatch):
     changed = import_module("inverted").Inverted().apply(torch.ones(2, 1, 2, 2), np.array([[0.0], [1.0]]))
     assert changed[:, 0, 0, 0].tolist() == [1, -1]
     sys.modules.pop("inverted")
+
+
+def test_the_strategy_of_the_page_passes_the_test_of_the_page(tmp_path, monkeypatch):
+    """In 40 lines, and by its name in the catalogue."""
+    texts = [text for _, language, text in blocks("how_to/add_a_strategy.md") if language == "python"]
+    code, entry, test = texts
+    assert sum(len([line for line in text.splitlines() if line.strip()]) for text in texts) <= MOST_LINES
+    module = ModuleType("mednoisy.active.strategies.least_foreground")
+    exec(code, module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = {"Entry": catalogue.Entry, "least_foreground": module.least_foreground}
+    monkeypatch.setattr(catalogue, "STRATEGIES", catalogue.STRATEGIES | eval(f"{{{entry}}}", names))
+    own: dict[str, Callable[[], None]] = {}
+    exec(test, own)
+    own["test_the_emptiest_cases_come_first"]()
+    pool = Pool(["some", "none"], foreground=np.array([[5], [0]]))
+    assert catalogue.choose(pool, "least_foreground", 1, query_draw(0, 0))[0].id == "none"

@@ -89,13 +89,13 @@ def gradient_embedding(probabilities: Tensor, features: Tensor) -> Tensor:
         probabilities: (K, *spatial).
         features: (D, *spatial), what the last layer sees.
     """
+    sums, counts = gradient_sums(probabilities, features)
+    return (sums / counts.clamp_min(1)[:, None]).flatten()
+
+
+def gradient_sums(probabilities: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    """Numerator (K, D) and voxels (K) of `gradient_embedding`, so that parts of a case can be added up."""
     classes = len(probabilities)
     p, h = probabilities.flatten(1), features.flatten(1)
-    predicted = p.argmax(dim=0)
-    residual = p - torch.nn.functional.one_hot(predicted, classes).T
-    blocks = []
-    for label in range(classes):
-        chosen = predicted == label
-        own = residual[label, chosen]
-        blocks.append((h[:, chosen] * own).mean(dim=1) if bool(chosen.any()) else h.new_zeros(len(h)))
-    return torch.cat(blocks)
+    chosen = torch.nn.functional.one_hot(p.argmax(dim=0), classes).T.to(p.dtype)  # (K, voxels)
+    return ((p - chosen) * chosen) @ h.T, chosen.sum(dim=1)

@@ -12,7 +12,22 @@ from collections.abc import Sequence
 from mednoisy import __version__
 from mednoisy.argument_parser import Parser
 from mednoisy.child_processes import end_with_caller
-from mednoisy.cli import bundle, check, compare, demo, evaluate, inspect, predict, prepare, render, report, study, train
+from mednoisy.cli import (
+    annotate,
+    bundle,
+    check,
+    compare,
+    demo,
+    evaluate,
+    inspect,
+    predict,
+    prepare,
+    query,
+    render,
+    report,
+    study,
+    train,
+)
 from mednoisy.cli.arguments import Command, CommandParser
 from mednoisy.cli.interruptions import Interruptions
 from mednoisy.errors import DONE_IN_PART, UserError
@@ -24,6 +39,8 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "compare": compare,
     "predict": predict,
+    "query": query,
+    "annotate": annotate,
     "report": report,
     "study": study,
     "prepare": prepare,

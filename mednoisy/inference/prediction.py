@@ -78,7 +78,7 @@ def predict_case(
         ValueError: preprocessing lost the source's geometry, or cannot be undone.
     """
     named = _named(case)
-    image = _preprocessed(named, preprocessing)
+    image = preprocessed(named, preprocessing)
     if trained_on is not None and AS_READ in image.meta:
         for kind, text in trained_on.differences(image.meta[AS_READ]).items():
             tell_of_kind(kind, f"image {text}", named["id"])
@@ -177,16 +177,18 @@ def to_source_grid(scores: Tensor, image: MetaTensor, preprocessing: Compose) ->
     return convert_to_tensor(on_source, track_meta=False)
 
 
-def _named(case: Case | str | Path) -> dict[str, str]:
-    """A case as id and image alone: its label, where it has one, is not to be read."""
-    if isinstance(case, Mapping):
-        return {"id": case["id"], "image": case["image"]}
-    return {"id": case_name(case), "image": str(case)}
+def preprocessed(case: Mapping[str, str], preprocessing: Compose) -> MetaTensor:
+    """The image of a case as a network sees it, (C, *spatial), with what leads back to its file's grid.
 
+    Args:
+        case: with `id` and `image`; its label, where it has one, is not read.
 
-def _preprocessed(case: dict[str, str], preprocessing: Compose) -> MetaTensor:
+    Raises:
+        UserError: the image cannot be read (E2xx).
+        ValueError: preprocessing lost the source's geometry.
+    """
     try:
-        image = preprocessing(case)["image"]
+        image = preprocessing({"id": case["id"], "image": case["image"]})["image"]
     except RuntimeError as fault:  # MONAI's Compose wraps what its transforms raise
         of_user = user_error_behind(fault)
         if of_user is None:
@@ -195,3 +197,10 @@ def _preprocessed(case: dict[str, str], preprocessing: Compose) -> MetaTensor:
     if not isinstance(image, MetaTensor):
         raise ValueError("preprocessing gave a plain tensor; the source's geometry is needed to put labels back")
     return image
+
+
+def _named(case: Case | str | Path) -> dict[str, str]:
+    """A case as id and image alone: its label, where it has one, is not to be read."""
+    if isinstance(case, Mapping):
+        return {"id": case["id"], "image": case["image"]}
+    return {"id": case_name(case), "image": str(case)}

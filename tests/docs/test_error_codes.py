@@ -39,6 +39,9 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E423": "a file without its partner",
     "E501": "a pretext that does not exist",
     "E509": "a run that predicts nothing",
+    "E395": "an unknown strategy",
+    "E512": "a file of features that is none",
+    "E515": "an unknown rule or kind of a query",
 }
 
 

@@ -84,6 +84,25 @@ def read_case(
     )
 
 
+def image_alone(path: Path, case: str) -> CaseArrays:
+    """A case of which there is an image and no label map, as `read_case` would have it.
+
+    Raises:
+        UserError: E2xx, the image cannot be read.
+    """
+    image = read_image(path, "image", channels=True, case=case)
+    axes = len(image.spacing)
+    shown = image.array[..., 0] if axes == 3 and image.array.ndim > axes else image.array
+    if axes == 2:
+        nothing = np.zeros(shown.shape[:2], np.uint8)
+        return CaseArrays(shown, nothing, nothing, image.spacing, "", image.oriented)
+    turn = io_orientation(image.affine)
+    shown = apply_orientation(shown, turn)
+    nothing = np.zeros(shown.shape, np.uint8)
+    spacing = tuple(image.spacing[axis] for axis in np.argsort(turn[:, 0]))
+    return CaseArrays(shown, nothing, nothing, spacing, "", image.oriented)
+
+
 def _image(path: Path, reference: Image, case: str) -> tuple[np.ndarray | None, str, bool]:
     """The image on the reference's grid, or why it cannot be shown (figures do not depend on it); and `oriented`."""
     try:

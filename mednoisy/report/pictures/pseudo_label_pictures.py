@@ -121,11 +121,11 @@ def _both(arrays: CaseArrays, confidence: np.ndarray, case: str, codes: Sequence
         arrays, doubt = slice_of(arrays, plane, number), slice_of(doubt, plane, number)
     return [
         outlined_picture(arrays, plane, case, WIDTH, codes),
-        outlined_picture(_in_colour(doubt), plane, f"{case}, where the teacher doubted", WIDTH, ()),
+        outlined_picture(in_colour(doubt), plane, f"{case}, where the teacher doubted", WIDTH, ()),
     ]
 
 
-def _in_colour(flat: CaseArrays) -> CaseArrays:
+def in_colour(flat: CaseArrays) -> CaseArrays:
     """The same with the shades from 0 to 1 as colours, which are shown as they are."""
     shades = np.rint(255 * np.clip(np.asarray(flat.image), 0, 1)).astype(np.uint8)
     return replace(flat, image=np.repeat(shades[..., None], 3, axis=-1))

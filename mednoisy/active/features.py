@@ -1,0 +1,115 @@
+"""What a network sees in a case, as one short row: the mean of its coarsest map."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from monai.networks.utils import eval_mode
+from torch import Tensor, nn
+
+from mednoisy.active.uncertainty_maps import gradient_sums
+from mednoisy.active.whole_cases import weighted_windows
+from mednoisy.errors import UserError
+from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.networks.ensemble import MeanEnsemble
+
+
+def single_network(network: nn.Module) -> nn.Module:
+    """The network itself; of an ensemble its first member, for features of several networks have no common axes."""
+    while isinstance(network, MeanEnsemble):
+        network = network.members[0]
+    return network
+
+
+def has_encoder(network: nn.Module) -> bool:
+    """Whether a network has features, see `encoder_of`."""
+    return isinstance(getattr(single_network(network), "encoder", None), nn.Module)
+
+
+def encoder_of(network: nn.Module) -> nn.Module:
+    """What gives a network's feature maps as a list, finest first.
+
+    Raises:
+        UserError: E513, it has none.
+    """
+    if not has_encoder(network):
+        cause = f"{type(single_network(network)).__name__} has no encoder that gives a list of feature maps"
+        raise UserError("E513", cause, "Train a network of mednoisy.networks, or take a --strategy without features")
+    encoder: nn.Module = single_network(network).encoder  # type: ignore[assignment]
+    return encoder
+
+
+@torch.no_grad()
+def pooled_bottleneck(network: nn.Module, image: Tensor, inferer: SlidingWindow) -> np.ndarray:
+    """(D,), float32: the mean over a whole case of the coarsest map of the network's encoder, in evaluation mode.
+
+    A case larger than the patch is seen in windows side by side, each weighing as many voxels as it stands for: a map
+    of a window does not know what lies outside, and so is not that of the whole case at once.
+
+    Args:
+        network: on the device of `image`.
+        image: (C, *spatial), preprocessed and undistorted.
+        inferer: of the run, whose patch a window has.
+
+    Raises:
+        UserError: E513, as `encoder_of`.
+    """
+    encoder = encoder_of(network)
+    total, voxels = torch.zeros(()), 0.0
+    with eval_mode(encoder):
+        for windows, weights in weighted_windows(image, inferer):
+            means = encoder(windows)[-1].float().flatten(2).mean(dim=2).cpu().double()
+            total = total + (means * torch.tensor(weights, dtype=torch.float64)[:, None]).sum(dim=0)
+            voxels += sum(weights)
+    return (total / voxels).numpy().astype(np.float32)
+
+
+@torch.no_grad()
+def gradient_embedding_of_case(network: nn.Module, image: Tensor, inferer: SlidingWindow) -> np.ndarray:
+    """(K * D,), float32: BADGE's embedding of a whole case, see `uncertainty_maps.gradient_embedding`.
+
+    Args:
+        network, image, inferer: as for `pooled_bottleneck`; the network's last convolution makes its logits.
+
+    Raises:
+        UserError: E513, it has no convolution.
+    """
+    single = single_network(network)
+    layers = [part for part in single.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)]
+    if not layers:
+        cure = "Take another --strategy, such as entropy"
+        raise UserError("E513", f"{type(single).__name__} has no last convolution for gradients", cure)
+    seen: list[tuple[Tensor, Tensor]] = []
+    hook = layers[-1].register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    sums, counts = torch.zeros(()), torch.zeros(())
+    try:
+        with eval_mode(single):
+            for windows, weights in weighted_windows(image, inferer):
+                seen.clear()
+                single(windows)
+                (features, logits), *_ = seen
+                for h, p, weight in zip(features.float(), logits.float().softmax(dim=1), weights, strict=True):
+                    of_window, count = gradient_sums(p, h)
+                    sums, counts = sums + weight * of_window.cpu().double(), counts + weight * count.cpu().double()
+    finally:
+        hook.remove()
+    return (sums / counts.clamp_min(1e-12)[:, None]).flatten().numpy().astype(np.float32)
+
+
+def digest_of_network(network: nn.Module) -> str:
+    """16 hexadecimal digits that change with any weight of a network, or of the first member of an ensemble."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in single_network(network).state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def digest_of_settings(settings: Any) -> str:
+    """16 hexadecimal digits that change with what a configuration says of how a network sees a case."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

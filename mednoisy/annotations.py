@@ -1,0 +1,261 @@
+"""Corrected label maps taken back from an annotator: checked, compared with what was predicted, made a new datalist."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mednoisy.composition.catalogue import DATALIST, known
+from mednoisy.composition.catalogue import PAGE as BUNDLE_PAGE
+from mednoisy.data.datalist import Datalist
+from mednoisy.data.datalist_checks import Case
+from mednoisy.data.file_formats import reader_of
+from mednoisy.data.ignored_voxels import IGNORED
+from mednoisy.data.images import case_name, check_pair, read_image
+from mednoisy.data.label_maps import read_reference
+from mednoisy.errors import REFUSED, UserError
+from mednoisy.evaluation.overlap import dice_by_class
+from mednoisy.files import write_text
+from mednoisy.inference.label_map_files import label_file, write_labels
+from mednoisy.report.reading.queries import ReadQuery, read_query
+
+CHANGES = "annotations.csv"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an annotator did to a case.
+
+    Attributes:
+        case: its id.
+        voxels: that differ from the pre-annotation; all foreground where there was none.
+        dice: of pre-annotation and correction by class name, NaN where both lack it; none without a pre-annotation.
+        ignored: voxels that nobody looked at.
+    """
+
+    case: str
+    voxels: int
+    dice: Mapping[str, float]
+    ignored: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came back.
+
+    Attributes:
+        datalist: path of the new datalist.
+        changes: of each case that was taken, in the order of the query.
+        waiting: ids of chosen cases that nobody has corrected yet.
+        faults: why files were not taken.
+        command: of the next round.
+    """
+
+    datalist: Path
+    changes: list[Change]
+    waiting: list[str]
+    faults: list[UserError]
+    command: str
+
+
+def take_annotations(
+    query: Path | str, corrected: Path | str, data: Path | str, output: Path | str, ignore: Sequence[int] = ()
+) -> Taken:
+    """Write `output/datalist.json`, in which corrected cases are labeled, and `output/labels`.
+
+    Images and earlier labels stay where they are and are listed from there. The bundle of the dataset, if it has one,
+    is copied, so that the next round trains as this one did.
+
+    Args:
+        query: folder of the query.
+        corrected: folder of label maps `ID.nii.gz` (of pictures `ID.png`), in the codes of the pre-annotations.
+        data: the prepared dataset that the query was made of.
+        output: folder of the new dataset, which must not be there.
+        ignore: codes in corrected files that mark voxels nobody looked at.
+
+    Raises:
+        UserError: E519, no query; E521, the folder of corrections or the dataset does not fit; E522, `output` is taken;
+            E523, nothing can be taken: of one file the reason itself; E524, a class is to be ignored.
+    """
+    asked, data, output = read_query(query), Path(data), Path(output)
+    _check_places(Path(corrected), output)
+    datalist = _datalist(asked, data)
+    ignore = _checked_ignore(datalist, ignore)
+    files, faults = _files(asked, Path(corrected))
+    taken: dict[str, tuple[np.ndarray, Change]] = {}
+    for case in asked.chosen:
+        if case["id"] not in files:
+            continue
+        try:
+            labels, pre = _read(asked, datalist, case, files[case["id"]], ignore)
+            taken[case["id"]] = labels, _change(case["id"], labels, pre, datalist.labels)
+        except UserError as fault:
+            if fault.exit_code != REFUSED:
+                raise
+            faults.append(fault)
+    if not taken:
+        if len(faults) == 1:
+            raise faults[0]
+        why = f": {len(faults)} files are refused, the first for this: {faults[0]}" if faults else ""
+        cause = f"{corrected} holds no correction of a case of {query}{why}"
+        raise UserError("E523", cause, "Save corrections there as ID.nii.gz, of pictures ID.png")
+    new = _with_labels(datalist, asked, {case: labels for case, (labels, _) in taken.items()}, output, ignore)
+    if (data / "bundle" / BUNDLE_PAGE).is_file():
+        shutil.copytree(data / "bundle", output / "bundle", dirs_exist_ok=True)
+    changes = [change for _, change in taken.values()]
+    write_text(output / CHANGES, _table(changes, datalist.labels))
+    path = new.save(output / DATALIST)
+    waiting = [case["id"] for case in asked.chosen if case["id"] not in taken and case["id"] not in _cases(faults)]
+    return Taken(path, changes, waiting, faults, next_command(asked, new, output))
+
+
+def _cases(faults: Sequence[UserError]) -> set[str | None]:
+    return {fault.case for fault in faults}
+
+
+def _check_places(corrected: Path, output: Path) -> None:
+    if not corrected.is_dir():
+        raise UserError("E521", f"the folder of corrections {corrected} does not exist", "Correct the path")
+    if (output / DATALIST).exists():
+        raise UserError("E522", f"{output} holds a dataset", "Give another --output")
+
+
+def _datalist(asked: ReadQuery, data: Path) -> Datalist:
+    """The datalist as the query saw it: the same cases labeled, and set aside for validation."""
+    split = asked.content.get("split") or {}
+    datalist = Datalist.load(data / DATALIST, split.get("labeled"), split.get("validation") or 0)
+    if datalist.labels != asked.labels or datalist.codes != asked.codes:
+        cause = f"the dataset {data} has other classes than {asked.folder} was asked with"
+        raise UserError("E521", cause, "Give the dataset of the query by --data")
+    return datalist
+
+
+def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...]:
+    """The codes given and those of the dataset (E524 where one is a class)."""
+    classes = set(datalist.codes or datalist.labels)
+    if of_class := [code for code in ignore if code in classes]:
+        cause = f"--ignore {of_class[0]} is the code of a class ({', '.join(map(str, sorted(classes)))})"
+        raise UserError("E524", cause, "Mark what nobody looked at by another code, 255 for example")
+    return tuple(dict.fromkeys([*ignore, *(code for code in datalist.ignore if code not in classes)]))
+
+
+def _files(asked: ReadQuery, corrected: Path) -> tuple[dict[str, Path], list[UserError]]:
+    """Corrected files by id, and faults of files of no chosen case."""
+    chosen = {case["id"] for case in asked.chosen}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(corrected.iterdir()):
+        if not path.name.startswith(".") and path.is_file() and reader_of(path) is not None:
+            found.setdefault(case_name(path), []).append(path)
+    faults = []
+    for name, paths in found.items():
+        if name not in chosen:
+            cause = f"{paths[0]} is of no case that was chosen in {asked.folder}"
+            faults.append(UserError("E521", cause, "Name corrections as their pre-annotations", case=name))
+        elif len(paths) > 1:
+            cause = f"{paths[0]} and {paths[1]} are both its correction"
+            faults.append(UserError("E521", cause, "Keep one of them", case=name))
+    files = {name: paths[0] for name, paths in found.items() if name in chosen and len(paths) == 1}
+    return files, faults
+
+
+def _read(
+    asked: ReadQuery, datalist: Datalist, case: Mapping[str, Any], path: Path, ignore: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Class codes of the correction, `IGNORED` where nobody looked, and of the pre-annotation; both on one grid."""
+    source = asked.path(case, "image")
+    assert source is not None  # as `read_query` has checked
+    image = read_image(source, channels=True, case=case["id"])
+    classes = set(datalist.labels)
+    label = read_reference(path, classes, ignore=ignore, stored=datalist.codes, case=case["id"])
+    labels = check_pair(image, label, classes | ({IGNORED} if ignore else set()), case=case["id"])
+    before = asked.path(case, "pre_annotation")
+    if before is None or not before.is_file():
+        return labels.array.astype(np.uint8), None
+    pre = read_reference(before, classes, stored=asked.codes, case=case["id"])
+    return labels.array.astype(np.uint8), pre.array.reshape(labels.array.shape)
+
+
+def _change(case: str, labels: np.ndarray, pre: np.ndarray | None, names: Mapping[int, str]) -> Change:
+    known = labels != IGNORED
+    ignored = int(np.count_nonzero(~known))
+    if pre is None:
+        return Change(case, int(np.count_nonzero(known & (labels > 0))), {}, ignored)
+    codes = [code for code in names if code]
+    before, after = np.where(known, pre, 0), np.where(known, labels, 0)
+    dices = dict(zip([names[code] for code in codes], dice_by_class(before, after, codes), strict=True))
+    return Change(case, int(np.count_nonzero(before != after)), dices, ignored)
+
+
+def _with_labels(
+    datalist: Datalist, asked: ReadQuery, taken: Mapping[str, np.ndarray], output: Path, ignore: Sequence[int]
+) -> Datalist:
+    """The datalist with new labels, whose files are written."""
+    images = {case["id"]: case for case in datalist.sections.get("unlabeled", [])}
+    labeled: list[Case] = []
+    marks = datalist.ignore
+    if ignore and not marks:
+        marks = tuple(ignore[:1]) if datalist.as_source else (IGNORED,)
+    for case in asked.chosen:
+        if case["id"] not in taken:
+            continue
+        source = asked.path(case, "image")
+        assert source is not None  # as `read_query` has checked
+        entry = images.get(case["id"], {"id": case["id"], "image": os.path.normpath(os.path.abspath(source))})
+        path = label_file(output / "labels", case["id"], entry["image"])
+        _write(path, taken[case["id"]], datalist, marks, entry["image"])
+        labeled.append({**entry, "label": os.path.abspath(path)})
+    sections = dict(datalist.sections)
+    sections["labeled"] = [*datalist.sections.get("labeled", []), *labeled]
+    for section in ("unlabeled", "pseudo", "hidden"):
+        if section in sections:
+            sections[section] = [case for case in sections[section] if case["id"] not in taken]
+    return replace(datalist, sections=sections, ignore=marks)
+
+
+def _write(path: Path, labels: np.ndarray, datalist: Datalist, marks: Sequence[int], image: str) -> None:
+    """In the codes that the dataset's label files have."""
+    codes = np.zeros(256, np.uint16)
+    codes[: len(datalist.labels)] = datalist.codes if datalist.as_source and datalist.codes else list(datalist.labels)
+    if marks:
+        codes[IGNORED] = marks[0]
+    affine = read_image(image, channels=True).affine
+    write_labels(path, labels, affine, image, codes.tolist())
+
+
+def next_command(asked: ReadQuery, datalist: Datalist, output: Path) -> str:
+    """How the next round is trained: as the run that was asked, on all labels that there are now."""
+    facts, split = asked.content.get("run_facts") or {}, asked.content.get("split") or {}
+    number = int(asked.content["number"]) + 1
+    words = ["mednoisy", "train"]
+    if (output / "bundle" / BUNDLE_PAGE).is_file():
+        words += [str(output)]
+    elif facts.get("dataset") in known("bundle"):
+        words += [facts["dataset"], "--data", str(output)]
+    else:
+        bundle = shlex.join(["mednoisy", "bundle", "new", str(output), str(output / "bundle")])
+        return f"{bundle} && {shlex.join([*words, str(output), '--output', f'runs/round_{number}'])}"
+    words += [word for name in ("method", "recipe") if facts.get(name) for word in (f"--{name}", str(facts[name]))]
+    words += ["--labeled", str(len(datalist.patients("labeled")))]
+    words += ["--folds", str(facts["folds"])] if facts.get("folds") else []
+    words += ["--validation", "0"] if split.get("validation") else []  # they are listed as validation by now
+    return shlex.join([*words, "--output", f"runs/round_{number}"])
+
+
+def _table(changes: Sequence[Change], names: Mapping[int, str]) -> str:
+    classes = [name for code, name in names.items() if code]
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["id", "changed_voxels", "ignored_voxels", *(f"dice_{name}" for name in classes)])
+    for change in changes:
+        dices = [change.dice.get(name, float("nan")) for name in classes]
+        table.writerow([change.case, change.voxels, change.ignored, *("" if d != d else f"{d:.6f}" for d in dices)])
+    return stream.getvalue()

@@ -1,0 +1,241 @@
+"""Which unlabeled cases to annotate next: a finished run scores them, a strategy chooses."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mednoisy.active.catalogue import STRATEGIES, choose
+from mednoisy.active.features import has_encoder
+from mednoisy.active.members import chosen_members
+from mednoisy.active.pool import Batch, Pick, Pool, query_draw
+from mednoisy.active.scoring import Scorer, checked_pooling
+from mednoisy.data.datalist import Datalist
+from mednoisy.data.datalist_checks import Case, patient_of
+from mednoisy.data.images import read_image
+from mednoisy.errors import UserError, did_you_mean
+from mednoisy.opened_run import OpenedRun, opened_run
+from mednoisy.scored_pool import OnFault, PoolScoring, told_fault, true_foreground
+
+FROM_NETWORK = ("uncertainty", "class_uncertainty", "gradients", "foreground")  # that only a segmentation can tell
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        strategy: of `active.catalogue.STRATEGIES`.
+        budget: how many cases.
+        seed, number: of the query, from 0; all that is random follows from both.
+        rounds: trainings that there will be in all, which ClaSP PE's noise fades with.
+        pooling: from a map of uncertainty to a case's score; None for `scoring.DEFAULT_POOLING`.
+        members: whose opinions are compared, of `active.members.KINDS`; None as `chosen_members` has it.
+        same_patient, duplicates: whether the answer may hold several cases of a patient, or near-duplicates.
+    """
+
+    strategy: str
+    budget: int
+    seed: int = 0
+    number: int = 0
+    rounds: int = 5
+    pooling: str | None = None
+    members: str | None = None
+    same_patient: bool = False
+    duplicates: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Fields of the pool that the strategy reads."""
+        return STRATEGIES[self.strategy].needs
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Which cases were chosen, and of what.
+
+    Attributes:
+        picks: best first.
+        cases: that could be chosen, in order; `Pick.index` counts in them.
+        uncertainty: of each of these; None where the strategy asks for none.
+        scorer: what scored them; None where nothing had to, or could, be scored.
+    """
+
+    picks: list[Pick]
+    cases: list[Case]
+    uncertainty: np.ndarray | None
+    scorer: Scorer | None
+
+
+def query_run(
+    run: Path,
+    strategy: str,
+    budget: int,
+    *,
+    seed: int,
+    number: int = 0,
+    rounds: int = 5,
+    pooling: str | None = None,
+    same_patient: bool = False,
+    duplicates: bool = False,
+    trust: bool = False,
+    device: str | None = None,
+    on_fault: OnFault | None = None,
+) -> list[Pick]:
+    """The unlabeled cases of a run's datalist to annotate next, best first; the same again for the same seed.
+
+    Args:
+        run: folder of a finished run.
+        strategy, budget, seed, number, rounds, pooling, same_patient, duplicates: see `Question`.
+        trust, device: see `opened_run`.
+        on_fault: is given why a case cannot be scored, and the others go on; None: the first such case ends it.
+
+    Raises:
+        UserError: as `opened_run`, `check_question` and `answered`.
+    """
+    question = Question(strategy, budget, seed, number, rounds, pooling, None, same_patient, duplicates)
+    check_question(question, with_run=True, with_features=True)
+    opened = opened_run(run, trust=trust, device=device)
+    datalist = opened.datalist
+    answer = answered(
+        question, datalist.cases("unlabeled"), datalist.cases("labeled"), opened, opened, datalist, on_fault=on_fault
+    )
+    return answer.picks
+
+
+def check_question(question: Question, *, with_run: bool, with_features: bool) -> None:
+    """Refuse what nothing can answer, before anything heavy is loaded.
+
+    Args:
+        with_run: whether there is a finished run to score cases.
+        with_features: whether there is a run, perhaps of a pretext, to take features from.
+
+    Raises:
+        UserError: E395, an unknown strategy; E515, as `checked_pooling`; E516, no network for what it needs.
+    """
+    if question.strategy not in STRATEGIES:
+        raise UserError("E395", f"unknown strategy {question.strategy!r}", did_you_mean(question.strategy, STRATEGIES))
+    checked_pooling(question.pooling)
+    if STRATEGIES[question.strategy].oracle:
+        return
+    if not with_run and {*question.needs} & {*FROM_NETWORK}:
+        cause = f"the strategy {question.strategy} asks a trained network, and there is none"
+        raise UserError("E516", cause, "Give the folder of a run in place of the dataset, or --strategy random")
+    if not with_features and "features" in question.needs:
+        cause = f"the strategy {question.strategy} compares features, and those of an untrained network tell nothing"
+        cure = "Train a pretext on the same images and give --features-of RUN: "
+        cure += "mednoisy train data/mine --method restoration --output runs/pretext; or take --strategy random"
+        raise UserError("E516", cause, cure)
+
+
+def answered(
+    question: Question,
+    cases: Sequence[Case],
+    labeled: Sequence[Case] = (),
+    run: OpenedRun | None = None,
+    features_of: OpenedRun | None = None,
+    datalist: Datalist | None = None,
+    *,
+    store: Path | None = None,
+    features: Path | None = None,
+    on_fault: OnFault | None = None,
+) -> Answer:
+    """Score cases one by one and choose. What a case is as features or gradients goes to disk, not to memory.
+
+    Args:
+        question: what is asked.
+        cases: that may be chosen.
+        labeled: whose features count as chosen already.
+        run: scores cases; None where the strategy needs no network.
+        features_of: whose features are compared.
+        datalist: whose hidden references an oracle reads.
+        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows is not computed again.
+        features: a file to read instead; it must belong here.
+        on_fault: as for `query_run`.
+
+    Raises:
+        UserError: E393 to E395, see `active`; E511 and E512, features of others; E514, members that the run has not;
+            E517, an oracle without references; E518, a pretext that is asked for predictions; E2xx, an unreadable case.
+    """
+    Batch(Pool([case["id"] for case in cases]), question.budget)  # refuses a budget that cannot be met, before work
+    scorer = scorer_of(question, run)
+    with ExitStack() as stack:
+        place = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        known, fields = list(cases), dict[str, np.ndarray]()
+        if STRATEGIES[question.strategy].oracle:
+            known, fields = true_foreground(cases, datalist)
+        elif question.needs:
+            scoring = PoolScoring(_wanted(question, features_of), scorer, run, features_of, place, features, on_fault)
+            known, fields = scoring.fields(cases, labeled if "features" in question.needs else ())
+        picks = _chosen(question, known, fields, run or features_of, on_fault)
+        return Answer(picks, known, fields.get("uncertainty"), scorer)
+
+
+def _wanted(question: Question, features_of: OpenedRun | None) -> tuple[str, ...]:
+    """The fields to compute: what the strategy needs, and features to tell near-duplicates by."""
+    comparing = features_of is not None and not question.duplicates and has_encoder(features_of.network)
+    return tuple(dict.fromkeys([*question.needs, *(["features"] if comparing else [])]))
+
+
+def scorer_of(question: Question, run: OpenedRun | None) -> Scorer | None:
+    """What scores cases; None without a run, and for a pretext where the strategy asks no predictions.
+
+    Raises:
+        UserError: E514, members that the run has not; E518, a pretext that is asked for predictions.
+    """
+    if run is None:
+        return None
+    entry, draw = STRATEGIES[question.strategy], query_draw(question.seed, question.number)
+    if run.deployed is None:
+        if {*entry.needs} & {*FROM_NETWORK} and not entry.oracle:
+            cause = (
+                f"{run.folder} is the run of a pretext, which predicts nothing; {question.strategy} asks predictions"
+            )
+            raise UserError("E518", cause, "Give a run that segments, or a strategy of features, such as typiclust")
+        return None
+    members = chosen_members(question.members, entry.score, run.network, run.peers, draw)
+    return Scorer(question.strategy, run.network, members, run.inferer, checked_pooling(question.pooling))
+
+
+def _chosen(
+    question: Question,
+    cases: list[Case],
+    fields: Mapping[str, np.ndarray],
+    run: OpenedRun | None,
+    on_fault: OnFault | None,
+) -> list[Pick]:
+    """The strategy's choice; where it reads no image, of cases that can be read. `cases` loses those that cannot."""
+    while True:
+        pool = Pool(
+            [case["id"] for case in cases],
+            **fields,
+            patients=[patient_of(case) for case in cases],
+            round=question.number,
+            rounds=question.rounds,
+        )
+        draw = query_draw(question.seed, question.number)
+        allowed = {"same_patient": question.same_patient, "duplicates": question.duplicates}
+        picks = choose(pool, question.strategy, question.budget, draw, **allowed)
+        unreadable = [] if question.needs else _unreadable([cases[pick.index] for pick in picks], run, on_fault)
+        if not unreadable:
+            return picks
+        cases[:] = [case for case in cases if case["id"] not in unreadable]
+
+
+def _unreadable(cases: Sequence[Case], run: OpenedRun | None, on_fault: OnFault | None) -> list[str]:
+    """Ids of the cases that cannot be read."""
+    found = []
+    for case in cases:
+        with told_fault(on_fault) as faults:
+            if run is not None:
+                run.image(case)
+            else:
+                read_image(case["image"], channels=True, case=case["id"])
+        if faults:
+            found.append(case["id"])
+    return found

@@ -1,0 +1,68 @@
+"""What a query has left in its folder: `query.json`, read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mednoisy.errors import UserError
+from mednoisy.text_files import Unusable, read_json
+
+QUERY, TABLE, PAGE = "query.json", "query.csv", "query.html"
+PRE_ANNOTATIONS, UNCERTAINTY = "pre_annotations", "uncertainty"  # folders of label maps and grey maps
+COLUMNS = ("rank", "id", "score", "uncertainty", "reason", "image", "pre_annotation", "patient")
+
+
+@dataclass(frozen=True)
+class ReadQuery:
+    """A query.
+
+    Attributes:
+        folder: of it.
+        content: of `query.json`, see docs/reference/query_file.md.
+    """
+
+    folder: Path
+    content: Mapping[str, Any]
+
+    @property
+    def chosen(self) -> Sequence[Mapping[str, Any]]:
+        """The chosen cases, best first."""
+        chosen: Sequence[Mapping[str, Any]] = self.content["chosen"]
+        return chosen
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Name of each class."""
+        return {int(code): str(name) for code, name in self.content["labels"].items()}
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The source's code of each class in label maps; none where it is the class's own number."""
+        return tuple(int(code) for code in self.content["codes"])
+
+    def path(self, case: Mapping[str, Any], key: str) -> Path | None:
+        """A file of a case (`image`, `pre_annotation`, `uncertainty`); None where there is none."""
+        return self.folder / case[key] if case.get(key) else None
+
+
+def read_query(folder: Path | str) -> ReadQuery:
+    """The query of a folder.
+
+    Raises:
+        UserError: E519, it holds none, or a damaged one.
+    """
+    path = Path(folder) / QUERY
+    cure = "Give the --output folder of a mednoisy query"
+    if not path.is_file():
+        raise UserError("E519", f"{folder} holds no query", cure)
+    try:
+        content = read_json(path)
+        query = ReadQuery(Path(folder), content)
+        _ = [(case["id"], case["image"], case["score"], case["reason"]) for case in query.chosen]
+        _ = query.labels, query.codes
+    except (Unusable, KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise UserError("E519", f"{path} is damaged: {fault}", cure) from fault
+    return query

@@ -1,0 +1,173 @@
+"""`mednoisy query`: what it writes, what it leaves out, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mednoisy.active.catalogue import STRATEGIES
+from mednoisy.cli import main
+from mednoisy.cli import query as command
+from tests.small_queries import POOL, array, ids, query, read, train, write_pool
+from tests.test_cross_validation import refusal
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_pool(tmp_path_factory.mktemp("pool"))
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory) -> Path:
+    return train(data, tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_a_query_is_a_folder_of_its_own(run, data, tmp_path, capsys):
+    """Ranked, with scores and reasons; each chosen case predicted as `mednoisy predict` would."""
+    output = tmp_path / "query"
+    assert query(run, output, budget=3) == 0
+    told = capsys.readouterr().out
+    content = read(output)
+    chosen = content["chosen"]
+    assert [line.split()[0] for line in told.splitlines()[:3]] == ids(output)
+    assert [case["score"] for case in chosen] == sorted([case["score"] for case in chosen], reverse=True)
+    assert content["pool"] == 5
+    assert content["labeled"] == 3
+    assert content["pooling"] == "mean"
+    assert content["run_facts"] == {"dataset": "phantom", "method": "supervised", "recipe": "default"}
+    with open(output / "query.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["id"] for row in rows} == {*POOL}
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "", ""]
+    assert all(float(row["uncertainty"]) > 0 and (output / row["image"]).is_file() for row in rows)
+    words = ["predict", str(run), *(str(output / case["image"]) for case in chosen), "--device", "cpu"]
+    assert main([*words, "--output", str(tmp_path / "predicted")]) == 0
+    for case in chosen:
+        made = output / case["pre_annotation"]
+        np.testing.assert_array_equal(array(made), array(tmp_path / "predicted" / made.name))
+        assert array(output / case["uncertainty"]).max() > 200  # an untrained network doubts nearly everything
+    page = (output / "query.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 6
+    assert "No picture" not in page
+    assert all(f"{rank}. {case['id']}" in page for rank, case in enumerate(chosen, 1))
+    assert chosen[0]["reason"] in page
+
+
+def test_the_same_seed_has_the_same_answer_and_features_are_not_computed_twice(run, tmp_path, monkeypatch):
+    first, again = tmp_path / "a", tmp_path / "b"
+    assert query(run, first, "--seed", "3", strategy="kcenter") == 0
+    assert query(run, again, "--seed", "3", strategy="kcenter") == 0
+    for name in ("query.json", "query.csv", "features.h5"):
+        assert (first / name).read_bytes() == (again / name).read_bytes(), name
+    monkeypatch.setattr("mednoisy.scored_pool.pooled_bottleneck", None)  # whoever calls it fails
+    (first / "query.json").unlink()  # as if it had been interrupted
+    assert query(run, first, "--seed", "3", strategy="kcenter") == 0
+    assert query(run, tmp_path / "c", "--features", str(again / "features.h5"), strategy="kcenter") == 0
+    assert ids(first) == ids(again) == ids(tmp_path / "c")
+
+
+def test_features_of_another_run_are_refused(run, data, tmp_path, capsys):
+    other = train(data, tmp_path / "other", "supervised", None, "--seed", "1")
+    assert query(other, tmp_path / "theirs", strategy="kcenter") == 0
+    words = ["query", str(run), "--strategy", "kcenter", "--budget", "2", "--output", str(tmp_path / "out")]
+    told = refusal(capsys, [*words, "--features", str(tmp_path / "theirs" / "features.h5"), "--device", "cpu"])
+    assert "E511" in told
+    assert "does not belong here: its network is" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_of_a_folder_are_chosen_from_but_for_the_labeled(run, data, tmp_path):
+    output = tmp_path / "query"
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    shutil.copy(data / "images" / "u1.nii.gz", scans / "new.nii.gz")
+    everything = ("--images", str(data / "images"), str(scans))
+    assert query(run, output, *everything, "--duplicates", "--same-patient", budget=6) == 0
+    assert sorted(ids(output)) == sorted([*POOL, "new"])
+    assert {case["id"] for case in read(output)["chosen"] if case.get("patient") == "p"} == {"u4", "u5"}
+    assert query(run, tmp_path / "distinct", *everything, "--same-patient", budget=5) == 0
+    assert not {"u1", "new"} <= {*ids(tmp_path / "distinct")}  # the same scan twice
+
+
+def test_a_case_that_cannot_be_read_is_named_and_the_rest_ranked(run, data, tmp_path, capsys):
+    scans = tmp_path / "scans"
+    shutil.copytree(data / "images", scans)
+    (scans / "u3.nii.gz").write_bytes(b"torn")
+    assert query(run, tmp_path / "query", "--images", str(scans / "u*"), budget=4) == 1  # copies: no patient is known
+    assert "mednoisy: E202 case 'u3'" in capsys.readouterr().err
+    assert sorted(ids(tmp_path / "query")) == ["u1", "u2", "u4", "u5"]
+    assert [case["id"] for case in read(tmp_path / "query")["failed"]] == ["u3"]
+    assert "u3: E202" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")
+
+
+def test_a_cold_start_takes_features_of_any_run_or_chances(run, data, tmp_path):
+    assert query(data, tmp_path / "a", "--features-of", str(run), strategy="typiclust", budget=3) == 0
+    content = read(tmp_path / "a")
+    assert content["run"] is None
+    assert content["features_of"] == str(run)
+    assert not any("pre_annotation" in case for case in content["chosen"])
+    page = (tmp_path / "a" / "query.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 3
+    assert "No picture" not in page
+    assert query(data, tmp_path / "b", strategy="random", budget=3) == 0
+    assert len(ids(tmp_path / "b")) == 3
+    assert not (tmp_path / "b" / "features.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "told"),
+    [
+        ("run", ("--budget", "9"), "E394 9 cases are asked for, 5 can be chosen"),
+        ("run", ("--strategy", "typclust"), "E395 unknown strategy 'typclust'. Did you mean 'typiclust'"),
+        ("run", ("--strategy", "disagreement"), "E514 disagreement compares two students or folds"),
+        ("run", ("--members", "folds"), "E514 the run has not several folds"),
+        ("run", ("--features", "absent.h5"), "E512 absent.h5 does not exist"),
+        ("run", ("--pooling", "max"), "E515 unknown --pooling"),
+        ("run", ("--images", "nowhere"), "E201"),
+        ("data", ("--strategy", "entropy"), "E516 the strategy entropy asks a trained network"),
+        ("data", ("--strategy", "typiclust"), "E516 the strategy typiclust compares features.*--features-of RUN"),
+        ("data", ("--data", "elsewhere", "--strategy", "random"), "E113 --data does not go with a dataset"),
+        ("nowhere", (), "E520 .*nowhere is neither a run nor a prepared dataset"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(source, words, told, run, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = {"run": run, "data": data}.get(source, tmp_path / source)
+    given = ["query", str(place), "--output", "out", "--device", "cpu", "--strategy", "entropy", "--budget", "2"]
+    line = refusal(capsys, [*given, *words])
+    assert re.search(told, line), line
+    assert not Path("out").exists()
+
+
+def test_a_folder_of_corrections_is_not_written_over(run, tmp_path, capsys):
+    output = tmp_path / "query"
+    assert query(run, output) == 0
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    words = ["query", str(run), "--output", str(output), "--strategy", "margin", "--budget", "2"]
+    assert f"E520 {output} holds a query" in refusal(capsys, words)
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+
+
+def test_an_unfinished_run_is_refused(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "summary.json").unlink()
+    words = ["query", str(copy), "--output", str(tmp_path / "out"), "--strategy", "random", "--budget", "2"]
+    assert "E402" in refusal(capsys, words)
+
+
+def test_the_help_names_every_strategy():
+    assert set(command.STRATEGIES) == set(STRATEGIES)
+
+
+def test_a_damaged_query_is_refused(tmp_path, capsys):
+    words = ["annotate", str(tmp_path), str(tmp_path), "--data", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert "E519" in refusal(capsys, words)
+    for text in ("{", "[]", json.dumps({"chosen": [{"id": "a"}], "labels": {}, "codes": []})):
+        (tmp_path / "query.json").write_text(text)
+        assert "E519" in refusal(capsys, words)
