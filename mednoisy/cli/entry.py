@@ -12,7 +12,21 @@ from collections.abc import Sequence
 from mednoisy import __version__
 from mednoisy.argument_parser import Parser
 from mednoisy.child_processes import end_with_caller
-from mednoisy.cli import bundle, check, compare, demo, evaluate, inspect, predict, prepare, render, report, study, train
+from mednoisy.cli import (
+    bundle,
+    check,
+    compare,
+    demo,
+    evaluate,
+    inspect,
+    predict,
+    prepare,
+    render,
+    report,
+    simulate,
+    study,
+    train,
+)
 from mednoisy.cli.arguments import Command, CommandParser
 from mednoisy.cli.interruptions import Interruptions
 from mednoisy.errors import DONE_IN_PART, UserError
@@ -26,6 +40,7 @@ COMMANDS: dict[str, Command] = {
     "predict": predict,
     "report": report,
     "study": study,
+    "simulate": simulate,
     "prepare": prepare,
     "inspect": inspect,
     "bundle": bundle,
