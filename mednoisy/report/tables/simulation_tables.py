@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mednoisy.active.catalogue import STRATEGIES
-from mednoisy.active.learning_curves import SIGNIFICANT, OverSeeds, PenaltyMatrix, over_seeds
+from mednoisy.active.learning_curves import NEGLIGIBLE, SIGNIFICANT, OverSeeds, PenaltyMatrix, over_seeds
 from mednoisy.active.simulated_curves import RANDOM, MethodCurves
 from mednoisy.evaluation.ranking import holm
 from mednoisy.report.number_format import UNDEFINED, counted, interval, number, percent, probability
@@ -135,7 +135,7 @@ def verdicts(found: Sequence[Gain], method: MethodCurves) -> list[str]:
         members = [gain for gain in found if gain.method == method.name and gain.rival == rival]
         untold = [gain for gain in members if gain.figures.p is None]
         told = [gain for gain in members if gain not in untold]
-        above = [gain for gain in told if gain.figures.mean is not None and gain.figures.mean > 0]
+        above = [gain for gain in told if gain.figures.mean is not None and gain.figures.mean > NEGLIGIBLE]
         below = [gain for gain in told if gain not in above]
         better = [gain for gain in above if gain.holm is not None and gain.holm < SIGNIFICANT]
         above = [gain for gain in above if gain not in better]
