@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mednoisy import simulation as simulation_module
+from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.active.pool import Pick
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
@@ -378,3 +379,8 @@ def test_the_command_line(dataset, tmp_path, trained, capsys):
         assert main(["simulate", "phantom", *places, "--output", str(tmp_path / "d"), *words, *more]) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "d").exists()
+
+
+def test_the_page_of_the_documentation_names_every_strategy():
+    text = (Path(__file__).parents[1] / "docs" / "how_to" / "simulate_annotation.md").read_text(encoding="utf-8")
+    assert [name for name in STRATEGIES if f"`{name}`" not in text] == []

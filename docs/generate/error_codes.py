@@ -24,6 +24,7 @@ GROUPS = {
     "E2": "Data",
     "E3": "Runs, checkpoints, studies, rounds",
     "E4": "Evaluation and comparison",
+    "E5": "Which case next",
 }
 INTRODUCTION = """# Error codes
 
