@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
@@ -47,6 +48,37 @@ def start_worker(parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     end_with_parent(parent)
+
+
+def finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bool]:
+    """Run a command to its end: its exit code, and whether this process was told to stop meanwhile.
+
+    The signal is passed on, and the command is given the time to save. A killed process takes its command with it.
+
+    Args:
+        threads: CPU threads of the command, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
+    """
+    environment = {**os.environ, PARENT: str(os.getpid())}
+    if threads is not None:
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
+    received: list[int] = []
+    children: list[subprocess.Popen] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        received.append(number)
+        for child in children:
+            child.terminate()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+        children.append(child)
+        if received:  # between the two lines above
+            child.terminate()
+        return child.wait(), bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mednoisy.child_processes import PARENT
+from mednoisy.child_processes import finish
 from mednoisy.composition import checked_path, compose
 from mednoisy.early_checks import check_pretext
 from mednoisy.errors import UserError
@@ -114,7 +111,7 @@ class Study:
         for number, cell in enumerate(self.cells, 1):
             if not self._finished(cell):
                 print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
-                code, stopped = _finish(self._command(cell), self.threads)
+                code, stopped = finish(self._command(cell), self.threads)
                 if stopped:
                     raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
                 if code:
@@ -127,14 +124,7 @@ class Study:
             cure = "Drop --validation: the last checkpoint of each fold counts"
             raise UserError("E113", "--validation does not go with --folds", cure)
         for row in self.table_rows:
-            settings = {**self.settings, **row.settings}
-            if taken := sorted(settings.keys() & OF_THE_STUDY):
-                cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
-                raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
-            composed = compose(self.bundle, row.method, row.recipe, dataset=self.dataset, overrides=settings)
-            composed.check_overrides()
-            check_pretext(composed.config | settings)
-            row.check_name()
+            check_row(row, self.bundle, self.settings, self.dataset)
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:
             plain = not any(cell.row.settings or cell.row.name for cell in self.cells if cell.name == name)
@@ -269,36 +259,27 @@ class Study:
         ]
 
 
+def check_row(row: Row, bundle: str, shared: Mapping[str, Any], dataset: Path | None = None) -> None:
+    """Refuse a row that no run could be made of.
+
+    Args:
+        shared: settings of all rows.
+
+    Raises:
+        UserError: E101, E103, E354, E356 and E501, as `Study.run`.
+    """
+    settings = {**shared, **row.settings}
+    if taken := sorted(settings.keys() & OF_THE_STUDY):
+        cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
+        raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
+    composed = compose(bundle, row.method, row.recipe, dataset=dataset, overrides=settings)
+    composed.check_overrides()
+    check_pretext(composed.config | settings)
+    row.check_name()
+
+
 def _predictors(row: FinishedRow) -> list[str]:
     return list(dict.fromkeys(str(line["predictor"]) for run in row.runs.values() for line in run.scores))
-
-
-def _finish(command: Sequence[str], threads: int | None = None) -> tuple[int, bool]:
-    """Run a command to its end: its exit code, and whether this process was told to stop meanwhile.
-
-    The signal is passed on, and the command is given the time to save.
-    """
-    environment = {**os.environ, PARENT: str(os.getpid())}  # a killed study takes its run with it
-    if threads is not None:
-        environment.setdefault("OMP_NUM_THREADS", str(threads))
-    received: list[int] = []
-    children: list[subprocess.Popen] = []
-
-    def pass_on(number: int, frame: object) -> None:
-        received.append(number)
-        for child in children:
-            child.terminate()
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
-        children.append(child)
-        if received:  # between the two lines above
-            child.terminate()
-        return child.wait(), bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _noted(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Studies and their rows in YAML files, so that a table can be made again by naming one."""
+"""Studies, simulations and their rows in YAML files, so that a table can be made again by naming one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ def read_study(path: Path) -> dict[str, Any]:
     if "dataset" in arguments:
         arguments["dataset"] = Path(arguments["dataset"])
     return arguments
+
+
+def read_simulation(path: Path) -> dict[str, Any]:
+    """What a file says of a simulation, as arguments of `Simulation`: all but data and output.
+
+    Raises:
+        UserError: as `read_study`.
+    """
+    content = _read(path)
+    if not isinstance(content, dict):
+        raise _unusable(path, "it is no table of entries", SIMULATION_CURE)
+    needed = ("bundle", "methods", "strategies", "rounds", "steps")
+    arguments = {"seeds": [0], "start": 1, "budget": 1, **_checked(content, SIMULATION, needed, path, "")}
+    arguments["methods"] = _rows(arguments["methods"], path)
+    if any(row.labeled or row.seeds for row in arguments["methods"]):
+        raise _unusable(path, "a method has labeled or seeds of its own", SIMULATION_CURE)
+    return arguments | {name: Path(arguments[name]) for name in ("dataset", "start_run") if name in arguments}
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -78,6 +95,9 @@ def _unusable(path: Path, why: str, cure: str = "Correct the file, see docs/how_
     return UserError("E355", f"{path} cannot be used: {why}", cure)
 
 
+SIMULATION_CURE = "Correct the file, see docs/how_to/simulate_annotation.md"
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
@@ -113,4 +133,10 @@ STUDY: dict[str, Kind] = {
     **dict.fromkeys(("bundle", "dataset"), TEXT),
     **{"rows": (_is_list, "a list of rows"), "labeled": LABELED, "seeds": SEEDS},
     **{"steps": COUNT, "validation": NUMBER, "settings": SETTINGS, "threads": COUNT, "folds": COUNT},
+}
+SIMULATION: dict[str, Kind] = {
+    **dict.fromkeys(("bundle", "dataset", "start_strategy", "start_run", "pooling"), TEXT),
+    **{"methods": (_is_list, "a list of rows"), "settings": SETTINGS, "seeds": SEEDS},
+    "strategies": (lambda value: _is_list(value) and all(map(_is_text, value)), "a list of strategies"),
+    **dict.fromkeys(("start", "budget", "rounds", "steps", "threads"), COUNT),
 }

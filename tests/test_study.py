@@ -44,7 +44,7 @@ def started(monkeypatch) -> list[list[str]]:
         commands.append(command)
         return main(command[3:]), False
 
-    monkeypatch.setattr(study_module, "_finish", finish)
+    monkeypatch.setattr(study_module, "finish", finish)
     return commands
 
 
@@ -247,7 +247,7 @@ time.sleep(60)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_stopped_study_lets_its_run_save(name, tmp_path):
     """The signal is passed on, and the study waits until the run has ended."""
-    code, stopped = study_module._finish([sys.executable, "-c", SAVES_WHEN_STOPPED, str(tmp_path / "last.pt"), name])
+    code, stopped = study_module.finish([sys.executable, "-c", SAVES_WHEN_STOPPED, str(tmp_path / "last.pt"), name])
     assert (code, stopped) == (1, True)
     assert (tmp_path / "last.pt").read_text() == "saved"
 

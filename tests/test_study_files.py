@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.cli import main
 from mednoisy.composition import compose
 from mednoisy.composition.config_files import read_config
 from mednoisy.errors import UserError
-from mednoisy.study import Study
-from mednoisy.study_files import read_rows, read_study
+from mednoisy.simulation import Simulation
+from mednoisy.study import Study, check_row
+from mednoisy.study_files import read_rows, read_simulation, read_study
 from mednoisy.study_rows import Row
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted((ROOT / "benchmarks" / "studies").glob("*.yaml"))
+SIMULATIONS = sorted((ROOT / "benchmarks" / "studies" / "simulations").glob("*.yaml"))
 STUDY = """
 bundle: phantom
 rows:
@@ -29,6 +32,19 @@ validation: 0
 dataset: own.yaml
 threads: 1
 settings: {width: 2}
+"""
+
+SIMULATION = """
+bundle: phantom
+methods:
+- supervised
+- {method: sdcl, recipe: strong, name: slow, settings: {teachers: each}}
+strategies: [random, entropy]
+start: 2
+rounds: 3
+steps: 10
+start_strategy: typiclust
+start_run: runs/pretext
 """
 
 
@@ -158,3 +174,48 @@ def test_arguments_of_study_that_are_refused(arguments, message, tmp_path, monke
     assert main(["study", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"mednoisy: {message}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", SIMULATIONS, ids=lambda path: path.stem)
+def test_the_simulations_of_the_results_can_be_composed(path):
+    """Every strategy, bundle, method and setting is there; random and a foreground-aware random are among them."""
+    simulation = Simulation(data=Path("data"), output=Path("output"), **read_simulation(path))
+    for row in simulation.rows:
+        check_row(row, simulation.bundle, simulation.settings)
+    assert {"random", "foreground_random_66"} <= set(simulation.strategies) <= set(STRATEGIES)
+    assert len(set(simulation.strategies)) >= 6
+    assert len(simulation.seeds) >= 3
+
+
+def test_a_simulation_in_a_file(tmp_path):
+    path = written(tmp_path, SIMULATION)
+    assert read_simulation(path) == {
+        "bundle": "phantom",
+        "methods": [Row("supervised"), Row("sdcl", "strong", {"teachers": "each"}, "slow")],
+        "strategies": ["random", "entropy"],
+        "start": 2,
+        "budget": 1,
+        "rounds": 3,
+        "seeds": [0],
+        "steps": 10,
+        "start_strategy": "typiclust",
+        "start_run": Path("runs/pretext"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "it is no table of entries"),
+        (SIMULATION.replace("rounds: 3", "rounds: 0"), "rounds is 0; it must be a whole number from 1 on"),
+        (SIMULATION.replace("rounds: 3", ""), "rounds missing"),
+        (SIMULATION.replace("rounds", "round"), "unknown entry 'round'. Did you mean 'rounds'"),
+        (SIMULATION.replace("[random, entropy]", "random"), "strategies is 'random'; it must be a list of strategies"),
+        (SIMULATION.replace("[random, entropy]", "[1]"), r"strategies is \[1\]; it must be a list of strategies"),
+        (SIMULATION.replace("name: slow", "labeled: [3]"), "a method has labeled or seeds of its own"),
+        (SIMULATION.replace("start: 2", "start: .nan"), "start is nan; it must be a whole number from 1 on"),
+    ],
+)
+def test_files_that_are_no_simulation(text, message, tmp_path):
+    with pytest.raises(UserError, match=f"E355 .*{message}"):
+        read_simulation(written(tmp_path, text))

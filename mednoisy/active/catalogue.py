@@ -65,6 +65,13 @@ STRATEGIES = {
 COLD = tuple(name for name, entry in STRATEGIES.items() if set(entry.needs) <= set(FEATURES))  # without a network
 
 
+def known_strategy(name: str) -> Entry:
+    """A strategy by its name (E395 an unknown one)."""
+    if name not in STRATEGIES:
+        raise UserError("E395", f"unknown strategy {name!r}", did_you_mean(name, STRATEGIES))
+    return STRATEGIES[name]
+
+
 def choose(
     pool: Pool, strategy: str, budget: int, draw: Draw, *, same_patient: bool = False, duplicates: bool = False
 ) -> list[Pick]:
@@ -73,7 +80,6 @@ def choose(
     Raises:
         UserError: E395 an unknown strategy; E393 and E394 as `Pool.needed` and `Batch`.
     """
-    if strategy not in STRATEGIES:
-        raise UserError("E395", f"unknown strategy {strategy!r}", did_you_mean(strategy, STRATEGIES))
+    entry = known_strategy(strategy)
     batch = Batch(pool, budget, same_patient=same_patient, duplicates=duplicates)
-    return STRATEGIES[strategy].strategy(pool, batch, draw)
+    return entry.strategy(pool, batch, draw)

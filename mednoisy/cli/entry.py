@@ -25,6 +25,7 @@ from mednoisy.cli import (
     query,
     render,
     report,
+    simulate,
     study,
     train,
 )
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "annotate": annotate,
     "report": report,
     "study": study,
+    "simulate": simulate,
     "prepare": prepare,
     "inspect": inspect,
     "bundle": bundle,

@@ -1,0 +1,50 @@
+"""Which trainings a simulation is made of, and in which order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mednoisy.simulation_rows import ALL_LABELS, SHARED_START, all_labels_row, for_each_strategy, trainings
+from mednoisy.study_rows import Row
+
+
+def test_every_training_comes_after_what_it_begins_from():
+    rows = [Row("supervised"), Row("sdcl", "strong")]
+    listed = trainings(rows, ["random", "entropy"], 3, [0, 1, 1])
+    assert len(listed) == 2 * 2 * (1 + 2 * 3) + 2 * 2  # of each seed and row; supervised under both recipes
+    places = {training.folder: place for place, training in enumerate(listed)}
+    assert len(places) == len(listed)
+    for place, training in enumerate(listed):
+        if training.before is not None:
+            assert places[training.before.folder] < place
+            assert training.before.round == training.round - 1
+    first = [(training.strategy, training.round) for training in listed[:6]]
+    assert first == [
+        (SHARED_START, 0), (ALL_LABELS, 0), ("random", 1), ("entropy", 1), ("random", 2), ("entropy", 2)
+    ]  # fmt: skip
+    assert [listed[0].name, listed[1].name, listed[3].name] == [
+        "supervised, seed 0, start", "supervised, seed 0, all labels", "supervised, seed 0, entropy, round 1"
+    ]  # fmt: skip
+    assert listed[3].folder == Path("runs/supervised-seed0/entropy/round1")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (Row("supervised"), Row("supervised")),
+        (Row("supervised", "strong", {"width": 3}, "wide"), Row("supervised", "strong", {"width": 3}, "wide")),
+        (Row("sdcl", "strong", {"teachers": "each"}), Row("supervised", "strong")),
+        (Row("own/mine.yaml", "published"), Row("supervised", "published")),
+    ],
+)
+def test_all_labels_are_for_supervised_training_under_the_same_recipe(row, expected):
+    assert all_labels_row(row) == expected
+
+
+def test_a_shared_start_is_a_row_of_every_strategy():
+    rows = [{"strategy": SHARED_START, "seed": 0}, {"strategy": "random", "seed": 0}]
+    assert for_each_strategy(rows, ["random", "entropy", "random"]) == [
+        {"strategy": "random", "seed": 0}, {"strategy": "entropy", "seed": 0}, {"strategy": "random", "seed": 0}
+    ]  # fmt: skip
