@@ -14,6 +14,7 @@ from typing import Any
 
 from mednoisy import text_files
 from mednoisy.errors import UserError
+from mednoisy.evaluation import json_values as checked
 from mednoisy.text_files import Unusable, read_json
 
 FACTS, CASES, DATALIST = "round.json", "cases.csv", "datalist.json"
@@ -45,6 +46,15 @@ def read_facts(path: Path) -> dict[str, Any]:
     facts = read_table(path)
     if absent := [name for name in FACT_NAMES if name not in facts]:
         raise damaged(path, f"it lacks {', '.join(absent)}")
+    try:
+        for name in ("share_kept", "confidence", "area", "dice", "dice_kept"):
+            checked.number_or_none(facts[name], name)
+        for name in ("teacher_step", "kept", "unlabeled"):
+            checked.count(facts[name], name)
+        checked.table(facts["rules"], "rules")
+        checked.text(facts["stage"], "stage")
+    except ValueError as fault:
+        raise damaged(path, str(fault)) from fault
     return facts
 
 

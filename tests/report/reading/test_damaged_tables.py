@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mednoisy.cli import main
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import write_metrics
 from mednoisy.evaluation.summary_file import RunSummary, write_summary
+from mednoisy.report.reading.rounds import FACT_NAMES, read_facts
 from mednoisy.report.reading.runs import _progress
 
 
@@ -46,3 +49,24 @@ def test_metrics_without_the_columns_that_a_page_shows(tmp_path, capsys, columns
     cure = "Restore the file, or train the run again"
     assert line == f"mednoisy: E404 {tmp_path / 'metrics.csv'} cannot be used: {why}. {cure}."
     assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("dice", "../..", "dice is no number"),
+        ("share_kept", " ", "share_kept is no number"),
+        ("kept", None, "kept is no whole number from 0 on"),
+        ("rules", 3, "rules is no table"),
+        ("stage", {}, "stage is no text"),
+    ],
+)
+def test_facts_of_a_round_of_another_type(tmp_path, name, value, why):
+    facts = dict.fromkeys(FACT_NAMES, "a") | dict.fromkeys(("share_kept", "confidence", "area", "dice"), 0.5)
+    facts |= {"teacher_step": 2, "kept": 2, "unlabeled": 2, "rules": {}, "dice_kept": None}
+    path = tmp_path / "round.json"
+    path.write_text(json.dumps(facts))
+    assert read_facts(path) == facts
+    path.write_text(json.dumps(facts | {name: value}))
+    with pytest.raises(UserError, match=f"E404 .*round.json cannot be used: {why}"):
+        read_facts(path)
