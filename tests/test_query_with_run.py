@@ -138,7 +138,7 @@ def test_a_pretext_has_features_of_its_student_and_no_predictions(run, data, tmp
     opened = opened_run(pretext)
     assert opened.deployed is None
     assert [pick.id for pick in query_run(pretext, "kcenter", 3, seed=0)] == whole
-    with pytest.raises(UserError, match=r"E518 .* is the run of a pretext, which predicts nothing; entropy asks predictions"):
+    with pytest.raises(UserError, match=r"E518 .* pretext, which predicts nothing; entropy asks predictions"):
         query_run(pretext, "entropy", 2, seed=0)
 
 
