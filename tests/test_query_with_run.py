@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigWorkflow
 
 from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.active.uncertainty_maps import entropy
+from mednoisy.composition import bundles_folder
 from mednoisy.errors import UserError
 from mednoisy.methods.supervised import Supervised
 from mednoisy.opened_run import OpenedRun, opened_run
 from mednoisy.query_with_run import Question, query_run, scorer_of
 from mednoisy.scored_pool import PoolScoring
-from tests.small_queries import POOL, train, write_pool
+from tests.small_queries import POOL, ids, train, write_pool
 from tests.test_cross_validation import SHAPE
 
 
@@ -138,9 +140,7 @@ def test_a_pretext_has_features_of_its_student_and_no_predictions(run, data, tmp
     opened = opened_run(pretext)
     assert opened.deployed is None
     assert [pick.id for pick in query_run(pretext, "kcenter", 3, seed=0)] == whole
-    with pytest.raises(
-        UserError, match=r"E518 .* is the run of a pretext, which predicts nothing; entropy asks predictions"
-    ):
+    with pytest.raises(UserError, match=r"E518 .* pretext, which predicts nothing; entropy asks predictions"):
         query_run(pretext, "entropy", 2, seed=0)
 
 
@@ -167,3 +167,20 @@ def test_features_are_read_from_disk_and_a_case_at_a_time_is_in_memory(run, tmp_
     assert isinstance(found["labeled"], np.memmap)
     assert found["labeled"].shape == (3, found["features"].shape[1])
     assert max(held) <= 1
+
+
+def test_monai_asks_a_run_by_the_config_of_a_bundle(run, tmp_path):
+    """`python -m monai.bundle run --config_file .../query.yaml` answers as the command line does."""
+    configs = bundles_folder() / "phantom" / "configs"
+    workflow = ConfigWorkflow(
+        config_file=str(configs / "query.yaml"),
+        meta_file=str(configs / "metadata.json"),
+        logging_file=False,
+        workflow_type="infer",
+        run_dir=str(run),
+        output_dir=str(tmp_path / "query"),
+        budget=2,
+    )
+    workflow.run()
+    assert ids(tmp_path / "query") == [pick.id for pick in query_run(run, "entropy", 2, seed=0)]
+    assert (tmp_path / "query" / "query.html").is_file()

@@ -45,6 +45,7 @@ def rendered(bundle: Path) -> dict[str, str]:
     return {
         "configs/train.yaml": header + as_yaml(training(stack)),
         "configs/inference.yaml": header + as_yaml(inference(stack)),
+        "configs/query.yaml": _text(bundles_folder() / "query.yaml"),
         "configs/metadata.json": json.dumps(metadata(stack, facts, bundle), indent=1, ensure_ascii=False) + "\n",
         **{f"configs/{name}.yaml": _text(modes / f"{name}.yaml") for name in known("run_mode")},
         "LICENSE": _text(bundles_folder() / "LICENSE"),

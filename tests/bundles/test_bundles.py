@@ -57,7 +57,11 @@ def test_bundles_methods_and_recipes_are_found():
 
 @pytest.mark.parametrize("bundle", BUNDLES)
 def test_a_bundle_has_what_the_zoo_asks_for(bundle):
-    files = ["LICENSE", "docs/README.md", *(f"configs/{name}.yaml" for name in ("train", "evaluate", "inference"))]
+    files = [
+        "LICENSE",
+        "docs/README.md",
+        *(f"configs/{name}.yaml" for name in ("train", "evaluate", "inference", "query")),
+    ]
     for file in [*files, "configs/multi_gpu.yaml", "configs/metadata.json"]:
         assert (bundles_folder() / bundle / file).is_file(), file
 

@@ -95,6 +95,13 @@ def test_images_of_a_folder_are_chosen_from_but_for_the_labeled(run, data, tmp_p
     assert not {"u1", "new"} <= {*ids(tmp_path / "distinct")}  # the same scan twice
 
 
+def test_a_new_scan_is_not_called_as_a_labeled_one(run, data, tmp_path, capsys):
+    shutil.copy(data / "images" / "u1.nii.gz", tmp_path / "a1.nii.gz")
+    words = ["query", str(run), "--output", str(tmp_path / "out"), "--strategy", "entropy", "--budget", "1"]
+    assert "E207 case 'a1'" in refusal(capsys, [*words, "--images", str(tmp_path / "a1.nii.gz")])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_case_that_cannot_be_read_is_named_and_the_rest_ranked(run, data, tmp_path, capsys):
     scans = tmp_path / "scans"
     shutil.copytree(data / "images", scans)
@@ -168,6 +175,9 @@ def test_the_help_names_every_strategy():
 def test_a_damaged_query_is_refused(tmp_path, capsys):
     words = ["annotate", str(tmp_path), str(tmp_path), "--data", str(tmp_path), "--output", str(tmp_path / "out")]
     assert "E519" in refusal(capsys, words)
-    for text in ("{", "[]", json.dumps({"chosen": [{"id": "a"}], "labels": {}, "codes": []})):
+    outside = {"id": "../a", "image": "a.png", "score": 1, "reason": ""}
+    leads_away = {"chosen": [outside], "labels": {}, "codes": [], "number": 0}
+    lacks = {"chosen": [{"id": "a"}], "labels": {}, "codes": [], "number": 0}
+    for text in ("{", "[]", json.dumps(lacks), json.dumps(leads_away)):
         (tmp_path / "query.json").write_text(text)
         assert "E519" in refusal(capsys, words)

@@ -62,7 +62,14 @@ def read_query(folder: Path | str) -> ReadQuery:
         content = read_json(path)
         query = ReadQuery(Path(folder), content)
         _ = [(case["id"], case["image"], case["score"], case["reason"]) for case in query.chosen]
-        _ = query.labels, query.codes
+        _ = query.labels, query.codes, int(content["number"])
+        if strange := [case["id"] for case in query.chosen if not _names_a_file(case["id"])]:
+            raise ValueError(f"the id {strange[0]!r} cannot be a file's name")
     except (Unusable, KeyError, TypeError, ValueError, AttributeError) as fault:
         raise UserError("E519", f"{path} is damaged: {fault}", cure) from fault
     return query
+
+
+def _names_a_file(case: str) -> bool:
+    """Whether an id stays in the folder in which a file is called by it."""
+    return not ("/" in case or "\\" in case or case.startswith(".") or not case)
