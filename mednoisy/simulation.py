@@ -266,7 +266,7 @@ class Simulation:
             "chosen by": self.start_strategy,
             "budget": self.budget,
             "rounds": self.rounds,
-            "seeds": list(dict.fromkeys(self.seeds)),
+            "seeds": ", ".join(str(seed) for seed in dict.fromkeys(self.seeds)),
             "steps of a training": self.steps,
             "pool, patients": len(self.pool.patients),
             "pool, cases": len(self.pool.cases),

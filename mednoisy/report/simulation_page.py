@@ -15,6 +15,7 @@ from mednoisy.report.plots.plot_kinds import EmbeddedPlot
 from mednoisy.report.plots.study_plots import Point, against
 from mednoisy.report.tables.simulation_tables import (
     by_round,
+    cost_lines,
     gain_lines,
     gains,
     notes,
@@ -64,6 +65,7 @@ def write_simulation_page(
                         ("What each strategy reached", overview(method, matrix)),
                         ("Dice % by round", by_round(method)),
                         ("Against random", gain_lines(found, method.name)),
+                        ("What was labeled at the end", cost_lines(method)),
                     )
                     if lines
                 ],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.active.learning_curves import NEGLIGIBLE, SIGNIFICANT, OverSeeds, PenaltyMatrix, over_seeds
-from mednoisy.active.simulated_curves import RANDOM, MethodCurves
+from mednoisy.active.simulated_curves import COSTS, RANDOM, MethodCurves
 from mednoisy.evaluation.ranking import holm
 from mednoisy.report.number_format import UNDEFINED, counted, interval, number, percent, probability
 from mednoisy.report.tables.text_tables import markdown_table
@@ -46,58 +46,57 @@ def gains(methods: Sequence[MethodCurves]) -> list[Gain]:
 
 
 def overview(method: MethodCurves, matrix: PenaltyMatrix | None) -> list[Line]:
-    """A line for each strategy: area, end, distance from all labels, efficiency, penalty, what it cost."""
+    """A line for each strategy: area, end, distance from all labels, efficiency, penalty; at last all labels."""
     efficiencies = method.efficiencies()
     penalty = {} if matrix is None else dict(zip(matrix.strategies, matrix.penalties.tolist(), strict=True))
-    lines = []
-    for name, curve in method.curves.items():
-        lines.append(
-            {
-                "strategy": titled(name),
-                "area under Dice %": _told(over_seeds(list(curve.areas().values()))),
-                "Dice % at the end": _told(curve.at(-1)),
-                "all labels less that": _told(method.left_to_full(name), signed=True),
-                "foreground efficiency": _efficiency(efficiencies[name]),
-                "penalty %": f"{penalty[name]:.0f}" if name in penalty else UNDEFINED,
-                "patients": _whole(curve.cost("patients", -1)),
-                "cases": _whole(curve.cost("cases", -1)),
-                "slices": _whole(curve.cost("slices", -1)),
-                "foreground voxels": _whole(curve.cost("foreground_voxels", -1)),
-                "share of the pool's": _share(curve.cost("foreground_share", -1)),
-                "processor, min": _minutes(float(curve.processor_seconds.sum(axis=1).mean())),
-                "seeds": str(sum(math.isfinite(value) for value in curve.areas().values())),
-            }
-        )
+    lines = [
+        {
+            "strategy": titled(name),
+            "area under Dice %": _told(over_seeds(list(curve.areas().values()))),
+            "Dice % at the end": _told(curve.at(-1)),
+            "all labels less that": _told(method.left_to_full(name), signed=True),
+            "foreground efficiency": _efficiency(efficiencies[name]),
+            "penalty %": f"{penalty[name]:.0f}" if name in penalty else UNDEFINED,
+            "seeds": str(sum(math.isfinite(value) for value in curve.areas().values())),
+        }
+        for name, curve in method.curves.items()
+    ]
     if method.full:
-        lines.append(
-            dict.fromkeys(lines[0] if lines else (), "")
-            | {
-                "strategy": "all labels",
-                "Dice % at the end": _told(over_seeds(list(method.full.values()))),
-                "patients": _whole(method.full_cost["patients"]),
-                "cases": _whole(method.full_cost["cases"]),
-                "slices": _whole(method.full_cost["slices"]),
-                "foreground voxels": _whole(method.full_cost["foreground_voxels"]),
-                "share of the pool's": _share(method.full_cost["foreground_share"]),
-                "seeds": str(len(method.full)),
-            }
-        )
+        figures = {
+            "strategy": "all labels",
+            "Dice % at the end": _told(over_seeds(list(method.full.values()))),
+            "seeds": str(len(method.full)),
+        }
+        lines.append(dict.fromkeys(lines[0], "") | figures)
+    return lines
+
+
+def cost_lines(method: MethodCurves) -> list[Line]:
+    """A line for each strategy: what was labeled at the end, mean over seeds, and the time of all its trainings."""
+    lines = [
+        {"strategy": titled(name)}
+        | _labels({cost: curve.cost(cost, -1) for cost in COSTS})
+        | {"processor, min": _minutes(float(curve.processor_seconds.sum(axis=1).mean()))}
+        for name, curve in method.curves.items()
+    ]
+    if method.full:
+        lines.append({"strategy": "all labels"} | _labels(method.full_cost) | {"processor, min": ""})
     return lines
 
 
 def by_round(method: MethodCurves) -> list[Line]:
-    """A line for each strategy: Dice in per cent after each round with its interval, and how many labels it had."""
-    lines = []
-    for name, curve in method.curves.items():
-        line = {"strategy": titled(name)}
-        for place in range(curve.dice.shape[1]):
-            labels = curve.cost("patients", place)
-            heading = f"round {place}" if place else "start"
-            line[heading] = _told(curve.at(place))
-            if labels is not None:
-                line[heading] += f", {labels:g} labeled, {_share(curve.cost('foreground_share', place))}"
-        lines.append(line)
-    return lines
+    """A line for each strategy: Dice in per cent after each round with its interval; headings say how many labels."""
+    rounds = next(iter(method.curves.values())).dice.shape[1]
+    headings = []
+    for place in range(rounds):
+        labels = [curve.cost("patients", place) for curve in method.curves.values()]
+        known = [count for count in labels if count is not None]
+        headings.append(f"round {place}" if place else "start")
+        headings[-1] += f", {known[0]:g} labeled" if known else ""
+    return [
+        {"strategy": titled(name)} | {heading: _told(curve.at(place)) for place, heading in enumerate(headings)}
+        for name, curve in method.curves.items()
+    ]
 
 
 def gain_lines(found: Sequence[Gain], method: str) -> list[Line]:
@@ -165,7 +164,8 @@ def simulation_table(methods: Sequence[MethodCurves], matrix: PenaltyMatrix | No
     found, parts = gains(methods), []
     for method in methods:
         parts.append(f"## {method.name}\n")
-        for lines in (overview(method, matrix), by_round(method), gain_lines(found, method.name)):
+        tables = overview(method, matrix), by_round(method), gain_lines(found, method.name), cost_lines(method)
+        for lines in tables:
             if lines:
                 parts.append(markdown_table(lines, list(lines[0])))
         parts += [f"- {sentence}" for sentence in verdicts(found, method)]
@@ -209,6 +209,12 @@ def _names(members: Sequence[Gain]) -> str:
 
 def _efficiency(value: float | None) -> str:
     return UNDEFINED if value is None else "∞" if math.isinf(value) else f"{value:.3g}".replace("-", "−")
+
+
+def _labels(costs: Mapping[str, float | None]) -> Line:
+    names = ("patients", "cases", "slices", "foreground_voxels")
+    whole = {name.replace("_", " "): _whole(costs[name]) for name in names}
+    return whole | {"share of the pool's": _share(costs["foreground_share"])}
 
 
 def _whole(value: float | None) -> str:

@@ -7,6 +7,7 @@ import pytest
 from mednoisy.active.simulated_curves import penalties
 from mednoisy.report.tables.simulation_tables import (
     by_round,
+    cost_lines,
     gain_lines,
     gains,
     notes,
@@ -77,8 +78,6 @@ def test_lines_show_what_was_reached_and_paid():
     assert lines["random"]["area under Dice %"].startswith("55.1 (")
     assert lines["random"]["Dice % at the end"].startswith("60.1 (")
     assert lines["random"]["all labels less that"].startswith("+29.9 (")
-    assert (lines["random"]["patients"], lines["random"]["share of the pool's"]) == ("2", "20.0 %")
-    assert lines["random"]["processor, min"] == "2.0"
     assert lines["all labels"]["Dice % at the end"] == "90.0 (90.0 to 90.0)"
     assert lines["all labels"]["area under Dice %"] == ""
     # in one of two rounds entropy beats random, margin and the oracle, the oracle beats random and margin
@@ -86,7 +85,14 @@ def test_lines_show_what_was_reached_and_paid():
         "random": "25", "foreground_random_66 (oracle)": "12", "entropy": "0", "margin": "25", "bald": "0"
     }  # fmt: skip
     shown = {line["strategy"]: line for line in by_round(found)}
-    assert shown["entropy"]["round 1"].endswith(", 2 labeled, 20.0 %")
+    assert list(shown["entropy"]) == ["strategy", "start, 1 labeled", "round 1, 2 labeled"]
+    assert shown["entropy"]["round 1, 2 labeled"].startswith("70.1 (")
+    paid = {line["strategy"]: line for line in cost_lines(found)}
+    assert paid["random"] == {
+        "strategy": "random", "patients": "2", "cases": "2", "slices": "2", "foreground voxels": "2",
+        "share of the pool's": "20.0 %", "processor, min": "2.0",
+    }  # fmt: skip
+    assert (paid["all labels"]["patients"], paid["all labels"]["share of the pool's"]) == ("10", "100.0 %")
     (bald,) = [
         line for line in gain_lines(gains([found]), "m") if line["strategy"] == "bald" and line["against"] == "random"
     ]
