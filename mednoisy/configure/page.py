@@ -74,7 +74,8 @@ coarse axes, the networks have up to five levels, and the patch is bound by time
 - `fingerprint.json` holds the numbers behind the table: sizes, spacings, intensities. No path, no id and no word on a
   patient is in it.
 - `configs/train.yaml` is the whole configuration; `inference.yaml` segments the images of `dataset_dir` with the
-  weights in `model_file`; `evaluate.yaml` scores a finished run again; `multi_gpu.yaml` is for torchrun.
+  weights in `model_file`; `evaluate.yaml` scores a finished run again; `multi_gpu.yaml` is for torchrun; `query.yaml`
+  asks a run which cases to label next.
 
 No weights come with the bundle.
 """

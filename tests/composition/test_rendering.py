@@ -42,7 +42,7 @@ def test_a_page_of_ones_own_becomes_a_bundle(tmp_path):
     (mine / "dataset.yaml").write_text(page, encoding="utf-8")
     names = {str(path.relative_to(mine)) for path in render(mine)}
     assert names == {
-        *(f"configs/{name}.yaml" for name in ("train", "inference", "evaluate", "multi_gpu")),
+        *(f"configs/{name}.yaml" for name in ("train", "inference", "evaluate", "multi_gpu", "query")),
         *("configs/metadata.json", "LICENSE"),
     }
     metadata = json.loads((mine / "configs" / "metadata.json").read_text(encoding="utf-8"))
