@@ -35,6 +35,8 @@ REFUSED = {
     "nothing to resume": ([*TRAIN, "O", "--resume"], "E312 "),
     "no folder to resume": (["train", "--resume", "O"], "E312 O holds no run"),
     "a method": ([*TRAIN, "O", "--method", "sdlc"], "E101 unknown method 'sdlc'"),
+    "a pretext": ([*TRAIN, "O", "--pretext", "restore"], "E501 unknown pretext 'restore'"),
+    "check no pretext": (["check", "phantom", "--pretext", "restore"], "E501 unknown pretext 'restore'"),
     "evaluate no run": (["evaluate", "O"], "E312 O holds no run"),
     "evaluate without data": (["evaluate", "{run}"], "E210 datalist "),
     "resume without data": (["train", "--resume", "{run}"], "E210 datalist "),
