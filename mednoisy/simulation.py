@@ -124,7 +124,8 @@ class Simulation:
             UserError: before the first training: E101, E103, E354 and E356 as `study.check_row`; E395 an unknown
                 strategy; E531 a pool too small, E532 another simulation's folder, E533 no test cases,
                 E535 two methods of one name, E537 a start that cannot be chosen; E314 the folder is another
-                process's; what is wrong with the datalist or a label. E534 stopped by a signal, after the training has saved.
+                process's; what is wrong with the datalist or a label. E534 stopped by a signal, after the
+                training has saved.
         """
         self.check()
         with locked(self.output, "**"):
