@@ -100,7 +100,8 @@ class Simulation:
     @cached_property
     def pool(self) -> LabeledPool:
         """The cases whose labels are revealed."""
-        names = compose(self.bundle, self.rows[0].method, dataset=self.dataset).config.get("label_names")
+        config = compose(self.bundle, self.rows[0].method, dataset=self.dataset).config
+        names = self.settings.get("label_names", config.get("label_names"))
         return LabeledPool.load(Path(self.data), len(names) if isinstance(names, list) else None)
 
     @cached_property
@@ -121,8 +122,10 @@ class Simulation:
 
         Raises:
             UserError: before the first training: E101, E103, E354 and E356 as `study.check_row`; E395 an unknown
-                strategy; E531 to E533 and E537, see `check`; E314 the folder is another process's; what is wrong with
-                the datalist or a label. E534 stopped by a signal, after the training has saved.
+                strategy; E531 a pool too small, E532 another simulation's folder, E533 no test cases,
+                E535 two methods of one name, E537 a start that cannot be chosen; E314 the folder is another
+                process's; what is wrong with the datalist or a label. E534 stopped by a signal, after the
+                training has saved.
         """
         self.check()
         with locked(self.output, "**"):
@@ -175,7 +178,7 @@ class Simulation:
             check_row(row, self.bundle, self.settings, self.dataset)
             if same := [other for other in self.rows if other.folder == row.folder and other != row]:
                 cause = f"the methods {row.definition!r} and {same[0].definition!r} would both be called {row.folder}"
-                raise UserError("E537", cause, "Give one of them a `name` of its own in a file")
+                raise UserError("E535", cause, "Give one of them a `name` of its own in a file")
         checked_path(self.output, "--output")
         self.pool.check_size(self.start, self.budget, self.rounds)
         self.pool.cost(self.pool.patients)  # reads every label

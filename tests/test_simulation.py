@@ -284,7 +284,7 @@ def test_an_undefined_dice_is_shown_as_such(dataset, tmp_path, trained):
         ({"strategies": ["entropie"]}, "E395 unknown strategy 'entropie'. Did you mean 'entropy'"),
         ({"start_strategy": "typiclust"}, "E537 the strategy typiclust cannot choose the start"),
         ({"start_strategy": "entropy", "start_run": Path("run")}, "E537 the strategy entropy cannot choose"),
-        ({"methods": ["supervised", Row("copy_paste", name="supervised")]}, "E537 the methods 'supervised:default'"),
+        ({"methods": ["supervised", Row("copy_paste", name="supervised")]}, "E535 the methods 'supervised:default'"),
         ({"methods": ["supervized"]}, "E101 unknown method 'supervized'"),
         ({"settings": {"labeled": 3}}, "E356 the setting 'labeled'"),
         ({"settings": {"widht": 3}}, "E103 the configuration has no entry 'widht'"),
