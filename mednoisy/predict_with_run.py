@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -138,55 +137,6 @@ def deployed_of_run(folder: Path | str, device: Any, trust: bool = False) -> Tea
         parser.parse(reset=True)
         seen_as = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("evaluation#inferer")
         return Teacher(str(folder), *_deployed(parser, folder), *seen_as, dict(summary.labels))
-
-
-@dataclass(frozen=True)
-class TrainedStudents:
-    """What a run has trained, to take features from.
-
-    Attributes:
-        networks: in evaluation mode, each with an `encoder` if its class has one; the first is that of the deployed
-            predictor, or of a pretext its first student. Of folds those of each, as `fold_0 student`.
-        step: of the checkpoint.
-        preprocessing: how a case becomes an image.
-        patch_size: of the crops in training.
-    """
-
-    networks: Mapping[str, Module]
-    step: int
-    preprocessing: Any
-    patch_size: tuple[int, ...]
-
-
-def students_of_run(folder: Path | str, device: Any = "cpu", trust: bool = False) -> TrainedStudents:
-    """The students of a run's best checkpoint (its last where none was chosen), of a pretext too.
-
-    `networks.reconstruction.pooled_bottleneck` gives their features of images.
-
-    Args:
-        folder: of the finished run.
-        device: where the networks shall be.
-        trust: whether the run's configuration may be any program, see `check_trusted`.
-
-    Raises:
-        UserError: as `of_run`, `checkpoint.load` and `read_finished_run` (E402, it is not finished).
-    """
-    with telling_values():
-        read_finished_run(folder)
-        parser = of_run(folder, {"device": f'$torch.device("{device}")'}, trust).workflow().parser
-        parser.parse(reset=True)
-        networks: dict[str, Module] = {}
-        step, folds = 0, folds_of(folder)
-        for number, run in enumerate(folds or [Path(folder)]):
-            content = checkpoint.load(_best(run), device)
-            method = parser.get_parsed_content("plan")[-1].method().to(device).eval()
-            checkpoint.restore(method, content)
-            step = content["step"]
-            # Copies, for one configuration gives the same networks each time.
-            prefix = f"fold_{number} " if folds else ""
-            networks |= {f"{prefix}{name}": deepcopy(student) for name, student in method.students.items()}
-        patch = tuple(int(side) for side in parser.get_parsed_content("patch_size"))
-        return TrainedStudents(networks, step, parser.get_parsed_content("preprocessing"), patch)
 
 
 def deployed_networks(parser: ConfigParser, folder: Path | str) -> dict[str, Module]:

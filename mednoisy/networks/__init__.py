@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mednoisy.networks.ensemble import MeanEnsemble
     from mednoisy.networks.fpn import FPN
     from mednoisy.networks.imagenet_weights import load_pretrained
-    from mednoisy.networks.reconstruction import pooled_bottleneck, reconstructing
+    from mednoisy.networks.reconstruction import reconstructing
     from mednoisy.networks.transfer import transfer_weights
     from mednoisy.networks.unet import ResUNet, UNet
     from mednoisy.networks.vnet import ResVNet, VNet
@@ -23,7 +23,7 @@ else:
             "mednoisy.networks.ensemble": ("MeanEnsemble",),
             "mednoisy.networks.fpn": ("FPN",),
             "mednoisy.networks.imagenet_weights": ("load_pretrained",),
-            "mednoisy.networks.reconstruction": ("pooled_bottleneck", "reconstructing"),
+            "mednoisy.networks.reconstruction": ("reconstructing",),
             "mednoisy.networks.transfer": ("transfer_weights",),
             "mednoisy.networks.unet": ("ResUNet", "UNet"),
             "mednoisy.networks.vnet": ("ResVNet", "VNet"),
@@ -41,7 +41,6 @@ __all__ = [
     "VNet",
     "load_pretrained",
     "load_published",
-    "pooled_bottleneck",
     "reconstructing",
     "transfer_weights",
 ]

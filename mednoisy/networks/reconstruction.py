@@ -92,23 +92,6 @@ def bottleneck_channels(network: nn.Module) -> int:
     return int(maps[-1].shape[1])
 
 
-def pooled_bottleneck(network: nn.Module, images: Tensor, grid: int = 1) -> Tensor:
-    """Features of images: the mean of the coarsest map, as a whole or in each cell of a grid.
-
-    Args:
-        network: with an `encoder`, in whatever mode it is; take evaluation mode for features that are kept.
-        images: (B, C, *S), of a size that the network takes.
-        grid: cells along each axis, no more than the map has voxels there.
-
-    Returns:
-        (B * cells, D), images one after another.
-
-    Raises:
-        UserError: E503, the network has no `encoder`.
-    """
-    return pooled(encoder_of(network)(images)[-1], grid)
-
-
 def pooled(maps: Tensor, grid: int = 1) -> Tensor:
     """Means of a map (B, D, *S) in each cell of a grid: (B * cells, D), images one after another."""
     cells = [min(grid, side) for side in maps.shape[2:]]

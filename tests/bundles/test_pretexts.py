@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mednoisy import study
+from mednoisy.active.features import pooled_bottleneck
 from mednoisy.bundle_check import check
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder, known
 from mednoisy.composition.stacking import pretexts
 from mednoisy.engines import checkpoint
-from mednoisy.networks.reconstruction import pooled_bottleneck
-from mednoisy.predict_with_run import students_of_run
+from mednoisy.opened_run import opened_run
 from tests.small_runs import SMALL_ARGUMENTS, small_dataset, train_arguments
 
 PRETEXTS = pretexts()
@@ -109,14 +110,15 @@ def test_a_pretext_alone_has_no_figures_and_says_so(pretext_run, capfd):
 
 def test_features_of_a_pretext_can_be_had(pretext_run):
     """The network is in evaluation mode, its weights those that the run has kept."""
-    trained = students_of_run(pretext_run)
-    assert (list(trained.networks), trained.step, trained.patch_size) == (["student"], 2, (16, 16, 16))
-    network = trained.networks["student"]
+    opened = opened_run(pretext_run, device="cpu")
+    assert opened.deployed is None
+    network = opened.network.eval()
     kept = checkpoint.load(pretext_run / "checkpoints" / "pretext_restoration.pt")["students"]["student"]
     assert all(torch.equal(value, kept[key]) for key, value in network.state_dict().items())
-    image = torch.rand(2, 1, *trained.patch_size)
-    assert pooled_bottleneck(network, image).shape == (2, 16)  # width 2, three levels down
-    assert torch.equal(network(image), network(image))
+    image = torch.rand(1, 16, 16, 16)
+    feature = pooled_bottleneck(network, image, opened.inferer)
+    assert feature.shape == (16,)  # width 2, three levels down
+    np.testing.assert_array_equal(feature, pooled_bottleneck(network, image, opened.inferer))
 
 
 @pytest.mark.parametrize(

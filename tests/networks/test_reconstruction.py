@@ -11,9 +11,9 @@ from mednoisy.networks.deeplab import DeepLabV3, DeepLabV3Plus
 from mednoisy.networks.fpn import FPN
 from mednoisy.networks.reconstruction import (
     bottleneck_channels,
+    encoder_of,
     image_channels,
     pooled,
-    pooled_bottleneck,
     reconstructing,
 )
 from mednoisy.networks.unet import ResUNet, UNet
@@ -42,8 +42,8 @@ def test_a_copy_gives_images_and_the_network_stays(name):
     with torch.no_grad():
         assert copied(image).shape == image.shape
         assert network(image).shape[1] != shape[0]
-        features = pooled_bottleneck(network, image)
-        assert torch.equal(features, pooled_bottleneck(copied, image))
+        features = pooled(encoder_of(network)(image)[-1])
+        assert torch.equal(features, pooled(encoder_of(copied)(image)[-1]))
     assert features.shape == (2, width)
     assert bottleneck_channels(network) == width
     assert image_channels(network) == shape[0]
@@ -73,7 +73,7 @@ def test_cells_of_a_grid_are_means_in_order():
 def test_networks_that_cannot_learn_a_pretext_are_named():
     plain = nn.Sequential(nn.Conv2d(1, 2, 1))
     with pytest.raises(UserError, match="E503 Sequential cannot learn a pretext: it has no `encoder`"):
-        pooled_bottleneck(plain, torch.zeros(1, 1, 2, 2))
+        encoder_of(plain)
     with pytest.raises(UserError, match="E503 ReLU cannot learn a pretext: it has no convolution"):
         reconstructing(nn.ReLU())
     grouped = nn.Sequential(nn.Conv2d(2, 4, 1, groups=2))
