@@ -52,7 +52,7 @@ def told(act: Callable[[], int]) -> int:
         if error.errno in FULL:
             raise full_disk(error.filename or "the folder", error.strerror) from error
         cause = f"{error.filename or 'the folder'}: {error.strerror or error}"
-        refusal = UserError("E221", cause, "Choose a folder with room that can be written")
+        refusal = UserError("E221", cause, "Let it be read or, where it is to be written, choose a folder that can be")
         print(f"mednoisy: {refusal}", file=sys.stderr)
         return refusal.exit_code
 

@@ -129,7 +129,7 @@ def check_question(question: Question, *, with_run: bool, with_features: bool) -
     if not with_features and "features" in question.needs:
         cause = f"the strategy {question.strategy} compares features, and those of an untrained network tell nothing"
         cure = "Train a pretext on the same images and give --features-of RUN: "
-        cure += "mednoisy train data/mine --method restoration --output runs/pretext; or take --strategy random"
+        cure += "mednoisy train BUNDLE --data data/mine --method restoration --output RUN; or take --strategy random"
         raise UserError("E516", cause, cure)
 
 

@@ -19,14 +19,14 @@ def badge(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
     generator = draw.generator("seeding")
     lengths = np.linalg.norm(np.asarray(gradients, np.float64), axis=1)
     index, score = int(lengths.argmax()), float(lengths.max())
-    near = np.full(len(gradients), np.inf)
+    near, reason = np.full(len(gradients), np.inf), "its gradient is the longest, {:.3g}"
     for _ in range(len(gradients)):
-        if batch.offer(index, score, f"its gradient is {score:.3g} from those of the chosen"):
+        if batch.offer(index, score, reason.format(score)):
             near = np.minimum(near, squared_distances(gradients, gradients[[index]])[:, 0])
         near[index] = 0
         total = near.sum()
         if batch.full or not np.isfinite(total) or total == 0:
             break
         index = int(generator.choice(len(near), p=near / total))
-        score = float(np.sqrt(near[index]))
+        score, reason = float(np.sqrt(near[index])), "its gradient is {:.3g} from those of the chosen"
     return batch.done()
