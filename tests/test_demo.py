@@ -11,7 +11,7 @@ from mednoisy.errors import UserError
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
-    monkeypatch.setattr(study, "_finish", lambda command, threads: (main([*command[3:], "--device", "cpu"]), False))
+    monkeypatch.setattr(study, "finish", lambda command, threads: (main([*command[3:], "--device", "cpu"]), False))
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_the_demo_compares_its_methods_on_one_page(tmp_path, capsys):
 
 
 def test_a_failed_run_of_the_demo_is_no_success(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "_finish", lambda command, threads: (2, False))
+    monkeypatch.setattr(study, "finish", lambda command, threads: (2, False))
     with pytest.raises(UserError, match=r"E353 .*supervised-2-labeled-seed0.* failed"):
         demo.run_demo(tmp_path, steps=2)
     assert not (tmp_path / "report.html").exists()

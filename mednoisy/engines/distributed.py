@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -17,6 +19,18 @@ def rank_and_ranks() -> tuple[int, int]:
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
+
+
+def join_processes() -> None:
+    """Join the processes that torchrun has started, over NCCL with GPUs, over gloo without.
+
+    What they tell one another goes by the number of the restart: torchrun's store outlives restarts (torch 2.13), and
+    a process that reads there where one that has died was listening waits for it for half an hour.
+    """
+    store, rank, ranks = next(dist.rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=dist.PrefixStore(f"attempt_{attempt}", store), rank=rank, world_size=ranks)
 
 
 def wait_for_all() -> None:

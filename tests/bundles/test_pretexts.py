@@ -175,7 +175,7 @@ def test_images_without_any_label_are_enough(data, tmp_path):
 @pytest.mark.slow
 def test_rows_of_a_study_may_begin_with_a_pretext(data, tmp_path, capfd, monkeypatch):
     """The same steps with and without; a pretext that there is not is refused before the first run."""
-    monkeypatch.setattr(study, "_finish", lambda command, threads: (main(command[3:]), False))  # in this process
+    monkeypatch.setattr(study, "finish", lambda command, threads: (main(command[3:]), False))  # in this process
     words = ["study", "phantom", "--data", str(data), "--output", str(tmp_path / "study"), "--labeled", "2"]
     words += ["--steps", "3", "--validation", "0", *SMALL_ARGUMENTS, "--set", "device='$torch.device(\"cpu\")'"]
     assert main([*words, "--methods", "supervised", "supervised pretext=restoration"]) == 0

@@ -168,7 +168,9 @@ def test_torchrun_starts_a_run_again_whose_process_died(tmp_path):
     words = {name: arguments(dataset, run, "--labeled", "4") for name, run in runs.items()}
 
     def call(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*start, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+        return subprocess.run(
+            [*start, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400
+        )
 
     whole = call("-m", "mednoisy", *words["whole"])
     assert whole.returncode == 0, whole.stderr[-2000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from mednoisy.engines import distributed
@@ -56,3 +57,18 @@ def test_only_waiting_for_another_process_tells_that_it_ended(monkeypatch, fault
     if told is not None:
         assert str(told).startswith("E376 another process of this run ended in or after step 3. Its own message")
         assert told.exit_code == 1
+
+
+def test_a_restart_does_not_read_what_the_processes_before_have_told(monkeypatch):
+    """torchrun's store outlives them: keys carry the number of the restart."""
+    store, joined = dist.HashStore(), []
+    store.set("attempt_0/rank", "where one listened that has died")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    monkeypatch.setattr(dist, "rendezvous", lambda url: iter([(store, 1, 2)]))
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **given: joined.append(given))
+    distributed.join_processes()
+    (given,) = joined
+    assert (given["rank"], given["world_size"]) == (1, 2)
+    assert not given["store"].check(["rank"])
+    given["store"].set("rank", "here")
+    assert store.get("attempt_1/rank") == b"here"
