@@ -46,6 +46,15 @@ class Expected:
     high: float | None
     cover: str
 
+    def __str__(self) -> str:
+        """In percent, such as `81.2 (70.1 to 92.3 in 8 of 9)`."""
+        told = (
+            self.cover
+            if self.low is None or self.high is None
+            else (f"{100 * self.low:.1f} to {100 * self.high:.1f} in {self.cover}")
+        )
+        return f"{100 * self.dice:.1f} ({told})"
+
 
 @dataclass(frozen=True)
 class Calibration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mednoisy.errors import DONE, DONE_IN_PART, REFUSED, UserError
 from mednoisy.files import locked
 
 HELP = "segment images with what a run deploys, on their own grids"
+SHOWN = 5  # cases of which most is to be feared
 EXAMPLE = (
     "mednoisy predict runs/sdcl scans --output predictions\n"
     "  mednoisy predict runs/sdcl a.nii.gz 'more/*_t1.nii.gz' --stride 56 56 40 --output predictions"
@@ -36,6 +38,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="keep the largest component alone of classes NAME,NAME or all; without a name, of those for which that "
         "helps on cases held out of the folds or on validation cases",
     )  # fmt: skip
+    command.add_argument(
+        "--expected-dice", action="store_true",
+        help="also tell how good each prediction is likely to be, worst first: OUTPUT/expected_dice.csv",
+    )  # fmt: skip
     command.add_argument("--again", action="store_true", help="also make label maps that are there already")
     command.add_argument(
         "--slices",
@@ -59,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
         overrides["stride"] = _stride(options)
     if options.slices is not None:
         overrides["slices"] = options.slices
+    if options.expected_dice:
+        from mednoisy.expected_dice import check_expectable
+
+        check_expectable(options.run)
     from mednoisy.predict_with_run import predict_with_run
 
     faults: list[UserError] = []
@@ -67,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
             options.run, images, options.output, overrides, options.trust, faults.append, options.again,
             options.keep_largest,
         )  # fmt: skip
+        if options.expected_dice and made:
+            _tell_expected(options, images, made)
     for path in made:
         print(path)
     for fault in faults:
@@ -74,6 +86,19 @@ def run(options: argparse.Namespace) -> int:
     if not faults:
         return DONE
     return DONE_IN_PART if made else REFUSED
+
+
+def _tell_expected(options: argparse.Namespace, images: Sequence[Path], made: Sequence[Path]) -> None:
+    """Write what Dice is to be expected of the label maps that were made, and print the lowest."""
+    from mednoisy.data.images import case_name
+    from mednoisy.expected_dice import expected_dice, write_expected_dice
+
+    done = {case_name(path) for path in made}
+    cases = [{"id": case_name(path), "image": str(path)} for path in images if case_name(path) in done]
+    found = expected_dice(options.run, cases, trust=options.trust, device=options.device)
+    print(f"expected Dice, lowest first: {write_expected_dice(options.output, found)}")
+    for of_case in found[:SHOWN]:
+        print(f"  {of_case.case}  {'; '.join(f'{name} {told}' for name, told in of_case.classes.items())}")
 
 
 def _stride(options: argparse.Namespace) -> list[int]:

@@ -40,6 +40,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E501": "a pretext that does not exist",
     "E509": "a run that predicts nothing",
     "E395": "an unknown strategy",
+    "E396": "no case that tells how good agreement is",
     "E512": "a file of features that is none",
     "E515": "an unknown rule or kind of a query",
 }
