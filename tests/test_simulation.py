@@ -334,6 +334,8 @@ def test_the_start_may_be_chosen_by_the_features_of_a_run(dataset, tmp_path, tra
     def query(run: Path, strategy: str, budget: int, **settings: Any) -> list[Pick]:
         if run.name == "pretext":
             assert (strategy, budget, settings["number"]) == ("typiclust", 2, 0)
+            assert {case["patient"] for case in settings["cases"]} == {f"p{p}" for p in range(1, PATIENTS + 1)}
+            assert not any("label" in case for case in settings["cases"])
             return [Pick(0, "p5_1", 1.0, "typical"), Pick(1, name, 1.0, "typical")]
         return first_in_order(run, strategy, budget)
 
