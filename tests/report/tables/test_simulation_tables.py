@@ -80,9 +80,9 @@ def test_lines_show_what_was_reached_and_paid():
     assert lines["random"]["all labels less that"].startswith("+29.9 (")
     assert lines["all labels"]["Dice % at the end"] == "90.0 (90.0 to 90.0)"
     assert lines["all labels"]["area under Dice %"] == ""
-    # in one of two rounds entropy beats random, margin and the oracle, the oracle beats random and margin
+    # in its one round entropy beats random, margin and the oracle, the oracle beats random and margin
     assert {name: line["penalty %"] for name, line in lines.items() if name != "all labels"} == {
-        "random": "25", "foreground_random_66 (oracle)": "12", "entropy": "0", "margin": "25", "bald": "0"
+        "random": "50", "foreground_random_66 (oracle)": "25", "entropy": "0", "margin": "50", "bald": "0"
     }  # fmt: skip
     shown = {line["strategy"]: line for line in by_round(found)}
     assert list(shown["entropy"]) == ["strategy", "start, 1 labeled", "round 1, 2 labeled"]
@@ -105,8 +105,8 @@ def test_the_matrix_has_the_penalties_below():
     assert matrix is not None
     lines = penalty_lines(matrix)
     assert lines[2]["beat"] == "entropy"
-    assert lines[2]["random"] == "50"
-    assert lines[-1]["random"] == "25"
+    assert lines[2]["random"] == "100"
+    assert lines[-1]["random"] == "50"
 
 
 def test_all_of_it_in_markdown():
