@@ -159,8 +159,9 @@ def answered(
         run: scores cases; None where the strategy needs no network.
         features_of: whose features are compared.
         datalist: whose hidden references an oracle reads.
-        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows is not computed again.
-        features: a file to read instead; it must belong here.
+        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows of the same images is
+            not computed again; of a scoring that was interrupted none is there.
+        features: a file to read them from; it must belong here. What it lacks is computed.
         on_fault: as for `query_run`.
 
     Raises:

@@ -15,7 +15,7 @@ from mednoisy.active.features import (
     gradient_embedding_of_case,
     pooled_bottleneck,
 )
-from mednoisy.active.rows_file import read_rows, rows_written
+from mednoisy.active.rows_file import fingerprint, read_rows, rows_written, stored_rows
 from mednoisy.active.uncertainty_maps import gradient_embedding
 from mednoisy.active.whole_cases import weighted_windows
 from mednoisy.errors import UserError
@@ -128,7 +128,7 @@ def write(path, facts=FACTS):
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     with rows_written(path, facts, 6) as writer:  # two cases less than were announced
         for name, row in zip("abcd", rows, strict=True):
-            writer.add(name, row)
+            writer.add(name, row, f"image of {name}")
     return rows
 
 
@@ -141,10 +141,29 @@ def test_rows_come_back_by_id_and_are_mapped_into_memory(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.h5"]
 
 
+def test_a_row_is_of_one_image_and_of_finite_numbers(tmp_path):
+    rows = write(tmp_path / "f.h5")
+    with rows_written(tmp_path / "nan.h5", FACTS, 1) as writer:
+        writer.add("a", np.array([0, np.nan]), "image of a")
+    stored = stored_rows(tmp_path / "f.h5", FACTS)
+    np.testing.assert_array_equal(stored.row("c", "image of c"), rows[2])
+    assert stored.row("c", "another") is None
+    assert stored.row("z", "") is None
+    assert stored_rows(tmp_path / "nan.h5", FACTS).row("a", "image of a") is None
+
+
+def test_a_fingerprint_is_of_bytes_not_of_places(tmp_path):
+    for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+    first, same, other, absent = (fingerprint(tmp_path / name) for name in "abcd")
+    assert first == same != other
+    assert absent == ""
+
+
 def test_a_file_that_is_not_finished_is_not_there(tmp_path):
     def stop():
         with rows_written(tmp_path / "f.h5", FACTS, 2) as writer:
-            writer.add("a", np.zeros(3))
+            writer.add("a", np.zeros(3), "")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

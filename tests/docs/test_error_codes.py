@@ -34,6 +34,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E367": "a source of which nothing can be read",
     "E368": "a pattern that is none, or finds nothing",
     "E378": "a label that does not fit its scan",
+    "E393": "what a strategy needs of a case, and is not there or no finite number",
     "E394": "more cases than can be chosen from or compared",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
