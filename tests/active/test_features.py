@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import h5py
+import monai.networks.nets
 import numpy as np
 import pytest
 import torch
@@ -22,8 +23,11 @@ from mednoisy.errors import UserError
 from mednoisy.inference.slice_wise import SliceWise
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.networks.blocks import Encoder
+from mednoisy.networks.deeplab import DeepLabV3, DeepLabV3Plus
 from mednoisy.networks.ensemble import MeanEnsemble
-from mednoisy.networks.unet import UNet
+from mednoisy.networks.fpn import FPN
+from mednoisy.networks.unet import ResUNet, UNet
+from mednoisy.networks.vnet import ResVNet, VNet
 
 
 class Doubling(nn.Module):
@@ -107,6 +111,26 @@ def test_gradients_of_one_window_are_those_of_the_formula():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
     halves = gradient_embedding_of_case(network, image, inferer(8, 4))
     np.testing.assert_allclose(halves, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "network", [monai.networks.nets.UNet(2, 1, 3, (4, 8, 16), (2, 2)), nn.Sequential(nn.Conv2d(1, 2, 1), nn.Softmax(1))]
+)
+def test_a_network_whose_last_convolution_does_not_make_its_logits_is_refused(network):
+    """MONAI's U-Net lists the bottleneck's last but one, and transposed ones make the logits."""
+    with pytest.raises(UserError, match=r"E513 the last convolution that .* lists does not make its logits"):
+        gradient_embedding_of_case(network, torch.randn(1, 16, 16), inferer(16, 16))
+
+
+@pytest.mark.parametrize("network", [UNet, VNet, ResUNet, ResVNet, DeepLabV3, DeepLabV3Plus, FPN])
+def test_our_own_networks_have_gradients(network):
+    """Also those whose logits are interpolated to the image's size."""
+    torch.manual_seed(0)
+    more = {"encoder": "resnet18"} if network in (DeepLabV3, DeepLabV3Plus, FPN) else {}
+    made = network(spatial_dims=2, in_channels=1, **more)
+    found = gradient_embedding_of_case(made, torch.randn(1, 64, 64), inferer(64, 64))
+    assert np.isfinite(found).all()
+    assert found.any()
 
 
 def test_a_digest_changes_with_a_weight_and_with_a_setting():

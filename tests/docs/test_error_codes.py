@@ -42,6 +42,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E509": "a run that predicts nothing",
     "E395": "an unknown strategy",
     "E396": "no case that tells how good agreement is",
+    "E511": "features of others",
     "E512": "a file of features that is none",
     "E515": "an unknown rule or kind of a query",
 }
