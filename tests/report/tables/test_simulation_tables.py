@@ -62,12 +62,22 @@ def test_p_is_corrected_over_all_gains_of_the_page():
 def test_one_seed_says_nothing_and_a_missing_random_is_told():
     one = method({"random": [[0.5, 0.6]], "entropy": [[0.5, 0.9]]}, full=[0.9])
     assert verdicts(gains([one]), one) == [
-        "Of one finished seed nothing can be said: entropy against random.",
+        "One seed with whole curves of both says nothing: entropy against random.",
         "At round 1 some strategy is above 99 % of the Dice of all labels, where no strategy can show its worth.",
     ]
     without = method({"entropy": [[0.5, 0.6]]})
     assert verdicts(gains([without]), without) == [
         "The strategy random was not run: nobody should believe the others without it."
+    ]
+
+
+def test_where_no_seed_is_finished_none_is_spoken_of():
+    """`entropy` has not come to its second round under any seed, `margin` under one of two."""
+    curves = {"random": [[0.5, 0.6], [0.5, 0.6]], "entropy": [[0.5], [0.5]], "margin": [[0.5, 0.7], [0.5]]}
+    found = method(curves)
+    assert verdicts(gains([found]), found) == [
+        "One seed with whole curves of both says nothing: margin against random.",
+        "No seed has whole curves of both, so that nothing can be said: entropy against random.",
     ]
 
 
