@@ -123,8 +123,8 @@ class Batch:
             cure = f"Ask for 1 to {len(self.pool.ids)}" if len(self.pool.ids) else "There is nothing left to label"
             raise UserError("E394", cause, cure)
         if self.near is None:
-            compared = self.pool.features is not None and not self.duplicates
-            self.near = NEAR * spread(self.pool.features) if compared else 0.0
+            features = None if self.duplicates else self.pool.features
+            self.near = 0.0 if features is None else NEAR * spread(features)
 
     @property
     def full(self) -> bool:
