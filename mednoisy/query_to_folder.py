@@ -29,7 +29,7 @@ class Sources:
         images: files, folders or patterns to choose from; None for the unlabeled cases of the datalist.
         data: the run's prepared dataset, where it has been moved.
         features_of: run, perhaps of a pretext, that gives features instead.
-        features: `features.h5` of an earlier query, read instead.
+        features: `features.h5` of an earlier query, to read; what it lacks is computed.
         device: such as `cpu`; None for the run's.
         trust: whether a run's configuration may be any program, see `check_trusted`.
     """

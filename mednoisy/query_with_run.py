@@ -85,6 +85,7 @@ def query_run(
     duplicates: bool = False,
     trust: bool = False,
     device: str | None = None,
+    cases: Sequence[Case] | None = None,
     on_fault: OnFault | None = None,
 ) -> list[Pick]:
     """The unlabeled cases of a run's datalist to annotate next, best first; the same again for the same seed.
@@ -93,14 +94,18 @@ def query_run(
         run: folder of a finished run.
         strategy, budget, seed, number, rounds, pooling, same_patient, duplicates: see `Question`.
         trust, device: see `opened_run`.
+        cases: to choose from instead, by the run's features alone, where nothing is labeled yet; what the run itself
+            was trained on does not matter then.
         on_fault: is given why a case cannot be scored, and the others go on; None: the first such case ends it.
 
     Raises:
         UserError: as `opened_run`, `check_question` and `answered`.
     """
     question = Question(strategy, budget, seed, number, rounds, pooling, None, same_patient, duplicates)
-    check_question(question, with_run=True, with_features=True)
+    check_question(question, with_run=cases is None, with_features=True)
     opened = opened_run(run, trust=trust, device=device)
+    if cases is not None:
+        return answered(question, cases, features_of=opened, on_fault=on_fault).picks
     datalist = opened.datalist
     answer = answered(
         question, datalist.cases("unlabeled"), datalist.cases("labeled"), opened, opened, datalist, on_fault=on_fault
@@ -154,8 +159,9 @@ def answered(
         run: scores cases; None where the strategy needs no network.
         features_of: whose features are compared.
         datalist: whose hidden references an oracle reads.
-        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows is not computed again.
-        features: a file to read instead; it must belong here.
+        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows of the same images is
+            not computed again; of a scoring that was interrupted none is there.
+        features: a file to read them from; it must belong here. What it lacks is computed.
         on_fault: as for `query_run`.
 
     Raises:

@@ -11,7 +11,15 @@ import numpy as np
 from tqdm import tqdm
 
 from mednoisy.active.features import pooled_bottleneck
-from mednoisy.active.rows_file import RowsWriter, read_rows, rows_written, stored_rows
+from mednoisy.active.rows_file import (
+    AGAIN,
+    RowsWriter,
+    StoredRows,
+    fingerprint,
+    read_rows,
+    rows_written,
+    stored_rows,
+)
 from mednoisy.active.scoring import Scorer
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
@@ -40,13 +48,16 @@ def told_fault(on_fault: OnFault | None) -> Iterator[list[UserError]]:
 class PoolScoring:
     """Computes fields of a pool; features and gradients stream to files, of the rest a few numbers a case are held.
 
+    The files are whole or not there: of a scoring that was interrupted nothing is kept. Features of a finished one
+    are computed again only where the image, or what made them, has changed.
+
     Attributes:
         wanted: names of fields of `Pool`.
         scorer: for all but features; None where only these are wanted.
         run: whose networks the scorer has.
         features_of: the run whose features are wanted.
         store: folder of the files.
-        features: a file with the features, which must belong here; None to compute them.
+        features: a file with features, which must belong here; what it lacks is computed.
         on_fault: is given why a case is left out; None: it ends the work.
     """
 
@@ -57,17 +68,19 @@ class PoolScoring:
     store: Path
     features: Path | None = None
     on_fault: OnFault | None = None
-    _known: tuple[dict[str, int], np.ndarray] = field(default=({}, np.zeros((0, 0), np.float32)), init=False)
+    _known: StoredRows | None = field(default=None, init=False)
+    _images: dict[str, str] = field(default_factory=dict, init=False)  # fingerprints by id
 
     def fields(self, cases: Sequence[Case], labeled: Sequence[Case]) -> tuple[list[Case], dict[str, np.ndarray]]:
         """The cases that could be scored, and the fields, a row for each; `labeled` only with features wanted.
 
         Raises:
-            UserError: E511 and E512, features of others; else why a case cannot be scored.
+            UserError: E511 and E512, features of others; E393, a case whose fields are not finite numbers; else why a
+                case cannot be scored.
         """
         facts = {} if self.features_of is None else self.features_of.facts
         if "features" in self.wanted:
-            self._open_known(facts, [case["id"] for case in (*cases, *labeled)])
+            self._open_known(facts, [*cases, *labeled])
         held: dict[str, list[np.ndarray]] = {}
         with ExitStack() as stack:
             writers = {
@@ -91,17 +104,26 @@ class PoolScoring:
     def _facts(self, name: str, facts: Mapping[str, str]) -> Mapping[str, str]:
         return facts if name == "features" or self.run is None else self.run.facts
 
-    def _open_known(self, facts: Mapping[str, str], cases: Sequence[str]) -> None:
+    def _open_known(self, facts: Mapping[str, str], cases: Sequence[Case]) -> None:
         """What is on disk already: of a file that was named it must belong here, else it is made anew."""
         if self.features is not None:
-            read_rows(self.features, facts, cases)
             self._known = stored_rows(self.features, facts)
+            for case in cases:
+                made_of, image = self._known.made_of(case["id"]), self._fingerprint(case)
+                if image and made_of not in (None, image):
+                    cause = f"{self.features} does not belong here: its row of this case was made of another image"
+                    raise UserError("E511", cause, AGAIN, case=case["id"])
         elif (self.store / FILES["features"]).is_file():
             try:
                 self._known = stored_rows(self.store / FILES["features"], facts)
             except UserError as fault:
                 if fault.code not in ("E511", "E512"):
                     raise
+
+    def _fingerprint(self, case: Case) -> str:
+        if case["id"] not in self._images:
+            self._images[case["id"]] = fingerprint(Path(case["image"]))
+        return self._images[case["id"]]
 
     def _take(
         self,
@@ -113,11 +135,15 @@ class PoolScoring:
         """Compute one case and keep it; whether it could be."""
         with told_fault(self.on_fault) as faults:
             rows = self._rows(case, wanted)
+            for name, row in rows.items():
+                if not np.isfinite(row).all():
+                    cause = f"its {name.replace('_', ' ')} are not finite numbers"
+                    raise UserError("E393", cause, "Correct or remove the image", case=case["id"])
         if faults:
             return False
         for name, row in rows.items():
             if name in writers:
-                writers[name].add(case["id"], row)
+                writers[name].add(case["id"], row, self._fingerprint(case))
             else:
                 held.setdefault(name, []).append(row)
         return True
@@ -136,9 +162,9 @@ class PoolScoring:
         return rows
 
     def _feature(self, case: Case, image: object) -> np.ndarray:
-        row_of, known = self._known
-        if case["id"] in row_of:
-            return known[row_of[case["id"]]]
+        known = None if self._known is None else self._known.row(case["id"], self._fingerprint(case))
+        if known is not None:
+            return known
         assert self.features_of is not None
         if image is None or self.features_of is not self.run:
             image = self.features_of.image(case)

@@ -16,6 +16,7 @@ from mednoisy.child_processes import finish
 from mednoisy.composition import checked_path, compose
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.evaluation.metrics import write_metrics
+from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import locked, write_text
 from mednoisy.simulation_choices import Choices, Query, query_of_run, read_table
 from mednoisy.simulation_pool import LabeledPool, needs_no_network
@@ -25,6 +26,7 @@ from mednoisy.simulation_rows import (
     Training,
     all_labels_row,
     for_each_strategy,
+    learns_without_labels,
     row_of,
     trainings,
 )
@@ -122,7 +124,8 @@ class Simulation:
 
         Raises:
             UserError: before the first training: E101, E103, E354 and E356 as `study.check_row`; E395 an unknown
-                strategy; E531 a pool too small, E532 another simulation's folder, E533 no test cases,
+                strategy; E402 a start run that is not finished; E515 an unknown pooling; E531 a pool too small,
+                E532 another simulation's folder, E533 no test cases,
                 E535 two methods of one name, E537 a start that cannot be chosen; E314 the folder is another
                 process's; what is wrong with the datalist or a label. E534 stopped by a signal, after the
                 training has saved.
@@ -180,7 +183,15 @@ class Simulation:
                 cause = f"the methods {row.definition!r} and {same[0].definition!r} would both be called {row.folder}"
                 raise UserError("E535", cause, "Give one of them a `name` of its own in a file")
         checked_path(self.output, "--output")
-        self.pool.check_size(self.start, self.budget, self.rounds)
+        if self.pooling is not None:
+            from mednoisy.active.scoring import checked_pooling  # loads PyTorch
+
+            checked_pooling(self.pooling)
+        if self.start_run is not None:
+            read_summary(self.start_run)
+        composed = {row.definition: compose(self.bundle, row.method, dataset=self.dataset).config for row in self.rows}
+        learners = [name for name, config in composed.items() if learns_without_labels(config)]
+        self.pool.check_size(self.start, self.budget, self.rounds, learners)
         self.pool.cost(self.pool.patients)  # reads every label
 
     def _note(self) -> None:

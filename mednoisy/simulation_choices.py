@@ -37,7 +37,8 @@ class Choices:
         output: folder of the simulation.
         start, budget: patients at the start, and that each round adds.
         rounds: after the start.
-        query: chooses by a finished run, for strategies that need its network.
+        query: chooses by a finished run, for strategies that need its network; for the start it is given the whole
+            pool as `cases`, for the run may have had labels that the simulation hides.
         start_strategy, start_run: as those of `Simulation`.
         query_settings: further arguments of `query`.
     """
@@ -69,7 +70,8 @@ class Choices:
     def _start(self, seed: int) -> Sequence[Pick]:
         if needs_no_network(self.start_strategy):
             return self.pool.chosen(self.start_strategy, self.start, Draw(seed, START_DRAW, 0))
-        return self._query(self.start_run, self.start_strategy, self.start, seed, 0)
+        cases = [{key: value for key, value in case.items() if key != "label"} for case in self.pool.cases]
+        return self._query(self.start_run, self.start_strategy, self.start, seed, 0, cases=cases)
 
     def _picked(self, training: Training, labeled: Sequence[str]) -> Sequence[Pick]:
         number, strategy = training.round - 1, training.strategy
@@ -80,9 +82,11 @@ class Choices:
         run = self.output / training.before.folder / "run"
         return self._query(run, strategy, self.budget, training.seed, number)
 
-    def _query(self, run: Path | None, strategy: str, budget: int, seed: int, number: int) -> Sequence[Pick]:
-        rounds = self.rounds + 1
-        return self.query(run, strategy, budget, seed=seed, number=number, rounds=rounds, **self.query_settings)
+    def _query(
+        self, run: Path | None, strategy: str, budget: int, seed: int, number: int, **more: Any
+    ) -> Sequence[Pick]:
+        settings = {**self.query_settings, **more}
+        return self.query(run, strategy, budget, seed=seed, number=number, rounds=self.rounds + 1, **settings)
 
     def _kept(self, path: Path, choose: Callable[[], Sequence[Pick]]) -> list[str]:
         """The patients that a file of choices names; made first where there is none."""

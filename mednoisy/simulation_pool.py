@@ -90,8 +90,9 @@ class LabeledPool:
             - len(self.cases)
         )
 
-    def check_size(self, start: int, budget: int, rounds: int) -> None:
-        """Refuse a pool that is used up before the last round (E531)."""
+    def check_size(self, start: int, budget: int, rounds: int, learners: Sequence[str] = ()) -> None:
+        """Refuse a pool that is used up before the last round, or in it where `learners`, names of methods, learn from
+        what has no label (E531)."""
         wanted = start + rounds * budget
         if wanted > len(self.patients):
             noun = "patients" if any("patient" in case for case in self.cases) else "cases"
@@ -99,6 +100,9 @@ class LabeledPool:
                 f"{start} at the start and {rounds} rounds of {budget} are {wanted} {noun}; "
                 f"the pool has {len(self.patients)} with a reference"
             )
+            raise UserError("E531", cause, "Lower --start, --budget or --rounds")
+        if learners and wanted == len(self.patients):
+            cause = f"the last round leaves no unlabeled case, which {learners[0]} learns from"
             raise UserError("E531", cause, "Lower --start, --budget or --rounds")
 
     def chosen(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,18 @@ def all_labels_row(row: Row) -> Row:
     if Path(row.method).stem == SUPERVISED:
         return row
     return Row(SUPERVISED, row.recipe)
+
+
+def learns_without_labels(config: Mapping[str, Any]) -> bool:
+    """Whether any stage of a configuration draws unlabeled cases, or labels them itself."""
+
+    def found(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            asks = any(value.get(name) not in (None, 0) for name in ("unlabeled", "pseudo"))
+            return asks or any(found(part) for part in value.values())
+        return isinstance(value, list) and any(found(part) for part in value)
+
+    return found(config.get("stages"))
 
 
 def trainings(rows: Sequence[Row], strategies: Sequence[str], rounds: int, seeds: Sequence[int]) -> list[Training]:

@@ -132,6 +132,20 @@ def test_a_case_smaller_than_the_patch_and_one_larger_have_features(run):
     assert len(query_run(run, "typiclust", 2, seed=0)) == 2
 
 
+def test_cases_of_ones_own_are_chosen_by_the_features_of_a_run_whatever_it_had_labels_of(run):
+    """Three of the eight had labels in the run: they may be chosen, and cover nothing."""
+    datalist = opened_run(run).datalist
+    cases = [
+        {"id": case["id"], "image": case["image"]}
+        for case in (*datalist.cases("labeled"), *datalist.cases("unlabeled"))
+    ]
+    picks = query_run(run, "kcenter", 8, seed=0, cases=cases, duplicates=True)
+    assert {pick.id for pick in picks} == {"a1", "b1", "c1", *POOL}
+    assert picks[0].reason == "the most central case"
+    with pytest.raises(UserError, match="E516 the strategy entropy asks a trained network"):
+        query_run(run, "entropy", 2, seed=0, cases=cases)
+
+
 def test_a_pretext_has_features_of_its_student_and_no_predictions(run, data, tmp_path, monkeypatch):
     """Its `predictors()` is empty."""
     pretext = train(data, tmp_path / "pretext")

@@ -20,7 +20,7 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.errors import UserError
 from mednoisy.simulation import Simulation
 from mednoisy.study_rows import Row
-from tests.simulated import PATIENTS, STEP, FakeTrainings, dice_of, patients_dataset
+from tests.simulated import PATIENTS, STEP, FakeTrainings, dice_of, patients_dataset, write_run
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +286,13 @@ def test_an_undefined_dice_is_shown_as_such(dataset, tmp_path, trained):
         ({"start_strategy": "entropy", "start_run": Path("run")}, "E537 the strategy entropy cannot choose"),
         ({"methods": ["supervised", Row("copy_paste", name="supervised")]}, "E535 the methods 'supervised:default'"),
         ({"methods": ["supervized"]}, "E101 unknown method 'supervized'"),
+        ({"pooling": "max"}, "E515 unknown --pooling 'max'"),
+        ({"start_strategy": "typiclust", "start_run": Path("absent")}, r"E402 absent.summary\.json cannot be used"),
+        (
+            {"rounds": 5, "methods": ["supervised", "mean_teacher:strong"]},
+            "E531 .* no unlabeled case, which mean_teach",
+        ),
+        ({"rounds": 5, "methods": ["noisy_student"]}, "E531 .* no unlabeled case, which noisy_student"),
         ({"settings": {"labeled": 3}}, "E356 the setting 'labeled'"),
         ({"settings": {"widht": 3}}, "E103 the configuration has no entry 'widht'"),
     ],
@@ -295,6 +302,10 @@ def test_what_could_not_be_done_is_refused_before_anything_is_written(changes, m
         small(dataset, tmp_path / "s", **changes).run()
     assert not (tmp_path / "s").exists()
     assert trained.commands == []
+
+
+def test_the_whole_pool_may_be_labeled_where_no_method_learns_from_the_rest(dataset, tmp_path, trained):
+    small(dataset, tmp_path / "s", rounds=5, methods=["copy_paste"]).check()
 
 
 @pytest.mark.parametrize(
@@ -334,11 +345,14 @@ def test_the_start_may_be_chosen_by_the_features_of_a_run(dataset, tmp_path, tra
     def query(run: Path, strategy: str, budget: int, **settings: Any) -> list[Pick]:
         if run.name == "pretext":
             assert (strategy, budget, settings["number"]) == ("typiclust", 2, 0)
+            assert {case["patient"] for case in settings["cases"]} == {f"p{p}" for p in range(1, PATIENTS + 1)}
+            assert not any("label" in case for case in settings["cases"])
             return [Pick(0, "p5_1", 1.0, "typical"), Pick(1, name, 1.0, "typical")]
         return first_in_order(run, strategy, budget)
 
     changes = {"start": 2, "start_strategy": "typiclust", "start_run": tmp_path / "pretext", "query": query}
     name = "p2_0"
+    write_run(tmp_path / "pretext", None)
     simulation = small(dataset, tmp_path / "s", **changes)
     simulation.run()
     assert simulation.choices.labeled(simulation.trainings[0]) == ["p5", "p2"]

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mednoisy.simulation_rows import ALL_LABELS, SHARED_START, all_labels_row, for_each_strategy, trainings
+from mednoisy.composition import bundles_folder, compose
+from mednoisy.simulation_rows import (
+    ALL_LABELS,
+    SHARED_START,
+    all_labels_row,
+    for_each_strategy,
+    learns_without_labels,
+    trainings,
+)
 from mednoisy.study_rows import Row
 
 
@@ -48,3 +56,11 @@ def test_a_shared_start_is_a_row_of_every_strategy():
     assert for_each_strategy(rows, ["random", "entropy", "random"]) == [
         {"strategy": "random", "seed": 0}, {"strategy": "entropy", "seed": 0}, {"strategy": "random", "seed": 0}
     ]  # fmt: skip
+
+
+def test_methods_that_learn_without_labels_are_known_by_their_stages():
+    folder = bundles_folder() / "methods"
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    without = {name for name in names if not learns_without_labels(compose("phantom", name).config)}
+    pretexts = {"contrastive", "masked_autoencoding", "restoration"}
+    assert without == {"copy_paste", "copy_paste_pair", "supervised", "supervised_pair"} | pretexts

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from monai.networks.utils import eval_mode
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from mednoisy.active.uncertainty_maps import gradient_sums
 from mednoisy.active.whole_cases import weighted_windows
@@ -73,10 +74,11 @@ def gradient_embedding_of_case(network: nn.Module, image: Tensor, inferer: Slidi
     """(K * D,), float32: BADGE's embedding of a whole case, see `uncertainty_maps.gradient_embedding`.
 
     Args:
-        network, image, inferer: as for `pooled_bottleneck`; the network's last convolution makes its logits.
+        network, image, inferer: as for `pooled_bottleneck`; the network's last convolution makes its logits, which
+            may be interpolated linearly then, as those of DeepLab and FPN are: the embedding is that of its own grid.
 
     Raises:
-        UserError: E513, it has no convolution.
+        UserError: E513, it has no convolution, or the last one listed does not make the logits.
     """
     single = single_network(network)
     layers = [part for part in single.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)]
@@ -90,14 +92,28 @@ def gradient_embedding_of_case(network: nn.Module, image: Tensor, inferer: Slidi
         with eval_mode(single):
             for windows, weights in weighted_windows(image, inferer):
                 seen.clear()
-                single(windows)
-                (features, logits), *_ = seen
+                output = single(windows)
+                if len(seen) != 1 or not _makes(seen[0][1], output):
+                    cause = f"the last convolution that {type(single).__name__} lists does not make its logits"
+                    raise UserError("E513", cause, "Take another --strategy, such as entropy")
+                ((features, logits),) = seen
                 for h, p, weight in zip(features.float(), logits.float().softmax(dim=1), weights, strict=True):
                     of_window, count = gradient_sums(p, h)
                     sums, counts = sums + weight * of_window.cpu().double(), counts + weight * count.cpu().double()
     finally:
         hook.remove()
     return (sums / counts.clamp_min(1e-12)[:, None]).flatten().numpy().astype(np.float32)
+
+
+def _makes(logits: Tensor, output: object) -> bool:
+    """Whether a network's output is these logits, as they are or interpolated linearly."""
+    if not isinstance(output, Tensor) or output.shape[:2] != logits.shape[:2] or output.dim() != logits.dim():
+        return False
+    if output.shape == logits.shape:
+        return bool(torch.allclose(output, logits, equal_nan=True))
+    mode, size = {4: "bilinear", 5: "trilinear"}[logits.dim()], list(output.shape[2:])
+    resized = (interpolate(logits, size, mode=mode, align_corners=corners) for corners in (False, True))
+    return any(torch.allclose(output, one, rtol=1e-4, atol=1e-4, equal_nan=True) for one in resized)
 
 
 def digest_of_network(network: nn.Module) -> str:

@@ -118,7 +118,7 @@ def penalty_matrix(settings: Sequence[Mapping[str, np.ndarray]]) -> PenaltyMatri
             in all of them are compared.
 
     Returns:
-        None of fewer than two strategies or seeds: nothing can be tested.
+        None of fewer than two strategies or seeds, or of no round: nothing can be tested.
 
     Raises:
         ValueError: strategies of a setting differ in seeds or rounds.
@@ -128,7 +128,8 @@ def penalty_matrix(settings: Sequence[Mapping[str, np.ndarray]]) -> PenaltyMatri
     names = tuple(name for name in settings[0] if all(name in of for of in settings))
     tables = [np.stack([np.asarray(of[name], float) for name in names]) if names else None for of in settings]
     seeds = min((table.shape[1] for table in tables if table is not None), default=0)
-    if len(names) < 2 or seeds < 2:
+    rounds = min((table.shape[2] for table in tables if table is not None), default=0)
+    if len(names) < 2 or seeds < 2 or not rounds:
         return None
     beaten = np.zeros((len(names), len(names)))
     for table in tables:

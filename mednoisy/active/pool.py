@@ -104,6 +104,7 @@ class Batch:
         pool: to choose from.
         budget: how many.
         same_patient, duplicates: whether the batch may hold such.
+        near: features up to that distance are near-duplicates; None for `NEAR` of the pool's spread, 0 for none.
 
     Raises:
         UserError: E394, the pool has fewer cases than the budget, or the budget is none.
@@ -114,15 +115,16 @@ class Batch:
     same_patient: bool = False
     duplicates: bool = False
     picks: list[Pick] = field(default_factory=list)
+    near: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= len(self.pool.ids):
             cause = f"{self.budget} cases are asked for, {len(self.pool.ids)} can be chosen"
             cure = f"Ask for 1 to {len(self.pool.ids)}" if len(self.pool.ids) else "There is nothing left to label"
             raise UserError("E394", cause, cure)
-        self._nearest_allowed = 0.0
-        if self.pool.features is not None and not self.duplicates:
-            self._nearest_allowed = NEAR * spread(self.pool.features)
+        if self.near is None:
+            features = None if self.duplicates else self.pool.features
+            self.near = 0.0 if features is None else NEAR * spread(features)
 
     @property
     def full(self) -> bool:
@@ -139,10 +141,10 @@ class Batch:
             return False
         if patients is not None and not self.same_patient and patients[index] in {patients[i] for i in self.indices}:
             return False
-        if self._nearest_allowed and self.picks and self.pool.features is not None:
+        if self.near and self.picks and self.pool.features is not None:
             feature = np.asarray(self.pool.features[index], np.float64)
             chosen = np.asarray(self.pool.features[self.indices], np.float64)
-            return bool(np.linalg.norm(chosen - feature, axis=1).min() > self._nearest_allowed)
+            return bool(np.linalg.norm(chosen - feature, axis=1).min() > self.near)
         return True
 
     def offer(self, index: int, score: float, reason: str) -> bool:

@@ -142,7 +142,10 @@ def curves_of(
 
 
 def penalties(methods: Sequence[MethodCurves]) -> PenaltyMatrix | None:
-    """The penalty matrix over all methods, each a setting, of the seeds that are finished under all strategies."""
+    """The penalty matrix over all methods, each a setting, of the seeds that are finished under all strategies.
+
+    The start, which all strategies share and none can win, is no round of it.
+    """
     settings = []
     for method in methods:
         done = [
@@ -151,7 +154,10 @@ def penalties(methods: Sequence[MethodCurves]) -> PenaltyMatrix | None:
         ]
         shared = sorted(set.intersection(*done)) if done else []
         settings.append(
-            {name: curve.dice[[curve.seeds.index(seed) for seed in shared]] for name, curve in method.curves.items()}
+            {
+                name: curve.dice[[curve.seeds.index(seed) for seed in shared], 1:]
+                for name, curve in method.curves.items()
+            }
         )
     return penalty_matrix(settings)
 

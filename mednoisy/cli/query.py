@@ -36,7 +36,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--features-of", type=Path, metavar="RUN", help="run, perhaps of a pretext, that gives features instead"
     )
-    command.add_argument("--features", type=Path, metavar="FILE", help="features.h5 of an earlier query, read instead")
+    command.add_argument("--features", type=Path, metavar="FILE", help="features.h5 of an earlier query to read")
     command.add_argument("--members", metavar="KIND", help="who is compared: folds, students, dropout, flips, deployed")
     command.add_argument(
         "--pooling", metavar="RULE", help="from map to case: mean (default), top_share, over_foreground"

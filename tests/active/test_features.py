@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import h5py
+import monai.networks.nets
 import numpy as np
 import pytest
 import torch
@@ -15,15 +16,18 @@ from mednoisy.active.features import (
     gradient_embedding_of_case,
     pooled_bottleneck,
 )
-from mednoisy.active.rows_file import read_rows, rows_written
+from mednoisy.active.rows_file import fingerprint, read_rows, rows_written, stored_rows
 from mednoisy.active.uncertainty_maps import gradient_embedding
 from mednoisy.active.whole_cases import weighted_windows
 from mednoisy.errors import UserError
 from mednoisy.inference.slice_wise import SliceWise
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.networks.blocks import Encoder
+from mednoisy.networks.deeplab import DeepLabV3, DeepLabV3Plus
 from mednoisy.networks.ensemble import MeanEnsemble
-from mednoisy.networks.unet import UNet
+from mednoisy.networks.fpn import FPN
+from mednoisy.networks.unet import ResUNet, UNet
+from mednoisy.networks.vnet import ResVNet, VNet
 
 
 class Doubling(nn.Module):
@@ -109,6 +113,26 @@ def test_gradients_of_one_window_are_those_of_the_formula():
     np.testing.assert_allclose(halves, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "network", [monai.networks.nets.UNet(2, 1, 3, (4, 8, 16), (2, 2)), nn.Sequential(nn.Conv2d(1, 2, 1), nn.Softmax(1))]
+)
+def test_a_network_whose_last_convolution_does_not_make_its_logits_is_refused(network):
+    """MONAI's U-Net lists the bottleneck's last but one, and transposed ones make the logits."""
+    with pytest.raises(UserError, match=r"E513 the last convolution that .* lists does not make its logits"):
+        gradient_embedding_of_case(network, torch.randn(1, 16, 16), inferer(16, 16))
+
+
+@pytest.mark.parametrize("network", [UNet, VNet, ResUNet, ResVNet, DeepLabV3, DeepLabV3Plus, FPN])
+def test_our_own_networks_have_gradients(network):
+    """Also those whose logits are interpolated to the image's size."""
+    torch.manual_seed(0)
+    more = {"encoder": "resnet18"} if network in (DeepLabV3, DeepLabV3Plus, FPN) else {}
+    made = network(spatial_dims=2, in_channels=1, **more)
+    found = gradient_embedding_of_case(made, torch.randn(1, 64, 64), inferer(64, 64))
+    assert np.isfinite(found).all()
+    assert found.any()
+
+
 def test_a_digest_changes_with_a_weight_and_with_a_setting():
     network = Doubling()
     before = digest_of_network(network)
@@ -128,7 +152,7 @@ def write(path, facts=FACTS):
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     with rows_written(path, facts, 6) as writer:  # two cases less than were announced
         for name, row in zip("abcd", rows, strict=True):
-            writer.add(name, row)
+            writer.add(name, row, f"image of {name}")
     return rows
 
 
@@ -141,10 +165,29 @@ def test_rows_come_back_by_id_and_are_mapped_into_memory(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.h5"]
 
 
+def test_a_row_is_of_one_image_and_of_finite_numbers(tmp_path):
+    rows = write(tmp_path / "f.h5")
+    with rows_written(tmp_path / "nan.h5", FACTS, 1) as writer:
+        writer.add("a", np.array([0, np.nan]), "image of a")
+    stored = stored_rows(tmp_path / "f.h5", FACTS)
+    np.testing.assert_array_equal(stored.row("c", "image of c"), rows[2])
+    assert stored.row("c", "another") is None
+    assert stored.row("z", "") is None
+    assert stored_rows(tmp_path / "nan.h5", FACTS).row("a", "image of a") is None
+
+
+def test_a_fingerprint_is_of_bytes_not_of_places(tmp_path):
+    for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+    first, same, other, absent = (fingerprint(tmp_path / name) for name in "abcd")
+    assert first == same != other
+    assert absent == ""
+
+
 def test_a_file_that_is_not_finished_is_not_there(tmp_path):
     def stop():
         with rows_written(tmp_path / "f.h5", FACTS, 2) as writer:
-            writer.add("a", np.zeros(3))
+            writer.add("a", np.zeros(3), "")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

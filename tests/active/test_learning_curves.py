@@ -121,6 +121,7 @@ def test_undefined_values_take_their_seed_out_and_too_little_is_no_matrix():
     assert matrix.beaten[1, 0] == 100
     assert penalty_matrix([]) is None
     assert penalty_matrix([{"a": a}]) is None
+    assert penalty_matrix([{"a": a[:, :0], "b": b[:, :0]}]) is None
     assert penalty_matrix([{"a": a[:1], "b": b[:1]}]) is None
     with pytest.raises(ValueError, match="shape"):
         penalty_matrix([{"a": a, "b": b[:2]}])

@@ -100,5 +100,13 @@ def test_penalties_take_the_seeds_that_all_strategies_have_finished():
     matrix = penalties([method(curves)])
     assert matrix is not None
     assert matrix.seeds == 2
-    assert matrix.beaten.tolist() == [[0, 0], [50, 0]]  # one of two rounds, the start is shared
+    assert matrix.beaten.tolist() == [[0, 0], [100, 0]]  # in the one round; the start is shared and no round
     assert penalties([method({"random": [[0.5, 0.6]], "entropy": [[0.5]]})]) is None
+
+
+def test_what_is_better_in_all_three_rounds_under_all_seeds_wins_all():
+    curves = {"random": [[0.5, 0.6, 0.6, 0.6]] * 3, "entropy": [[0.5, 0.7, 0.8, 0.9]] * 3}
+    matrix = penalties([method(curves)])
+    assert matrix is not None
+    assert matrix.beaten.tolist() == [[0, 0], [100, 0]]
+    assert matrix.penalties.tolist() == [100, 0]

@@ -82,6 +82,58 @@ def test_features_of_another_run_are_refused(run, data, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_features_are_of_an_image_not_of_its_name(run, data, tmp_path, capsys):
+    """Two folders hold another scan of the same name: what is known of the one is not used for the other."""
+    for name, source in (("A", "u1"), ("B", "u2")):
+        (tmp_path / name).mkdir()
+        shutil.copy(data / "images" / f"{source}.nii.gz", tmp_path / name / "s0.nii.gz")
+        shutil.copy(data / "images" / "u3.nii.gz", tmp_path / name / "s1.nii.gz")
+    words = {name: ("--images", str(tmp_path / name)) for name in "AB"}
+    for name, output in (("A", "a"), ("B", "b"), ("A", "again")):
+        assert query(run, tmp_path / output, *words[name], strategy="kcenter") == 0
+    (tmp_path / "again" / "query.json").unlink()
+    assert query(run, tmp_path / "again", *words["B"], strategy="kcenter") == 0
+    features = {name: (tmp_path / name / "features.h5").read_bytes() for name in ("a", "b", "again")}
+    assert features["again"] == features["b"] != features["a"]
+    given = ["query", str(run), *words["B"], "--features", str(tmp_path / "a" / "features.h5"), "--device", "cpu"]
+    told = refusal(capsys, [*given, "--strategy", "kcenter", "--budget", "1", "--output", str(tmp_path / "out")])
+    assert re.search("E511 case 's0': .*made of another image", told), told
+
+
+def test_what_a_file_of_features_lacks_is_computed(run, tmp_path, data):
+    """As that of a query which left a case out."""
+    scans = tmp_path / "scans"
+    shutil.copytree(data / "images", scans)
+    (scans / "u3.nii.gz").write_bytes(b"torn")
+    words = ("--images", str(scans / "u*"), "--same-patient")
+    assert query(run, tmp_path / "first", *words, strategy="kcenter") == 1
+    again = (*words, "--features", str(tmp_path / "first" / "features.h5"))
+    assert query(run, tmp_path / "torn", *again, strategy="kcenter") == 1
+    shutil.copy(data / "images" / "u3.nii.gz", scans / "u3.nii.gz")
+    assert query(run, tmp_path / "whole", *again, strategy="kcenter", budget=5) == 0
+    assert sorted(ids(tmp_path / "whole")) == [*POOL]
+
+
+def test_a_case_whose_features_are_not_finite_is_left_out_and_never_stored(run, tmp_path, capsys, monkeypatch):
+    from mednoisy import scored_pool
+
+    seen: list[int] = []
+
+    def feature(*words):
+        seen.append(len(seen))
+        made = pooled_bottleneck(*words)
+        return np.full_like(made, np.nan) if len(seen) == 2 else made
+
+    pooled_bottleneck = scored_pool.pooled_bottleneck
+    monkeypatch.setattr(scored_pool, "pooled_bottleneck", feature)
+    assert query(run, tmp_path / "out", strategy="kcenter") == 1
+    assert "E393 case 'u2': its features are not finite numbers" in capsys.readouterr().err
+    assert [case["id"] for case in read(tmp_path / "out")["failed"]] == ["u2"]
+    (tmp_path / "out" / "query.json").unlink()
+    assert query(run, tmp_path / "out", strategy="kcenter") == 0
+    assert len(seen) == 8 + 1
+
+
 def test_images_of_a_folder_are_chosen_from_but_for_the_labeled(run, data, tmp_path):
     output = tmp_path / "query"
     scans = tmp_path / "scans"

@@ -34,6 +34,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E367": "a source of which nothing can be read",
     "E368": "a pattern that is none, or finds nothing",
     "E378": "a label that does not fit its scan",
+    "E393": "what a strategy needs of a case, and is not there or no finite number",
     "E394": "more cases than can be chosen from or compared",
     "E422": "two folders without an id in common",
     "E423": "a file without its partner",
@@ -41,6 +42,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E509": "a run that predicts nothing",
     "E395": "an unknown strategy",
     "E396": "no case that tells how good agreement is",
+    "E511": "features of others",
     "E512": "a file of features that is none",
     "E515": "an unknown rule or kind of a query",
 }

@@ -26,7 +26,7 @@ def test_the_page_says_what_is_simulated_and_what_came_of_it(tmp_path):
     assert "From 1 labeled at the start, 1 more in each of 1 round, chosen by 5 strategies." in shown
     assert "10 of 20 trainings are finished" in shown
     assert "random is beaten by foreground_random_66 (oracle), entropy" in shown
-    assert "penalty: column's mean 25" in shown
+    assert "penalty: column's mean 50" in shown
     assert "seeds 0, 1, 2" in shown
     alternatives = re.findall(r'alt="([^"]*)"', text)
     assert [alternative.partition(",")[0] for alternative in alternatives] == [

@@ -13,7 +13,7 @@ def badge(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
     """k-means++ seeding over gradient embeddings (Ash et al., ICLR 2020, arXiv:1906.03671).
 
     The largest gradient begins, as in the authors' code; each next case is drawn with the probability of its squared
-    distance from the nearest chosen one.
+    distance from the nearest chosen one. Where all that is left has the gradients of chosen cases the longest follow.
     """
     gradients = pool.needed("gradients", "badge")
     generator = draw.generator("seeding")
@@ -29,4 +29,5 @@ def badge(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
             break
         index = int(generator.choice(len(near), p=near / total))
         score, reason = float(np.sqrt(near[index])), "its gradient is {:.3g} from those of the chosen"
+    batch.offer_ranked(lengths, "its gradient is {score:.3g} long, as those of chosen cases")
     return batch.done()

@@ -14,7 +14,12 @@ def kcenter(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
 
     Nothing is random in it.
     """
-    features = pool.needed("features", "kcenter")
+    offer_farthest(pool.needed("features", "kcenter"), pool, batch)
+    return batch.done()
+
+
+def offer_farthest(features: np.ndarray, pool: Pool, batch: Batch) -> None:
+    """Offer a pool's cases farthest first, until the batch is full or all were offered."""
     centres = pool.labeled_features(features.shape[1])
     if not len(centres):
         first = _most_central(features)
@@ -29,7 +34,6 @@ def kcenter(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
             search.take(row)
         else:
             search.leave_out(row)
-    return batch.done()
 
 
 def _most_central(features: np.ndarray, rows: int = 32768) -> int:

@@ -19,7 +19,7 @@ def typiclust(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
 
     As the authors' code: min(labels + budget, 500) clusters, neighbours at most 20 and half the cluster, all within
     it. Clusters up to 5 cases are left out there, which in a pool of tens of cases would leave out all: the limit is
-    at most a fifth of a cluster's mean size.
+    at most a fifth of a cluster's mean size. Small clusters follow where large ones have no case left that is admitted.
     """
     features = pool.needed("features", "typiclust")
     labeled = pool.labeled_features(features.shape[1])
@@ -44,13 +44,15 @@ def typiclust(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
                 return True
         return False
 
-    open_clusters = [cluster for cluster in range(wanted) if sizes[cluster] > limit]
-    while not batch.full and open_clusters:
-        cluster = min(open_clusters, key=lambda one: (labels[one], -sizes[one], one))
-        if next_of(cluster):
-            labels[cluster] += 1
-        else:
-            open_clusters.remove(cluster)
+    large = [cluster for cluster in range(wanted) if sizes[cluster] > limit]
+    small = [cluster for cluster in range(wanted) if sizes[cluster] <= limit]
+    for open_clusters in (large, small):
+        while not batch.full and open_clusters:
+            cluster = min(open_clusters, key=lambda one: (labels[one], -sizes[one], one))
+            if next_of(cluster):
+                labels[cluster] += 1
+            else:
+                open_clusters.remove(cluster)
     return batch.done()
 
 

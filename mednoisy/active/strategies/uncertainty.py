@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mednoisy.active.pool import Batch, Pick, Pool
-from mednoisy.active.strategies.kcenter import kcenter
+from mednoisy.active.strategies.kcenter import offer_farthest
 from mednoisy.data.counter_based_random import Draw
 
 
@@ -28,20 +28,27 @@ def power(pool: Pool, batch: Batch, draw: Draw, *, beta: float = 1.0) -> list[Pi
 
 
 def uncertain_and_different(pool: Pool, batch: Batch, draw: Draw, *, factor: int = 4) -> list[Pick]:
-    """Of the `factor` x budget most uncertain cases those that differ most, by k-centre greedy."""
+    """Of the `factor` x budget most uncertain cases those that differ most, by k-centre greedy.
+
+    What is a near-duplicate is measured in the whole pool. Where too few of these are admitted, the most uncertain of
+    all others follow.
+    """
     uncertainty = pool.needed("uncertainty", "uncertain_and_different")
     features = pool.needed("features", "uncertain_and_different")
     rows = np.sort(np.argsort(-uncertainty, kind="stable")[: factor * batch.budget])
+    their_features = np.asarray(features[rows])
     few = Pool(
         [pool.ids[row] for row in rows],
-        features=np.asarray(features[rows]),
+        features=their_features,
         labeled=pool.labeled,
         patients=None if pool.patients is None else [pool.patients[row] for row in rows],
     )
-    picks = kcenter(few, replace(batch, pool=few, picks=[]), draw)
-    for pick in picks:
+    inner = replace(batch, pool=few, picks=[])  # keeps the distance of near-duplicates
+    offer_farthest(their_features, few, inner)
+    for pick in inner.picks:
         row = int(rows[pick.index])
         batch.offer(row, pick.score, f"uncertainty {uncertainty[row]:.3g}, {pick.reason}")
+    batch.offer_ranked(uncertainty, "uncertainty {score:.3g}, the next that may be chosen")
     return batch.done()
 
 

@@ -15,6 +15,10 @@ from mednoisy.report.tables.text_tables import markdown_table
 
 Line = dict[str, str]
 ORACLE = " (oracle)"  # behind the name of a strategy that reads true labels
+UNTOLD = {  # by the seeds that two strategies share, of which no test can be made
+    1: "One seed with whole curves of both says nothing",
+    0: "No seed has whole curves of both, so that nothing can be said",
+}
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,9 @@ def verdicts(found: Sequence[Gain], method: MethodCurves) -> list[str]:
             )
         if below:
             sentences.append(f"{words} not beaten by {_names(below)}, whose mean area is no higher.")
-        if untold:
-            sentences.append(f"Of one finished seed nothing can be said: {_names(untold)} against {titled(rival)}.")
+        for seeds, words in UNTOLD.items():
+            if these := [gain for gain in untold if gain.figures.seeds == seeds]:
+                sentences.append(f"{words}: {_names(these)} against {titled(rival)}.")
     if RANDOM not in method.curves:
         sentences.append("The strategy random was not run: nobody should believe the others without it.")
     if rounds := method.near_full():

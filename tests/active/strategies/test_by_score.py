@@ -50,6 +50,16 @@ def test_of_the_uncertain_the_most_different():
     assert sorted(group[indices(picks)]) == [0, 1]
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-4])
+def test_near_duplicates_among_the_most_uncertain_leave_room_for_others(apart):
+    """The eight most uncertain show the same thing, to a ten thousandth: one of them is chosen, and the next one."""
+    features = np.arange(20.0)[:, None]
+    features[:8] = apart * np.arange(8)[:, None]
+    picks = choose(pool(features=features, uncertainty=RISING[19::-1]), "uncertain_and_different", 2, DRAW)
+    assert indices(picks)[0] < 8
+    assert indices(picks)[1] == 8
+
+
 def test_clasp_pe_shares_the_budget_between_classes():
     """Of 12, 8 thirds go to two classes; late noise of beta 100 is small, so planted scores win."""
     scores = np.full((60, 3), 1e-3)
@@ -76,6 +86,15 @@ def test_badge_takes_large_and_different_gradients():
     picks = indices(choose(pool(gradients=gradients), "badge", 3, DRAW))
     assert picks[0] == 25
     assert sorted(index // 20 for index in picks) == [0, 1, 2]
+
+
+def test_badge_goes_on_by_length_where_all_gradients_were_seen():
+    """Two gradients in six cases, 0 of two of which: what is nowhere else is drawn first, then the longest."""
+    gradients = np.array([[3.0, 0], [3, 0], [0, 0], [3, 0], [0, 0], [3, 0]])
+    picks = indices(choose(pool(gradients=gradients), "badge", 5, DRAW))
+    assert picks[0] == 0
+    assert picks[1] in (2, 4)
+    assert picks[2:] == [1, 3, 5]
 
 
 def test_ceal_takes_sure_unsure_and_some_between():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mednoisy.active.catalogue import COLD, choose
 from mednoisy.active.pool import Batch, query_draw
 from mednoisy.active.strategies.clusters import clusters
+from mednoisy.errors import UserError
 from tests.active.planted import CENTRES, groups, pool
 
 DRAW = query_draw(0, 0)
@@ -57,6 +60,15 @@ def test_clusters_share_the_budget_by_their_sizes():
 def test_typiclust_begins_with_the_largest_group():
     features, group = groups()
     assert [group[pick.index] for pick in choose(pool(features=features), "typiclust", 4, DRAW)][:2] == [0, 1]
+
+
+def test_typiclust_takes_small_clusters_last():
+    """A large group of one patient, and a lone case that is a cluster too small to be taken first."""
+    features = np.concatenate([groups((30,))[0], [[100.0, 100.0]]])
+    few = replace(pool(features=features), patients=["p"] * 30 + ["q"])
+    assert [pick.index for pick in choose(few, "typiclust", 2, DRAW)][1] == 30
+    with pytest.raises(UserError, match="E394 only 2 of 3 cases are neither near-duplicates nor of one patient"):
+        choose(few, "typiclust", 3, DRAW)
 
 
 def test_probcover_covers_most_first():

@@ -62,12 +62,22 @@ def test_p_is_corrected_over_all_gains_of_the_page():
 def test_one_seed_says_nothing_and_a_missing_random_is_told():
     one = method({"random": [[0.5, 0.6]], "entropy": [[0.5, 0.9]]}, full=[0.9])
     assert verdicts(gains([one]), one) == [
-        "Of one finished seed nothing can be said: entropy against random.",
+        "One seed with whole curves of both says nothing: entropy against random.",
         "At round 1 some strategy is above 99 % of the Dice of all labels, where no strategy can show its worth.",
     ]
     without = method({"entropy": [[0.5, 0.6]]})
     assert verdicts(gains([without]), without) == [
         "The strategy random was not run: nobody should believe the others without it."
+    ]
+
+
+def test_where_no_seed_is_finished_none_is_spoken_of():
+    """`entropy` has not come to its second round under any seed, `margin` under one of two."""
+    curves = {"random": [[0.5, 0.6], [0.5, 0.6]], "entropy": [[0.5], [0.5]], "margin": [[0.5, 0.7], [0.5]]}
+    found = method(curves)
+    assert verdicts(gains([found]), found) == [
+        "One seed with whole curves of both says nothing: margin against random.",
+        "No seed has whole curves of both, so that nothing can be said: entropy against random.",
     ]
 
 
@@ -80,9 +90,9 @@ def test_lines_show_what_was_reached_and_paid():
     assert lines["random"]["all labels less that"].startswith("+29.9 (")
     assert lines["all labels"]["Dice % at the end"] == "90.0 (90.0 to 90.0)"
     assert lines["all labels"]["area under Dice %"] == ""
-    # in one of two rounds entropy beats random, margin and the oracle, the oracle beats random and margin
+    # in its one round entropy beats random, margin and the oracle, the oracle beats random and margin
     assert {name: line["penalty %"] for name, line in lines.items() if name != "all labels"} == {
-        "random": "25", "foreground_random_66 (oracle)": "12", "entropy": "0", "margin": "25", "bald": "0"
+        "random": "50", "foreground_random_66 (oracle)": "25", "entropy": "0", "margin": "50", "bald": "0"
     }  # fmt: skip
     shown = {line["strategy"]: line for line in by_round(found)}
     assert list(shown["entropy"]) == ["strategy", "start, 1 labeled", "round 1, 2 labeled"]
@@ -105,8 +115,8 @@ def test_the_matrix_has_the_penalties_below():
     assert matrix is not None
     lines = penalty_lines(matrix)
     assert lines[2]["beat"] == "entropy"
-    assert lines[2]["random"] == "50"
-    assert lines[-1]["random"] == "25"
+    assert lines[2]["random"] == "100"
+    assert lines[-1]["random"] == "50"
 
 
 def test_all_of_it_in_markdown():
