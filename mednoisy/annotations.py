@@ -17,16 +17,17 @@ import numpy as np
 from mednoisy.composition.catalogue import DATALIST, known
 from mednoisy.composition.catalogue import PAGE as BUNDLE_PAGE
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.datalist_checks import Case
-from mednoisy.data.file_formats import reader_of
+from mednoisy.data.datalist_checks import LABELED_BY_HAND, TRAINING, Case
+from mednoisy.data.file_formats import is_lossy, is_picture, reader_of
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import case_name, check_pair, read_image
+from mednoisy.data.images import case_name, check_pair, distinct_values, read_image
 from mednoisy.data.label_maps import read_reference
+from mednoisy.data.mask_greys import WHITES
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.evaluation.overlap import dice_by_class
 from mednoisy.files import write_text
 from mednoisy.inference.label_map_files import label_file, write_labels
-from mednoisy.report.reading.queries import ReadQuery, read_query
+from mednoisy.report.reading.queries import PRE_ANNOTATIONS, ReadQuery, read_query
 
 CHANGES = "annotations.csv"
 
@@ -84,10 +85,11 @@ def take_annotations(
 
     Raises:
         UserError: E519, no query; E521, the folder of corrections or the dataset does not fit; E522, `output` is taken;
-            E523, nothing can be taken: of one file the reason itself; E524, a class is to be ignored.
+            E523, nothing can be taken: of one file the reason itself; E524, a class is to be ignored; E525, no
+            code is left to mark that by; E526, the corrections lie in place of the pre-annotations.
     """
     asked, data, output = read_query(query), Path(data), Path(output)
-    _check_places(Path(corrected), output)
+    _check_places(asked, Path(corrected), output)
     datalist = _datalist(asked, data)
     ignore = _checked_ignore(datalist, ignore)
     files, faults = _files(asked, Path(corrected))
@@ -122,7 +124,10 @@ def _cases(faults: Sequence[UserError]) -> set[str | None]:
     return {fault.case for fault in faults}
 
 
-def _check_places(corrected: Path, output: Path) -> None:
+def _check_places(asked: ReadQuery, corrected: Path, output: Path) -> None:
+    if corrected.resolve() == (asked.folder / PRE_ANNOTATIONS).resolve():
+        cause = f"{corrected} is the query's own folder, so that nobody can tell what was corrected"
+        raise UserError("E526", cause, "Save corrected files, and these alone, in another folder")
     if not corrected.is_dir():
         raise UserError("E521", f"the folder of corrections {corrected} does not exist", "Correct the path")
     if (output / DATALIST).exists():
@@ -144,7 +149,7 @@ def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...
     classes = set(datalist.codes or datalist.labels)
     if of_class := [code for code in ignore if code in classes]:
         cause = f"--ignore {of_class[0]} is the code of a class ({', '.join(map(str, sorted(classes)))})"
-        raise UserError("E524", cause, "Mark what nobody looked at by another code, 255 for example")
+        raise UserError("E524", cause, "Mark what nobody looked at by a code that no class has")
     return tuple(dict.fromkeys([*ignore, *(code for code in datalist.ignore if code not in classes)]))
 
 
@@ -203,7 +208,7 @@ def _with_labels(
     labeled: list[Case] = []
     marks = datalist.ignore
     if ignore and not marks:
-        marks = tuple(ignore[:1]) if datalist.as_source else (IGNORED,)
+        marks = (_mark(datalist, ignore),)
     for case in asked.chosen:
         if case["id"] not in taken:
             continue
@@ -219,6 +224,30 @@ def _with_labels(
         if section in sections:
             sections[section] = [case for case in sections[section] if case["id"] not in taken]
     return replace(datalist, sections=sections, ignore=marks)
+
+
+def _mark(datalist: Datalist, ignore: Sequence[int]) -> int:
+    """The code for what nobody looked at in label files: one that those which are there hold as nothing else.
+
+    Pictures may hold 0 and white for the classes 0 and 1, and the greys of soft edges between them.
+
+    Raises:
+        UserError: E525, their greys leave none.
+    """
+    wanted = ignore[0] if datalist.as_source else IGNORED
+    entries = [case for section in LABELED_BY_HAND for case in datalist.sections.get(section, [])]
+    labels = [Path(case["label"]) for case in entries if is_picture(Path(case["label"]))]
+    images = [case["image"] for section in TRAINING for case in datalist.sections.get(section, [])]
+    if not labels and not any(is_picture(Path(image)) for image in images):
+        return wanted
+    free = {*range(IGNORED)} - {*WHITES, *(datalist.codes if datalist.as_source else ()), *datalist.labels}
+    for path in labels:
+        if not is_lossy(path):  # which is cut into black and white before marks are looked for
+            free -= {int(grey) for grey in distinct_values(read_image(path, "label").array)}
+    if not free:
+        cause = f"the masks of {datalist.source} hold every grey, so that none can mark what nobody looked at"
+        raise UserError("E525", cause, "Store masks of 0 and 1 as PNG, or annotate whole pictures without --ignore")
+    return wanted if wanted in free else max(free)
 
 
 def _write(path: Path, labels: np.ndarray, datalist: Datalist, marks: Sequence[int], image: str) -> None:

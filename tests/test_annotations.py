@@ -15,7 +15,8 @@ import pytest
 from mednoisy.annotations import take_annotations
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.images import read_image, write_nifti
+from mednoisy.data.images import read_image, write_nifti, write_picture
+from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 from tests.small_queries import array, ids, query, read, train, write_pool
 from tests.small_runs import SMALL_ARGUMENTS, SMALL_PICTURES, as_arguments, small_dataset
@@ -240,3 +241,44 @@ def test_pictures_come_as_png_and_come_back(tmp_path, monkeypatch):
     taken = take_annotations("query", "corrected", data, "next")
     assert [change.voxels for change in taken.changes] == [0]
     assert len(Datalist.load("next/datalist.json").cases("labeled")) == 3
+
+
+def test_masks_of_black_and_white_keep_their_foreground_beside_a_mark(tmp_path, monkeypatch):
+    """White is a class of theirs, so 255 marks nothing; nor does a grey of their soft edges."""
+    monkeypatch.chdir(tmp_path)
+    mask = np.zeros((40, 48), np.uint8)
+    mask[10:20, 10:20] = 255
+    mask[10:20, 20] = 253
+    images = [{"id": name, "image": f"{name}.jpg.png"} for name in ("a", "b")]
+    for number, case in enumerate(images):
+        picture = np.random.default_rng(number).integers(0, 255, (40, 48, 3))
+        write_picture(Path(case["image"]), picture.astype(np.uint8))
+    write_picture(Path("a_mask.png"), mask)
+    labels = {"0": "background", "1": "spot"}
+    content = {"name": "spots", "channels": {"0": "red", "1": "green", "2": "blue"}, "labels": labels}
+    content |= {"labeled": [{**images[0], "label": "a_mask.png"}], "unlabeled": images[1:]}
+    Path("datalist.json").write_text(json.dumps(content))
+    assert query(Path(), Path("query"), strategy="random", budget=1) == 0
+    drawn = np.zeros((40, 48), np.uint8)
+    drawn[:, :20], drawn[:, 40:] = 1, 9
+    Path("corrected").mkdir()
+    write_picture(Path("corrected/b.png"), drawn)
+    take_annotations("query", "corrected", ".", "next", ignore=[9])
+    datalist = Datalist.load("next/datalist.json")
+    earlier, new = (
+        read_reference(case["label"], (0, 1), ignore=datalist.ignore).array for case in datalist.cases("labeled")
+    )
+    np.testing.assert_array_equal(earlier, mask > 127)
+    np.testing.assert_array_equal(new, np.where(drawn == 9, 255, drawn))
+    write_picture(Path("a_mask.png"), np.tile(np.arange(255, dtype=np.uint8), (8, 1)))
+    with pytest.raises(UserError, match="E525"):
+        take_annotations("query", "corrected", ".", "other", ignore=[9])
+    assert not Path("other").exists()
+
+
+def test_pre_annotations_in_their_place_are_no_corrections(asked, data, tmp_path, capsys):
+    """Who saves over them leaves nothing to compare with, and cases that were not touched would count as corrected."""
+    (tmp_path / "link").symlink_to(asked / "pre_annotations")
+    for folder in (asked / "pre_annotations", tmp_path / "link"):
+        words = ["annotate", str(asked), str(folder), "--data", str(data), "--output", str(tmp_path / "next")]
+        assert "E526" in refusal(capsys, words)
