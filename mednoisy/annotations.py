@@ -84,7 +84,7 @@ def take_annotations(
         ignore: codes in corrected files that mark voxels nobody looked at.
 
     Raises:
-        UserError: E519, no query; E521, the folder of corrections or the dataset does not fit; E522, `output` is taken;
+        UserError: E207, a case is listed with another image; E519, no query; E521, the folder of corrections or the dataset does not fit; E522, `output` is taken;
             E523, nothing can be taken: of one file the reason itself; E524, a class is to be ignored; E525, no
             code is left to mark that by; E526, the corrections lie in place of the pre-annotations.
     """
@@ -178,6 +178,7 @@ def _read(
     """Class codes of the correction, `IGNORED` where nobody looked, and of the pre-annotation; both on one grid."""
     source = asked.path(case, "image")
     assert source is not None  # as `read_query` has checked
+    _check_listed(datalist, source, case["id"])
     image = read_image(source, channels=True, case=case["id"])
     classes = set(datalist.labels)
     label = read_reference(path, classes, ignore=ignore, stored=datalist.codes, case=case["id"])
@@ -187,6 +188,15 @@ def _read(
         return labels.array.astype(np.uint8), None
     pre = read_reference(before, classes, stored=asked.codes, case=case["id"])
     return labels.array.astype(np.uint8), pre.array.reshape(labels.array.shape)
+
+
+def _check_listed(datalist: Datalist, image: Path, case: str) -> None:
+    """Refuse a case whose id the datalist gives another image (E207)."""
+    for section in (*TRAINING, "validation", "test"):
+        for listed in datalist.sections.get(section, []):
+            if listed["id"] == case and Path(listed["image"]).resolve() != image.resolve():
+                cause = f"{image} was asked, and {datalist.source} lists {listed['image']} by this id"
+                raise UserError("E207", cause, "Give the dataset that was asked by --data", case=case)
 
 
 def _change(case: str, labels: np.ndarray, pre: np.ndarray | None, names: Mapping[int, str]) -> Change:

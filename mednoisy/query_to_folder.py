@@ -94,9 +94,10 @@ def _named(names: Sequence[str], datalist: Datalist) -> list[Case]:
         if str(path.resolve()) not in labeled
     ]
     check_ids(cases)
-    taken = {case["id"]: case["image"] for section in LABELED for case in datalist.cases(section)}
+    sections = (*LABELED, "unlabeled", "pseudo")
+    taken = {case["id"]: case["image"] for section in sections for case in datalist.cases(section)}
     for case in cases:
-        if case["id"] in taken:
+        if Path(taken.get(case["id"], case["image"])).resolve() != Path(case["image"]).resolve():
             cause = f"{case['image']} has the id of {taken[case['id']]}, which the dataset lists"
             raise UserError("E207", cause, "Rename it", case=case["id"])
     return cases

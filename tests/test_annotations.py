@@ -282,3 +282,17 @@ def test_pre_annotations_in_their_place_are_no_corrections(asked, data, tmp_path
     for folder in (asked / "pre_annotations", tmp_path / "link"):
         words = ["annotate", str(asked), str(folder), "--data", str(data), "--output", str(tmp_path / "next")]
         assert "E526" in refusal(capsys, words)
+
+
+def test_a_case_that_the_dataset_lists_with_another_image_is_refused(asked, data, tmp_path):
+    (first, *rest) = correct(asked, tmp_path / "corrected")
+    content = json.loads((data / "datalist.json").read_text())
+    for section in ("labeled", "unlabeled", "hidden"):
+        for case in content[section]:
+            case |= {key: str(data / case[key]) for key in ("image", "label") if key in case}
+    entry = next(case for case in content["unlabeled"] if case["id"] == first)
+    entry["image"] = shutil.copy(entry["image"], tmp_path / "other.nii.gz")
+    (tmp_path / "datalist.json").write_text(json.dumps(content, default=str))
+    taken = take_annotations(asked, tmp_path / "corrected", tmp_path, tmp_path / "next")
+    assert [(fault.code, fault.case) for fault in taken.faults] == [("E207", first)]
+    assert [change.case for change in taken.changes] == rest

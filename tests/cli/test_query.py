@@ -95,22 +95,26 @@ def test_images_of_a_folder_are_chosen_from_but_for_the_labeled(run, data, tmp_p
     assert not {"u1", "new"} <= {*ids(tmp_path / "distinct")}  # the same scan twice
 
 
-def test_a_new_scan_is_not_called_as_a_labeled_one(run, data, tmp_path, capsys):
-    shutil.copy(data / "images" / "u1.nii.gz", tmp_path / "a1.nii.gz")
+@pytest.mark.parametrize("name", ["a1", "u2"])
+def test_a_new_scan_is_not_called_as_a_listed_one(name, run, data, tmp_path, capsys):
+    shutil.copy(data / "images" / "u1.nii.gz", tmp_path / f"{name}.nii.gz")
     words = ["query", str(run), "--output", str(tmp_path / "out"), "--strategy", "entropy", "--budget", "1"]
-    assert "E207 case 'a1'" in refusal(capsys, [*words, "--images", str(tmp_path / "a1.nii.gz")])
+    told = refusal(capsys, [*words, "--images", str(tmp_path / f"{name}.nii.gz")])
+    assert f"E207 case '{name}'" in told
     assert not (tmp_path / "out").exists()
 
 
 def test_a_case_that_cannot_be_read_is_named_and_the_rest_ranked(run, data, tmp_path, capsys):
     scans = tmp_path / "scans"
-    shutil.copytree(data / "images", scans)
-    (scans / "u3.nii.gz").write_bytes(b"torn")
-    assert query(run, tmp_path / "query", "--images", str(scans / "u*"), budget=4) == 1  # copies: no patient is known
-    assert "mednoisy: E202 case 'u3'" in capsys.readouterr().err
-    assert sorted(ids(tmp_path / "query")) == ["u1", "u2", "u4", "u5"]
-    assert [case["id"] for case in read(tmp_path / "query")["failed"]] == ["u3"]
-    assert "u3: E202" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")
+    scans.mkdir()
+    for number in range(1, 6):  # copies: no patient is known
+        shutil.copy(data / "images" / f"u{number}.nii.gz", scans / f"v{number}.nii.gz")
+    (scans / "v3.nii.gz").write_bytes(b"torn")
+    assert query(run, tmp_path / "query", "--images", str(scans), budget=4) == 1
+    assert "mednoisy: E202 case 'v3'" in capsys.readouterr().err
+    assert sorted(ids(tmp_path / "query")) == ["v1", "v2", "v4", "v5"]
+    assert [case["id"] for case in read(tmp_path / "query")["failed"]] == ["v3"]
+    assert "v3: E202" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")
 
 
 def test_a_cold_start_takes_features_of_any_run_or_chances(run, data, tmp_path):
