@@ -84,9 +84,10 @@ def take_annotations(
         ignore: codes in corrected files that mark voxels nobody looked at.
 
     Raises:
-        UserError: E207, a case is listed with another image; E519, no query; E521, the folder of corrections or the dataset does not fit; E522, `output` is taken;
-            E523, nothing can be taken: of one file the reason itself; E524, a class is to be ignored; E525, no
-            code is left to mark that by; E526, the corrections lie in place of the pre-annotations.
+        UserError: E207, a case is listed with another image; E519, no query; E521, the folder of corrections or the
+            dataset does not fit; E522, `output` is taken; E523, nothing can be taken: of one file the reason itself;
+            E524, a class is to be ignored; E525, no code is left to mark that by; E526, the corrections lie in place
+            of the pre-annotations.
     """
     asked, data, output = read_query(query), Path(data), Path(output)
     _check_places(asked, Path(corrected), output)

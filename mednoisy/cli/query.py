@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mednoisy.cli.arguments import add_device, add_trust, count, number
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
+from mednoisy.report.reading.queries import check_no_query
 
 HELP = "choose the unlabeled cases to annotate next, and predict them to be corrected"
 EXAMPLE = (
@@ -90,8 +91,6 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("E520", cause, "Give the --output folder of a mednoisy train or mednoisy prepare")
     if not is_run and options.data is not None:
         raise UserError("E113", "--data does not go with a dataset", f"Drop it: {options.source} is the dataset")
-    if (options.output / "query.json").exists():  # written last, so that one that was interrupted can be asked again
-        cause = f"{options.output} holds a query, whose label maps may have been corrected"
-        raise UserError("E520", cause, "Give another --output")
+    check_no_query(options.output)
     if options.features is not None and not options.features.is_file():
         raise UserError("E512", f"{options.features} does not exist", "Correct --features, or drop it")

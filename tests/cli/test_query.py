@@ -8,14 +8,20 @@ import re
 import shutil
 from pathlib import Path
 
+import monai.bundle
 import numpy as np
 import pytest
 
 from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.cli import main
 from mednoisy.cli import query as command
+from mednoisy.errors import UserError
+from mednoisy.query_to_folder import Sources, query_to_folder
+from mednoisy.query_with_run import Question
 from tests.small_queries import POOL, array, ids, query, read, train, write_pool
 from tests.test_cross_validation import refusal
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +146,12 @@ def test_a_cold_start_takes_features_of_any_run_or_chances(run, data, tmp_path):
         ("run", ("--members", "folds"), "E514 the run has not several folds"),
         ("run", ("--features", "absent.h5"), "E512 absent.h5 does not exist"),
         ("run", ("--pooling", "max"), "E515 unknown --pooling"),
+        (
+            "run",
+            ("--strategy", "clasp_pe", "--pooling", "mean"),
+            "E515 the strategy clasp_pe has no use.*take.*: entropy",
+        ),
+        ("run", ("--strategy", "random", "--members", "flips"), "E515 the strategy random has no use for --members"),
         ("run", ("--images", "nowhere"), "E201"),
         ("data", ("--strategy", "entropy"), "E516 the strategy entropy asks a trained network"),
         ("data", ("--strategy", "typiclust"), "E516 the strategy typiclust compares features.*--features-of RUN"),
@@ -162,7 +174,25 @@ def test_a_folder_of_corrections_is_not_written_over(run, tmp_path, capsys):
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     words = ["query", str(run), "--output", str(output), "--strategy", "margin", "--budget", "2"]
     assert f"E520 {output} holds a query" in refusal(capsys, words)
+    with pytest.raises(UserError, match="E520"):
+        query_to_folder(Question("random", 2), Sources(run), output)
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.filterwarnings("ignore:parsing config_file")
+def test_a_bundle_tells_what_it_left_out_and_by_its_exit_code(run, data, tmp_path, capsys):
+    (scans := tmp_path / "scans").mkdir()
+    shutil.copy(data / "images" / "u1.nii.gz", scans / "new.nii.gz")
+    (scans / "torn.nii.gz").write_bytes(b"torn")
+    config = ROOT / "bundles" / "phantom" / "configs" / "query.yaml"
+    more = {"run_dir": str(run), "output_dir": str(tmp_path / "query"), "budget": 1}
+    sources = f"$Sources(Path(@run_dir), [{str(scans)!r}], device='cpu')"
+    with pytest.raises(SystemExit) as end:
+        monai.bundle.run(run_id="run", config_file=str(config), sources=sources, **more)
+    assert end.value.code == 1
+    told = capsys.readouterr()
+    assert f"page: {tmp_path / 'query' / 'query.html'}" in told.out
+    assert "mednoisy: E202 case 'torn'" in told.err
 
 
 def test_an_unfinished_run_is_refused(run, tmp_path, capsys):

@@ -42,6 +42,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E395": "an unknown strategy",
     "E396": "no case that tells how good agreement is",
     "E512": "a file of features that is none",
+    "E520": "a folder that cannot be asked, or not once more",
     "E515": "an unknown rule or kind of a query",
 }
 

@@ -70,6 +70,13 @@ def read_query(folder: Path | str) -> ReadQuery:
     return query
 
 
+def check_no_query(folder: Path) -> None:
+    """Refuse a folder that holds a query (E520); one that broke off has no `query.json` yet."""
+    if (folder / QUERY).exists():
+        cause = f"{folder} holds a query, whose label maps may have been corrected"
+        raise UserError("E520", cause, "Give another --output")
+
+
 def _names_a_file(case: str) -> bool:
     """Whether an id stays in the folder in which a file is called by it."""
     return not ("/" in case or "\\" in case or case.startswith(".") or not case)
