@@ -17,7 +17,7 @@ import numpy as np
 from mednoisy.composition.catalogue import DATALIST, known
 from mednoisy.composition.catalogue import PAGE as BUNDLE_PAGE
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.datalist_checks import LABELED_BY_HAND, TRAINING, Case
+from mednoisy.data.datalist_checks import LABELED_BY_HAND, TRAINING, Case, check_unique
 from mednoisy.data.file_formats import is_lossy, is_picture, reader_of
 from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.images import case_name, check_pair, distinct_values, read_image
@@ -27,7 +27,7 @@ from mednoisy.errors import REFUSED, UserError
 from mednoisy.evaluation.overlap import dice_by_class
 from mednoisy.files import write_text
 from mednoisy.inference.label_map_files import label_file, write_labels
-from mednoisy.report.reading.queries import PRE_ANNOTATIONS, ReadQuery, read_query
+from mednoisy.report.reading.queries import PRE_ANNOTATIONS, ReadQuery, cases_digest, read_query
 
 CHANGES = "annotations.csv"
 
@@ -58,14 +58,20 @@ class Taken:
         changes: of each case that was taken, in the order of the query.
         waiting: ids of chosen cases that nobody has corrected yet.
         faults: why files were not taken.
+        known: ids of chosen cases that the dataset has labels of already.
+        remark: where the dataset is another than was asked, what that means; else empty.
         command: of the next round.
+        query: command of the query after it.
     """
 
     datalist: Path
     changes: list[Change]
     waiting: list[str]
     faults: list[UserError]
+    known: list[str]
+    remark: str
     command: str
+    query: str
 
 
 def take_annotations(
@@ -91,7 +97,9 @@ def take_annotations(
     """
     asked, data, output = read_query(query), Path(data), Path(output)
     _check_places(asked, Path(corrected), output)
-    datalist = _datalist(asked, data)
+    datalist, remark = _datalist(asked, data)
+    labeled = {case["id"] for section in ("labeled", "validation", "test") for case in datalist.sections[section]}
+    known = [case["id"] for case in asked.chosen if case["id"] in labeled]
     ignore = _checked_ignore(datalist, ignore)
     files, faults = _files(asked, Path(corrected))
     taken: dict[str, tuple[np.ndarray, Change]] = {}
@@ -99,6 +107,9 @@ def take_annotations(
         if case["id"] not in files:
             continue
         try:
+            _check_listed(datalist, asked, case)
+            if case["id"] in labeled:
+                continue
             labels, pre = _read(asked, datalist, case, files[case["id"]], ignore)
             taken[case["id"]] = labels, _change(case["id"], labels, pre, datalist.labels)
         except UserError as fault:
@@ -109,7 +120,7 @@ def take_annotations(
         if len(faults) == 1:
             raise faults[0]
         why = f": {len(faults)} files are refused, the first for this: {faults[0]}" if faults else ""
-        cause = f"{corrected} holds no correction of a case of {query}{why}"
+        cause = f"{corrected} holds no correction of a case of {query} that {data} has no label of{why}"
         raise UserError("E523", cause, "Save corrections there as ID.nii.gz, of pictures ID.png")
     new = _with_labels(datalist, asked, {case: labels for case, (labels, _) in taken.items()}, output, ignore)
     if (data / "bundle" / BUNDLE_PAGE).is_file():
@@ -117,12 +128,10 @@ def take_annotations(
     changes = [change for _, change in taken.values()]
     write_text(output / CHANGES, _table(changes, datalist.labels))
     path = new.save(output / DATALIST)
-    waiting = [case["id"] for case in asked.chosen if case["id"] not in taken and case["id"] not in _cases(faults)]
-    return Taken(path, changes, waiting, faults, next_command(asked, new, output))
-
-
-def _cases(faults: Sequence[UserError]) -> set[str | None]:
-    return {fault.case for fault in faults}
+    done = {*taken, *known, *(fault.case for fault in faults)}
+    waiting = [case["id"] for case in asked.chosen if case["id"] not in done]
+    known = [case for case in known if case not in {fault.case for fault in faults}]
+    return Taken(path, changes, waiting, faults, known, remark, next_command(asked, new, output), next_query(asked))
 
 
 def _check_places(asked: ReadQuery, corrected: Path, output: Path) -> None:
@@ -135,14 +144,28 @@ def _check_places(asked: ReadQuery, corrected: Path, output: Path) -> None:
         raise UserError("E522", f"{output} holds a dataset", "Give another --output")
 
 
-def _datalist(asked: ReadQuery, data: Path) -> Datalist:
-    """The datalist as the query saw it: the same cases labeled, and set aside for validation."""
-    split = asked.content.get("split") or {}
-    datalist = Datalist.load(data / DATALIST, split.get("labeled"), split.get("validation") or 0)
+def _datalist(asked: ReadQuery, data: Path) -> tuple[Datalist, str]:
+    """The datalist as the query saw it: the same cases labeled, and set aside for validation.
+
+    Of another one, such as a later round's, whose split is made already, all cases stay as they are; a remark says so.
+    """
+    split, path = asked.content["split"], data / DATALIST
+    remark = ""
+    try:
+        datalist = Datalist.load(path, split.get("labeled"), split.get("validation") or 0)
+        same = cases_digest(datalist) == asked.content["split_digest"]
+    except UserError as fault:
+        if fault.code != "E217":  # fewer cases than the split takes
+            raise
+        same = False
+    if not same:
+        datalist = Datalist.load(path)
+        labeled = len(datalist.cases("labeled"))
+        remark = f"{path} has other cases than {asked.folder} was asked of: its {labeled} labeled ones stay labeled"
     if datalist.labels != asked.labels or datalist.codes != asked.codes:
         cause = f"the dataset {data} has other classes than {asked.folder} was asked with"
         raise UserError("E521", cause, "Give the dataset of the query by --data")
-    return datalist
+    return datalist, remark
 
 
 def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...]:
@@ -179,7 +202,6 @@ def _read(
     """Class codes of the correction, `IGNORED` where nobody looked, and of the pre-annotation; both on one grid."""
     source = asked.path(case, "image")
     assert source is not None  # as `read_query` has checked
-    _check_listed(datalist, source, case["id"])
     image = read_image(source, channels=True, case=case["id"])
     classes = set(datalist.labels)
     label = read_reference(path, classes, ignore=ignore, stored=datalist.codes, case=case["id"])
@@ -191,13 +213,15 @@ def _read(
     return labels.array.astype(np.uint8), pre.array.reshape(labels.array.shape)
 
 
-def _check_listed(datalist: Datalist, image: Path, case: str) -> None:
+def _check_listed(datalist: Datalist, asked: ReadQuery, case: Mapping[str, Any]) -> None:
     """Refuse a case whose id the datalist gives another image (E207)."""
+    image = asked.path(case, "image")
+    assert image is not None  # as `read_query` has checked
     for section in (*TRAINING, "validation", "test"):
         for listed in datalist.sections.get(section, []):
-            if listed["id"] == case and Path(listed["image"]).resolve() != image.resolve():
+            if listed["id"] == case["id"] and Path(listed["image"]).resolve() != image.resolve():
                 cause = f"{image} was asked, and {datalist.source} lists {listed['image']} by this id"
-                raise UserError("E207", cause, "Give the dataset that was asked by --data", case=case)
+                raise UserError("E207", cause, "Give the dataset that was asked by --data", case=case["id"])
 
 
 def _change(case: str, labels: np.ndarray, pre: np.ndarray | None, names: Mapping[int, str]) -> Change:
@@ -215,7 +239,7 @@ def _with_labels(
     datalist: Datalist, asked: ReadQuery, taken: Mapping[str, np.ndarray], output: Path, ignore: Sequence[int]
 ) -> Datalist:
     """The datalist with new labels, whose files are written."""
-    images = {case["id"]: case for case in datalist.sections.get("unlabeled", [])}
+    listed = {case["id"]: case for section in ("unlabeled", "pseudo") for case in datalist.sections.get(section, [])}
     labeled: list[Case] = []
     marks = datalist.ignore
     if ignore and not marks:
@@ -225,15 +249,18 @@ def _with_labels(
             continue
         source = asked.path(case, "image")
         assert source is not None  # as `read_query` has checked
-        entry = images.get(case["id"], {"id": case["id"], "image": os.path.normpath(os.path.abspath(source))})
+        entry = {**listed.get(case["id"], {"id": case["id"], "image": os.path.normpath(os.path.abspath(source))})}
+        entry.pop("confidence", None)
         path = label_file(output / "labels", case["id"], entry["image"])
-        _write(path, taken[case["id"]], datalist, marks, entry["image"])
         labeled.append({**entry, "label": os.path.abspath(path)})
     sections = dict(datalist.sections)
     sections["labeled"] = [*datalist.sections.get("labeled", []), *labeled]
     for section in ("unlabeled", "pseudo", "hidden"):
         if section in sections:
             sections[section] = [case for case in sections[section] if case["id"] not in taken]
+    check_unique({"pseudo": [], **sections}, output / DATALIST)
+    for case in labeled:
+        _write(Path(case["label"]), taken[case["id"]], datalist, marks, case["image"])
     return replace(datalist, sections=sections, ignore=marks)
 
 
@@ -272,22 +299,40 @@ def _write(path: Path, labels: np.ndarray, datalist: Datalist, marks: Sequence[i
 
 
 def next_command(asked: ReadQuery, datalist: Datalist, output: Path) -> str:
-    """How the next round is trained: as the run that was asked, on all labels that there are now."""
-    facts, split = asked.content.get("run_facts") or {}, asked.content.get("split") or {}
-    number = int(asked.content["number"]) + 1
-    words = ["mednoisy", "train"]
+    """How the next round is trained: by the bundle, method, recipe, steps and folds of the run that was asked.
+
+    On all labels that there are now. What else the run was given (`--set`, `--seed`, `--pretext`) is not in it.
+    """
+    facts, split = asked.content.get("run_facts") or {}, asked.content["split"]
+    words, before = ["mednoisy", "train"], ""
     if (output / "bundle" / BUNDLE_PAGE).is_file():
         words += [str(output)]
     elif facts.get("dataset") in known("bundle"):
         words += [facts["dataset"], "--data", str(output)]
     else:
-        bundle = shlex.join(["mednoisy", "bundle", "new", str(output), str(output / "bundle")])
-        return f"{bundle} && {shlex.join([*words, str(output), '--output', f'runs/round_{number}'])}"
+        before = shlex.join(["mednoisy", "bundle", "new", str(output), str(output / "bundle")]) + " && "
+        words += [str(output)]
     words += [word for name in ("method", "recipe") if facts.get(name) for word in (f"--{name}", str(facts[name]))]
     words += ["--labeled", str(len(datalist.patients("labeled")))]
-    words += ["--folds", str(facts["folds"])] if facts.get("folds") else []
-    words += ["--validation", "0"] if split.get("validation") else []  # they are listed as validation by now
-    return shlex.join([*words, "--output", f"runs/round_{number}"])
+    words += [word for name in ("folds", "steps") if facts.get(name) for word in (f"--{name}", str(facts[name]))]
+    words += ["--validation", "0"] if "validation" in split else []  # those that the run took are listed by now
+    return before + shlex.join([*words, "--output", f"runs/round_{_number(asked)}"])
+
+
+def next_query(asked: ReadQuery) -> str:
+    """How the run of the next round is asked: as this one, with the number after it."""
+    content, number = asked.content, _number(asked)
+    words = ["mednoisy", "query", f"runs/round_{number}", "--strategy", content["strategy"]]
+    words += ["--budget", str(content["budget"]), "--number", str(number)]
+    words += ["--seed", str(content["seed"])] if content["seed"] else []
+    words += ["--rounds", str(content["rounds"])] if content["strategy"] == "clasp_pe" else []
+    words += ["--pooling", content["pooling"]] if content["pooling"] else []
+    return shlex.join([*words, "--output", f"queries/{number}"])
+
+
+def _number(asked: ReadQuery) -> int:
+    """Of the next query, and of the round before it."""
+    return int(asked.content["number"]) + 1
 
 
 def _table(changes: Sequence[Change], names: Mapping[int, str]) -> str:

@@ -81,6 +81,8 @@ def test_corrections_become_labels_and_changes_are_told(asked, data, tmp_path, c
     told = capsys.readouterr().out
     assert told.count("voxels changed; Dice to the pre-annotation: atrium") == 3
     assert f"next: mednoisy train phantom --data {output} --method supervised --recipe default --labeled 6" in told
+    assert "--labeled 6 --steps 2 --validation 0 --output runs/round_1\n" in told
+    assert "then: mednoisy query runs/round_1 --strategy entropy --budget 3 --number 1 --pooling mean --output" in told
 
 
 def test_the_command_of_the_next_round_trains_and_can_be_asked_again(asked, data, tmp_path, capsys, monkeypatch):
@@ -296,3 +298,40 @@ def test_a_case_that_the_dataset_lists_with_another_image_is_refused(asked, data
     taken = take_annotations(asked, tmp_path / "corrected", tmp_path, tmp_path / "next")
     assert [(fault.code, fault.case) for fault in taken.faults] == [("E207", first)]
     assert [change.case for change in taken.changes] == rest
+
+
+def test_late_corrections_go_into_a_later_dataset(data, tmp_path, capsys):
+    """Of a run that kept two labels: what became labeled in between stays so, and is taken once."""
+    run = train(data, tmp_path / "run", "supervised", None, "--labeled", "2")
+    assert query(run, tmp_path / "query", budget=2) == 0
+    first, second = correct(tmp_path / "query", tmp_path / "corrected", cube)
+    later = tmp_path / "corrected" / f"{second}.nii.gz"
+    later.rename(tmp_path / later.name)
+    words = ["annotate", str(tmp_path / "query"), str(tmp_path / "corrected"), "--data"]
+    assert main([*words, str(data), "--output", str(tmp_path / "r1")]) == 0
+    (tmp_path / later.name).rename(later)
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "r1"), "--output", str(tmp_path / "r2")]) == 0
+    told = capsys.readouterr().out
+    assert f"labeled already: {first}\n" in told
+    assert "its 3 labeled ones stay labeled" in told
+    datalist = Datalist.load(tmp_path / "r2" / "datalist.json")
+    assert [case["id"] for case in datalist.cases("labeled")] == ["a1", "b1", first, second]
+    line = refusal(capsys, [*words, str(tmp_path / "r2"), "--output", str(tmp_path / "r3")])
+    assert "E523" in line
+    assert not (tmp_path / "r3").exists()
+
+
+def test_an_image_that_is_listed_by_another_id_is_refused_before_anything_is_written(run, data, tmp_path, capsys):
+    scan = Path(shutil.copy(data / "images" / "u1.nii.gz", tmp_path / "new.nii.gz"))
+    assert query(run, tmp_path / "query", "--images", str(scan), budget=1) == 0
+    correct(tmp_path / "query", tmp_path / "corrected")
+    content = json.loads((data / "datalist.json").read_text())
+    for section in ("labeled", "unlabeled", "hidden"):
+        for case in content[section]:
+            case |= {key: str(data / case[key]) for key in ("image", "label") if key in case}
+    content["unlabeled"].append({"id": "other", "image": str(scan)})
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    words = ["annotate", str(tmp_path / "query"), str(tmp_path / "corrected"), "--data", str(tmp_path)]
+    assert "E207" in refusal(capsys, [*words, "--output", str(tmp_path / "next")])
+    assert not (tmp_path / "next").exists()

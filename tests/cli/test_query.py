@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mednoisy.active.catalogue import STRATEGIES
+from mednoisy.active.pool import Pick
 from mednoisy.cli import main
 from mednoisy.cli import query as command
 from mednoisy.errors import UserError
@@ -46,7 +47,7 @@ def test_a_query_is_a_folder_of_its_own(run, data, tmp_path, capsys):
     assert content["pool"] == 5
     assert content["labeled"] == 3
     assert content["pooling"] == "mean"
-    assert content["run_facts"] == {"dataset": "phantom", "method": "supervised", "recipe": "default"}
+    assert content["run_facts"] == {"dataset": "phantom", "method": "supervised", "recipe": "default", "steps": 2}
     with open(output / "query.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["id"] for row in rows} == {*POOL}
@@ -212,6 +213,16 @@ def test_a_damaged_query_is_refused(tmp_path, capsys):
     outside = {"id": "../a", "image": "a.png", "score": 1, "reason": ""}
     leads_away = {"chosen": [outside], "labels": {}, "codes": [], "number": 0}
     lacks = {"chosen": [{"id": "a"}], "labels": {}, "codes": [], "number": 0}
-    for text in ("{", "[]", json.dumps(lacks), json.dumps(leads_away)):
+    for text in ("{", "[]", json.dumps(leads_away | {"chosen": []}), json.dumps(lacks), json.dumps(leads_away)):
         (tmp_path / "query.json").write_text(text)
         assert "E519" in refusal(capsys, words)
+
+
+def test_a_score_of_minus_infinity_is_null(data, tmp_path, monkeypatch):
+    """The logarithm of a case that the network does not doubt; JSON has no such number."""
+    picks = [Pick(0, "u1", float("-inf"), "certain")]
+    monkeypatch.setattr("mednoisy.query_with_run.choose", lambda *_, **__: picks)
+    assert query(data, tmp_path / "query", strategy="random", budget=1) == 0
+    assert '"score": null' in (tmp_path / "query" / "query.json").read_text(encoding="utf-8")
+    assert "Infinity" not in (tmp_path / "query" / "query.json").read_text(encoding="utf-8")
+    assert "–" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")
