@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mednoisy.cli.arguments import add_device, add_trust, count, number
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
-from mednoisy.report.reading.queries import check_no_query
 
 HELP = "choose the unlabeled cases to annotate next, and predict them to be corrected"
 EXAMPLE = (
@@ -85,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what is nothing to ask, before PyTorch is loaded."""
+    from mednoisy.report.reading.queries import check_no_query
+
     is_run = (options.source / "run.json").is_file()
     if not is_run and not (options.source / "datalist.json").is_file():
         cause = f"{options.source} is neither a run nor a prepared dataset"
