@@ -17,16 +17,17 @@ import numpy as np
 from mednoisy.composition.catalogue import DATALIST, known
 from mednoisy.composition.catalogue import PAGE as BUNDLE_PAGE
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.datalist_checks import Case
-from mednoisy.data.file_formats import reader_of
+from mednoisy.data.datalist_checks import LABELED_BY_HAND, TRAINING, Case, check_unique
+from mednoisy.data.file_formats import is_lossy, is_picture, reader_of
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import case_name, check_pair, read_image
+from mednoisy.data.images import case_name, check_pair, distinct_values, read_image
 from mednoisy.data.label_maps import read_reference
+from mednoisy.data.mask_greys import WHITES
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.evaluation.overlap import dice_by_class
 from mednoisy.files import write_text
 from mednoisy.inference.label_map_files import label_file, write_labels
-from mednoisy.report.reading.queries import ReadQuery, read_query
+from mednoisy.report.reading.queries import PRE_ANNOTATIONS, ReadQuery, cases_digest, read_query
 
 CHANGES = "annotations.csv"
 
@@ -57,14 +58,20 @@ class Taken:
         changes: of each case that was taken, in the order of the query.
         waiting: ids of chosen cases that nobody has corrected yet.
         faults: why files were not taken.
+        known: ids of chosen cases that the dataset has labels of already.
+        remark: where the dataset is another than was asked, what that means; else empty.
         command: of the next round.
+        query: command of the query after it.
     """
 
     datalist: Path
     changes: list[Change]
     waiting: list[str]
     faults: list[UserError]
+    known: list[str]
+    remark: str
     command: str
+    query: str
 
 
 def take_annotations(
@@ -83,12 +90,16 @@ def take_annotations(
         ignore: codes in corrected files that mark voxels nobody looked at.
 
     Raises:
-        UserError: E519, no query; E521, the folder of corrections or the dataset does not fit; E522, `output` is taken;
-            E523, nothing can be taken: of one file the reason itself; E524, a class is to be ignored.
+        UserError: E207, a case is listed with another image; E519, no query; E521, the folder of corrections or the
+            dataset does not fit; E522, `output` is taken; E523, nothing can be taken: of one file the reason itself;
+            E524, a class is to be ignored; E525, no code is left to mark that by; E526, the corrections lie in place
+            of the pre-annotations.
     """
     asked, data, output = read_query(query), Path(data), Path(output)
-    _check_places(Path(corrected), output)
-    datalist = _datalist(asked, data)
+    _check_places(asked, Path(corrected), output)
+    datalist, remark = _datalist(asked, data)
+    labeled = {case["id"] for section in ("labeled", "validation", "test") for case in datalist.sections[section]}
+    known = [case["id"] for case in asked.chosen if case["id"] in labeled]
     ignore = _checked_ignore(datalist, ignore)
     files, faults = _files(asked, Path(corrected))
     taken: dict[str, tuple[np.ndarray, Change]] = {}
@@ -96,6 +107,9 @@ def take_annotations(
         if case["id"] not in files:
             continue
         try:
+            _check_listed(datalist, asked, case)
+            if case["id"] in labeled:
+                continue
             labels, pre = _read(asked, datalist, case, files[case["id"]], ignore)
             taken[case["id"]] = labels, _change(case["id"], labels, pre, datalist.labels)
         except UserError as fault:
@@ -106,7 +120,7 @@ def take_annotations(
         if len(faults) == 1:
             raise faults[0]
         why = f": {len(faults)} files are refused, the first for this: {faults[0]}" if faults else ""
-        cause = f"{corrected} holds no correction of a case of {query}{why}"
+        cause = f"{corrected} holds no correction of a case of {query} that {data} has no label of{why}"
         raise UserError("E523", cause, "Save corrections there as ID.nii.gz, of pictures ID.png")
     new = _with_labels(datalist, asked, {case: labels for case, (labels, _) in taken.items()}, output, ignore)
     if (data / "bundle" / BUNDLE_PAGE).is_file():
@@ -114,29 +128,44 @@ def take_annotations(
     changes = [change for _, change in taken.values()]
     write_text(output / CHANGES, _table(changes, datalist.labels))
     path = new.save(output / DATALIST)
-    waiting = [case["id"] for case in asked.chosen if case["id"] not in taken and case["id"] not in _cases(faults)]
-    return Taken(path, changes, waiting, faults, next_command(asked, new, output))
+    done = {*taken, *known, *(fault.case for fault in faults)}
+    waiting = [case["id"] for case in asked.chosen if case["id"] not in done]
+    known = [case for case in known if case not in {fault.case for fault in faults}]
+    return Taken(path, changes, waiting, faults, known, remark, next_command(asked, new, output), next_query(asked))
 
 
-def _cases(faults: Sequence[UserError]) -> set[str | None]:
-    return {fault.case for fault in faults}
-
-
-def _check_places(corrected: Path, output: Path) -> None:
+def _check_places(asked: ReadQuery, corrected: Path, output: Path) -> None:
+    if corrected.resolve() == (asked.folder / PRE_ANNOTATIONS).resolve():
+        cause = f"{corrected} is the query's own folder, so that nobody can tell what was corrected"
+        raise UserError("E526", cause, "Save corrected files, and these alone, in another folder")
     if not corrected.is_dir():
         raise UserError("E521", f"the folder of corrections {corrected} does not exist", "Correct the path")
     if (output / DATALIST).exists():
         raise UserError("E522", f"{output} holds a dataset", "Give another --output")
 
 
-def _datalist(asked: ReadQuery, data: Path) -> Datalist:
-    """The datalist as the query saw it: the same cases labeled, and set aside for validation."""
-    split = asked.content.get("split") or {}
-    datalist = Datalist.load(data / DATALIST, split.get("labeled"), split.get("validation") or 0)
+def _datalist(asked: ReadQuery, data: Path) -> tuple[Datalist, str]:
+    """The datalist as the query saw it: the same cases labeled, and set aside for validation.
+
+    Of another one, such as a later round's, whose split is made already, all cases stay as they are; a remark says so.
+    """
+    split, path = asked.content["split"], data / DATALIST
+    remark = ""
+    try:
+        datalist = Datalist.load(path, split.get("labeled"), split.get("validation") or 0)
+        same = cases_digest(datalist) == asked.content["split_digest"]
+    except UserError as fault:
+        if fault.code != "E217":  # fewer cases than the split takes
+            raise
+        same = False
+    if not same:
+        datalist = Datalist.load(path)
+        labeled = len(datalist.cases("labeled"))
+        remark = f"{path} has other cases than {asked.folder} was asked of: its {labeled} labeled ones stay labeled"
     if datalist.labels != asked.labels or datalist.codes != asked.codes:
         cause = f"the dataset {data} has other classes than {asked.folder} was asked with"
         raise UserError("E521", cause, "Give the dataset of the query by --data")
-    return datalist
+    return datalist, remark
 
 
 def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...]:
@@ -144,7 +173,7 @@ def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...
     classes = set(datalist.codes or datalist.labels)
     if of_class := [code for code in ignore if code in classes]:
         cause = f"--ignore {of_class[0]} is the code of a class ({', '.join(map(str, sorted(classes)))})"
-        raise UserError("E524", cause, "Mark what nobody looked at by another code, 255 for example")
+        raise UserError("E524", cause, "Mark what nobody looked at by a code that no class has")
     return tuple(dict.fromkeys([*ignore, *(code for code in datalist.ignore if code not in classes)]))
 
 
@@ -184,6 +213,17 @@ def _read(
     return labels.array.astype(np.uint8), pre.array.reshape(labels.array.shape)
 
 
+def _check_listed(datalist: Datalist, asked: ReadQuery, case: Mapping[str, Any]) -> None:
+    """Refuse a case whose id the datalist gives another image (E207)."""
+    image = asked.path(case, "image")
+    assert image is not None  # as `read_query` has checked
+    for section in (*TRAINING, "validation", "test"):
+        for listed in datalist.sections.get(section, []):
+            if listed["id"] == case["id"] and Path(listed["image"]).resolve() != image.resolve():
+                cause = f"{image} was asked, and {datalist.source} lists {listed['image']} by this id"
+                raise UserError("E207", cause, "Give the dataset that was asked by --data", case=case["id"])
+
+
 def _change(case: str, labels: np.ndarray, pre: np.ndarray | None, names: Mapping[int, str]) -> Change:
     known = labels != IGNORED
     ignored = int(np.count_nonzero(~known))
@@ -199,26 +239,53 @@ def _with_labels(
     datalist: Datalist, asked: ReadQuery, taken: Mapping[str, np.ndarray], output: Path, ignore: Sequence[int]
 ) -> Datalist:
     """The datalist with new labels, whose files are written."""
-    images = {case["id"]: case for case in datalist.sections.get("unlabeled", [])}
+    listed = {case["id"]: case for section in ("unlabeled", "pseudo") for case in datalist.sections.get(section, [])}
     labeled: list[Case] = []
     marks = datalist.ignore
     if ignore and not marks:
-        marks = tuple(ignore[:1]) if datalist.as_source else (IGNORED,)
+        marks = (_mark(datalist, ignore),)
     for case in asked.chosen:
         if case["id"] not in taken:
             continue
         source = asked.path(case, "image")
         assert source is not None  # as `read_query` has checked
-        entry = images.get(case["id"], {"id": case["id"], "image": os.path.normpath(os.path.abspath(source))})
+        entry = {**listed.get(case["id"], {"id": case["id"], "image": os.path.normpath(os.path.abspath(source))})}
+        entry.pop("confidence", None)
         path = label_file(output / "labels", case["id"], entry["image"])
-        _write(path, taken[case["id"]], datalist, marks, entry["image"])
         labeled.append({**entry, "label": os.path.abspath(path)})
     sections = dict(datalist.sections)
     sections["labeled"] = [*datalist.sections.get("labeled", []), *labeled]
     for section in ("unlabeled", "pseudo", "hidden"):
         if section in sections:
             sections[section] = [case for case in sections[section] if case["id"] not in taken]
+    check_unique({"pseudo": [], **sections}, output / DATALIST)
+    for case in labeled:
+        _write(Path(case["label"]), taken[case["id"]], datalist, marks, case["image"])
     return replace(datalist, sections=sections, ignore=marks)
+
+
+def _mark(datalist: Datalist, ignore: Sequence[int]) -> int:
+    """The code for what nobody looked at in label files: one that those which are there hold as nothing else.
+
+    Pictures may hold 0 and white for the classes 0 and 1, and the greys of soft edges between them.
+
+    Raises:
+        UserError: E525, their greys leave none.
+    """
+    wanted = ignore[0] if datalist.as_source else IGNORED
+    entries = [case for section in LABELED_BY_HAND for case in datalist.sections.get(section, [])]
+    labels = [Path(case["label"]) for case in entries if is_picture(Path(case["label"]))]
+    images = [case["image"] for section in TRAINING for case in datalist.sections.get(section, [])]
+    if not labels and not any(is_picture(Path(image)) for image in images):
+        return wanted
+    free = {*range(IGNORED)} - {*WHITES, *(datalist.codes if datalist.as_source else ()), *datalist.labels}
+    for path in labels:
+        if not is_lossy(path):  # which is cut into black and white before marks are looked for
+            free -= {int(grey) for grey in distinct_values(read_image(path, "label").array)}
+    if not free:
+        cause = f"the masks of {datalist.source} hold every grey, so that none can mark what nobody looked at"
+        raise UserError("E525", cause, "Store masks of 0 and 1 as PNG, or annotate whole pictures without --ignore")
+    return wanted if wanted in free else max(free)
 
 
 def _write(path: Path, labels: np.ndarray, datalist: Datalist, marks: Sequence[int], image: str) -> None:
@@ -232,22 +299,40 @@ def _write(path: Path, labels: np.ndarray, datalist: Datalist, marks: Sequence[i
 
 
 def next_command(asked: ReadQuery, datalist: Datalist, output: Path) -> str:
-    """How the next round is trained: as the run that was asked, on all labels that there are now."""
-    facts, split = asked.content.get("run_facts") or {}, asked.content.get("split") or {}
-    number = int(asked.content["number"]) + 1
-    words = ["mednoisy", "train"]
+    """How the next round is trained: by the bundle, method, recipe, steps and folds of the run that was asked.
+
+    On all labels that there are now. What else the run was given (`--set`, `--seed`, `--pretext`) is not in it.
+    """
+    facts, split = asked.content.get("run_facts") or {}, asked.content["split"]
+    words, before = ["mednoisy", "train"], ""
     if (output / "bundle" / BUNDLE_PAGE).is_file():
         words += [str(output)]
     elif facts.get("dataset") in known("bundle"):
         words += [facts["dataset"], "--data", str(output)]
     else:
-        bundle = shlex.join(["mednoisy", "bundle", "new", str(output), str(output / "bundle")])
-        return f"{bundle} && {shlex.join([*words, str(output), '--output', f'runs/round_{number}'])}"
+        before = shlex.join(["mednoisy", "bundle", "new", str(output), str(output / "bundle")]) + " && "
+        words += [str(output)]
     words += [word for name in ("method", "recipe") if facts.get(name) for word in (f"--{name}", str(facts[name]))]
     words += ["--labeled", str(len(datalist.patients("labeled")))]
-    words += ["--folds", str(facts["folds"])] if facts.get("folds") else []
-    words += ["--validation", "0"] if split.get("validation") else []  # they are listed as validation by now
-    return shlex.join([*words, "--output", f"runs/round_{number}"])
+    words += [word for name in ("folds", "steps") if facts.get(name) for word in (f"--{name}", str(facts[name]))]
+    words += ["--validation", "0"] if "validation" in split else []  # those that the run took are listed by now
+    return before + shlex.join([*words, "--output", f"runs/round_{_number(asked)}"])
+
+
+def next_query(asked: ReadQuery) -> str:
+    """How the run of the next round is asked: as this one, with the number after it."""
+    content, number = asked.content, _number(asked)
+    words = ["mednoisy", "query", f"runs/round_{number}", "--strategy", content["strategy"]]
+    words += ["--budget", str(content["budget"]), "--number", str(number)]
+    words += ["--seed", str(content["seed"])] if content["seed"] else []
+    words += ["--rounds", str(content["rounds"])] if content["strategy"] == "clasp_pe" else []
+    words += ["--pooling", content["pooling"]] if content["pooling"] else []
+    return shlex.join([*words, "--output", f"queries/{number}"])
+
+
+def _number(asked: ReadQuery) -> int:
+    """Of the next query, and of the round before it."""
+    return int(asked.content["number"]) + 1
 
 
 def _table(changes: Sequence[Change], names: Mapping[int, str]) -> str:

@@ -29,10 +29,16 @@ from mednoisy.inference.prediction import predict_case, preprocessed, to_source_
 from mednoisy.opened_run import OpenedRun
 from mednoisy.query_with_run import Answer, Question
 from mednoisy.report.query_page import write_query_page
-from mednoisy.report.reading.queries import COLUMNS, PRE_ANNOTATIONS, QUERY, TABLE, UNCERTAINTY
+from mednoisy.report.reading.queries import COLUMNS, PRE_ANNOTATIONS, QUERY, TABLE, UNCERTAINTY, cases_digest
 from mednoisy.scored_pool import OnFault, told_fault
 
-RUN_FACTS = ("dataset", "method", "recipe", "folds")  # of run.json, from which the next round's command is made
+RUN_FACTS = (
+    "dataset",
+    "method",
+    "recipe",
+    "folds",
+    "steps",
+)  # of run.json, from which the next round's command is made
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Asked:
         codes: the source's code of each class in label maps; none where it is the class's own number.
         labeled: how many cases have labels already.
         split: `labeled` and `validation` that the run took of its datalist, so that `annotate` takes the same.
+        digest: `cases_digest` of the datalist under that split, so that `annotate` knows it again.
     """
 
     dataset: str
@@ -52,6 +59,7 @@ class Asked:
     codes: tuple[int, ...]
     labeled: int
     split: Mapping[str, Any]
+    digest: str
 
 
 def write_query(
@@ -88,7 +96,7 @@ def write_query(
         "failed": [{"id": fault.case, "reason": f"{fault.code} {fault.cause}"} for fault in failed],
     }
     write_text(output / TABLE, _table(answer, chosen, output))
-    write_text(output / QUERY, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text(output / QUERY, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return write_query_page(output)
 
 
@@ -116,7 +124,8 @@ def _written_maps(output: Path, case: Case, run: OpenedRun, scorer: Scorer) -> d
 def _chosen(pick: Pick, case: Case, files: Mapping[str, str], output: Path) -> dict[str, Any]:
     patient = {"patient": case["patient"]} if "patient" in case else {}
     image = _beside(case["image"], output)
-    return {"id": pick.id, "score": pick.score, "reason": pick.reason, "image": image, **patient, **files}
+    score = pick.score if np.isfinite(pick.score) else None  # JSON has no infinity, as the logarithm of no doubt is
+    return {"id": pick.id, "score": score, "reason": pick.reason, "image": image, **patient, **files}
 
 
 def _beside(image: str, output: Path) -> str:
@@ -144,6 +153,7 @@ def _content(
         "pool": len(answer.cases),
         "labeled": asked.labeled,
         "split": dict(asked.split),
+        "split_digest": asked.digest,
         "run": str(run.folder) if run is not None else None,
         "run_facts": {name: value for name, value in facts.items() if value is not None},
         "features_of": str(features_of.folder) if needs_features and features_of is not None else None,
@@ -181,6 +191,10 @@ def _table(answer: Answer, chosen: Sequence[Mapping[str, Any]], output: Path) ->
 
 
 def asked_of(datalist: Datalist, split: Mapping[str, Any] | None = None) -> Asked:
-    """What a datalist says."""
+    """What a datalist says; of one that a fold was taken of, the digest is that of the whole."""
+    split = split or {}
+    whole = datalist
+    if datalist.source is not None:
+        whole = Datalist.load(datalist.source, split.get("labeled"), split.get("validation") or 0)
     labeled = len(datalist.cases("labeled"))
-    return Asked(datalist.name, datalist.labels, datalist.codes, labeled, split or {})
+    return Asked(datalist.name, datalist.labels, datalist.codes, labeled, split, cases_digest(whole))

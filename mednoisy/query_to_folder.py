@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.images import case_name
-from mednoisy.errors import UserError
+from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.inference.found_images import images_named
 from mednoisy.inference.prediction import check_ids
 from mednoisy.opened_run import OpenedRun, opened_run
 from mednoisy.query_folder import Asked, asked_of, write_query
 from mednoisy.query_with_run import Answer, Question, answered, check_question
+from mednoisy.report.reading.queries import check_no_query
 
+COMPARED = ("uncertainty", "class_uncertainty", "foreground")  # what is made of the members' opinions
 LABELED = ("labeled", "validation", "test")  # sections whose cases are not offered
 
 
@@ -53,12 +57,15 @@ def query_to_folder(question: Question, sources: Sources, output: Path) -> tuple
 
     Raises:
         UserError: as `check_question`, `opened_run`, `Datalist.load`, `images_named`, `answered` and `write_query`;
-            E201, an image that is not there; E207, two of one id; E314, another process is at work in `output`.
+            E201, an image that is not there; E207, two of one id; E314, another process is at work in `output`; E515,
+            an option that the strategy has no use for; E520, `output` holds a query.
     """
     with_features = sources.has_run or sources.features_of is not None
     check_question(question, with_run=sources.has_run, with_features=with_features)
+    _check_used(question)
     faults: list[UserError] = []
     with locked(output, "*"):
+        check_no_query(output)
         run = _opened(sources, sources.source, sources.data) if sources.has_run else None
         features_of = run if sources.features_of is None else _opened(sources, sources.features_of)
         datalist = run.datalist if run is not None else Datalist.load(sources.source / "datalist.json")
@@ -70,6 +77,32 @@ def query_to_folder(question: Question, sources: Sources, output: Path) -> tuple
         asked = _asked(datalist, run)
         page = write_query(output, question, answer, asked, run, features_of, list(faults), faults.append)
     return answer, page, faults
+
+
+def ask(question: Question, sources: Sources, output: Path) -> None:
+    """`query_to_folder` for a bundle's `query.yaml`: prints the page's path and why cases were left out.
+
+    Raises:
+        SystemExit: 1, cases were left out, as of `mednoisy query`.
+        UserError: as `query_to_folder`.
+    """
+    _, page, faults = query_to_folder(question, sources, output)
+    print(f"page: {page}", flush=True)
+    for fault in faults:
+        print(f"mednoisy: {fault}", file=sys.stderr)
+    if faults:
+        raise SystemExit(DONE_IN_PART)
+
+
+def _check_used(question: Question) -> None:
+    """Refuse an option that the strategy has no use for (E515)."""
+    using = {name: entry for name, entry in STRATEGIES.items() if not entry.oracle}
+    pooling = [name for name, entry in using.items() if "uncertainty" in entry.needs]
+    comparing = [name for name, entry in using.items() if {*entry.needs} & {*COMPARED}]
+    for option, value, users in (("--pooling", question.pooling, pooling), ("--members", question.members, comparing)):
+        if value is not None and question.strategy not in users:
+            cause = f"the strategy {question.strategy} has no use for {option} {value}"
+            raise UserError("E515", cause, f"Drop it, or take one that has: {', '.join(users)}")
 
 
 def _opened(sources: Sources, folder: Path, data: Path | None = None) -> OpenedRun:
@@ -94,9 +127,10 @@ def _named(names: Sequence[str], datalist: Datalist) -> list[Case]:
         if str(path.resolve()) not in labeled
     ]
     check_ids(cases)
-    taken = {case["id"]: case["image"] for section in LABELED for case in datalist.cases(section)}
+    sections = (*LABELED, "unlabeled", "pseudo")
+    taken = {case["id"]: case["image"] for section in sections for case in datalist.cases(section)}
     for case in cases:
-        if case["id"] in taken:
+        if Path(taken.get(case["id"], case["image"])).resolve() != Path(case["image"]).resolve():
             cause = f"{case['image']} has the id of {taken[case['id']]}, which the dataset lists"
             raise UserError("E207", cause, "Rename it", case=case["id"])
     return cases

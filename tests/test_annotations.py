@@ -15,7 +15,8 @@ import pytest
 from mednoisy.annotations import take_annotations
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.images import read_image, write_nifti
+from mednoisy.data.images import read_image, write_nifti, write_picture
+from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 from tests.small_queries import array, ids, query, read, train, write_pool
 from tests.small_runs import SMALL_ARGUMENTS, SMALL_PICTURES, as_arguments, small_dataset
@@ -80,6 +81,8 @@ def test_corrections_become_labels_and_changes_are_told(asked, data, tmp_path, c
     told = capsys.readouterr().out
     assert told.count("voxels changed; Dice to the pre-annotation: atrium") == 3
     assert f"next: mednoisy train phantom --data {output} --method supervised --recipe default --labeled 6" in told
+    assert "--labeled 6 --steps 2 --validation 0 --output runs/round_1\n" in told
+    assert "then: mednoisy query runs/round_1 --strategy entropy --budget 3 --number 1 --pooling mean --output" in told
 
 
 def test_the_command_of_the_next_round_trains_and_can_be_asked_again(asked, data, tmp_path, capsys, monkeypatch):
@@ -240,3 +243,95 @@ def test_pictures_come_as_png_and_come_back(tmp_path, monkeypatch):
     taken = take_annotations("query", "corrected", data, "next")
     assert [change.voxels for change in taken.changes] == [0]
     assert len(Datalist.load("next/datalist.json").cases("labeled")) == 3
+
+
+def test_masks_of_black_and_white_keep_their_foreground_beside_a_mark(tmp_path, monkeypatch):
+    """White is a class of theirs, so 255 marks nothing; nor does a grey of their soft edges."""
+    monkeypatch.chdir(tmp_path)
+    mask = np.zeros((40, 48), np.uint8)
+    mask[10:20, 10:20] = 255
+    mask[10:20, 20] = 253
+    images = [{"id": name, "image": f"{name}.jpg.png"} for name in ("a", "b")]
+    for number, case in enumerate(images):
+        picture = np.random.default_rng(number).integers(0, 255, (40, 48, 3))
+        write_picture(Path(case["image"]), picture.astype(np.uint8))
+    write_picture(Path("a_mask.png"), mask)
+    labels = {"0": "background", "1": "spot"}
+    content = {"name": "spots", "channels": {"0": "red", "1": "green", "2": "blue"}, "labels": labels}
+    content |= {"labeled": [{**images[0], "label": "a_mask.png"}], "unlabeled": images[1:]}
+    Path("datalist.json").write_text(json.dumps(content))
+    assert query(Path(), Path("query"), strategy="random", budget=1) == 0
+    drawn = np.zeros((40, 48), np.uint8)
+    drawn[:, :20], drawn[:, 40:] = 1, 9
+    Path("corrected").mkdir()
+    write_picture(Path("corrected/b.png"), drawn)
+    take_annotations("query", "corrected", ".", "next", ignore=[9])
+    datalist = Datalist.load("next/datalist.json")
+    earlier, new = (
+        read_reference(case["label"], (0, 1), ignore=datalist.ignore).array for case in datalist.cases("labeled")
+    )
+    np.testing.assert_array_equal(earlier, mask > 127)
+    np.testing.assert_array_equal(new, np.where(drawn == 9, 255, drawn))
+    write_picture(Path("a_mask.png"), np.tile(np.arange(255, dtype=np.uint8), (8, 1)))
+    with pytest.raises(UserError, match="E525"):
+        take_annotations("query", "corrected", ".", "other", ignore=[9])
+    assert not Path("other").exists()
+
+
+def test_pre_annotations_in_their_place_are_no_corrections(asked, data, tmp_path, capsys):
+    """Who saves over them leaves nothing to compare with, and cases that were not touched would count as corrected."""
+    (tmp_path / "link").symlink_to(asked / "pre_annotations")
+    for folder in (asked / "pre_annotations", tmp_path / "link"):
+        words = ["annotate", str(asked), str(folder), "--data", str(data), "--output", str(tmp_path / "next")]
+        assert "E526" in refusal(capsys, words)
+
+
+def test_a_case_that_the_dataset_lists_with_another_image_is_refused(asked, data, tmp_path):
+    (first, *rest) = correct(asked, tmp_path / "corrected")
+    content = json.loads((data / "datalist.json").read_text())
+    for section in ("labeled", "unlabeled", "hidden"):
+        for case in content[section]:
+            case |= {key: str(data / case[key]) for key in ("image", "label") if key in case}
+    entry = next(case for case in content["unlabeled"] if case["id"] == first)
+    entry["image"] = shutil.copy(entry["image"], tmp_path / "other.nii.gz")
+    (tmp_path / "datalist.json").write_text(json.dumps(content, default=str))
+    taken = take_annotations(asked, tmp_path / "corrected", tmp_path, tmp_path / "next")
+    assert [(fault.code, fault.case) for fault in taken.faults] == [("E207", first)]
+    assert [change.case for change in taken.changes] == rest
+
+
+def test_late_corrections_go_into_a_later_dataset(data, tmp_path, capsys):
+    """Of a run that kept two labels: what became labeled in between stays so, and is taken once."""
+    run = train(data, tmp_path / "run", "supervised", None, "--labeled", "2")
+    assert query(run, tmp_path / "query", budget=2) == 0
+    first, second = correct(tmp_path / "query", tmp_path / "corrected", cube)
+    later = tmp_path / "corrected" / f"{second}.nii.gz"
+    later.rename(tmp_path / later.name)
+    words = ["annotate", str(tmp_path / "query"), str(tmp_path / "corrected"), "--data"]
+    assert main([*words, str(data), "--output", str(tmp_path / "r1")]) == 0
+    (tmp_path / later.name).rename(later)
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "r1"), "--output", str(tmp_path / "r2")]) == 0
+    told = capsys.readouterr().out
+    assert f"labeled already: {first}\n" in told
+    assert "its 3 labeled ones stay labeled" in told
+    datalist = Datalist.load(tmp_path / "r2" / "datalist.json")
+    assert [case["id"] for case in datalist.cases("labeled")] == ["a1", "b1", first, second]
+    line = refusal(capsys, [*words, str(tmp_path / "r2"), "--output", str(tmp_path / "r3")])
+    assert "E523" in line
+    assert not (tmp_path / "r3").exists()
+
+
+def test_an_image_that_is_listed_by_another_id_is_refused_before_anything_is_written(run, data, tmp_path, capsys):
+    scan = Path(shutil.copy(data / "images" / "u1.nii.gz", tmp_path / "new.nii.gz"))
+    assert query(run, tmp_path / "query", "--images", str(scan), budget=1) == 0
+    correct(tmp_path / "query", tmp_path / "corrected")
+    content = json.loads((data / "datalist.json").read_text())
+    for section in ("labeled", "unlabeled", "hidden"):
+        for case in content[section]:
+            case |= {key: str(data / case[key]) for key in ("image", "label") if key in case}
+    content["unlabeled"].append({"id": "other", "image": str(scan)})
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    words = ["annotate", str(tmp_path / "query"), str(tmp_path / "corrected"), "--data", str(tmp_path)]
+    assert "E207" in refusal(capsys, [*words, "--output", str(tmp_path / "next")])
+    assert not (tmp_path / "next").exists()

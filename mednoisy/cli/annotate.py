@@ -39,7 +39,11 @@ def run(options: argparse.Namespace) -> int:
         print(_line(change))
     if taken.waiting:
         print(f"not corrected yet: {', '.join(taken.waiting)}")
-    print(f"datalist: {taken.datalist}", f"next: {taken.command}", sep="\n")
+    if taken.known:
+        print(f"labeled already: {', '.join(taken.known)}")
+    if taken.remark:
+        print(taken.remark)
+    print(f"datalist: {taken.datalist}", f"next: {taken.command}", f"then: {taken.query}", sep="\n")
     for fault in taken.faults:
         print(f"mednoisy: {fault}", file=sys.stderr)
     return DONE_IN_PART if taken.faults else DONE

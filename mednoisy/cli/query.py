@@ -84,14 +84,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what is nothing to ask, before PyTorch is loaded."""
+    from mednoisy.report.reading.queries import check_no_query
+
     is_run = (options.source / "run.json").is_file()
     if not is_run and not (options.source / "datalist.json").is_file():
         cause = f"{options.source} is neither a run nor a prepared dataset"
         raise UserError("E520", cause, "Give the --output folder of a mednoisy train or mednoisy prepare")
     if not is_run and options.data is not None:
         raise UserError("E113", "--data does not go with a dataset", f"Drop it: {options.source} is the dataset")
-    if (options.output / "query.json").exists():  # written last, so that one that was interrupted can be asked again
-        cause = f"{options.output} holds a query, whose label maps may have been corrected"
-        raise UserError("E520", cause, "Give another --output")
+    check_no_query(options.output)
     if options.features is not None and not options.features.is_file():
         raise UserError("E512", f"{options.features} does not exist", "Correct --features, or drop it")

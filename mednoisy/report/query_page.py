@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mednoisy.files import write_text
-from mednoisy.report.number_format import fact
+from mednoisy.report.number_format import UNDEFINED, fact
 from mednoisy.report.page_rendering import rendered_page
 from mednoisy.report.pictures.query_pictures import query_pictures
 from mednoisy.report.reading.queries import PAGE, ReadQuery, read_query
@@ -43,8 +43,8 @@ def _content(query: ReadQuery) -> dict:
         {
             "rank": rank,
             "name": case["id"],
-            "score": f"{case['score']:.4g}",
-            "value": case["score"],
+            "score": UNDEFINED if case["score"] is None else f"{case['score']:.4g}",
+            "value": "" if case["score"] is None else case["score"],
             "reason": case["reason"],
             "patient": case.get("patient", ""),
         }

@@ -8,14 +8,21 @@ import re
 import shutil
 from pathlib import Path
 
+import monai.bundle
 import numpy as np
 import pytest
 
 from mednoisy.active.catalogue import STRATEGIES
+from mednoisy.active.pool import Pick
 from mednoisy.cli import main
 from mednoisy.cli import query as command
+from mednoisy.errors import UserError
+from mednoisy.query_to_folder import Sources, query_to_folder
+from mednoisy.query_with_run import Question
 from tests.small_queries import POOL, array, ids, query, read, train, write_pool
 from tests.test_cross_validation import refusal
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def test_a_query_is_a_folder_of_its_own(run, data, tmp_path, capsys):
     assert content["pool"] == 5
     assert content["labeled"] == 3
     assert content["pooling"] == "mean"
-    assert content["run_facts"] == {"dataset": "phantom", "method": "supervised", "recipe": "default"}
+    assert content["run_facts"] == {"dataset": "phantom", "method": "supervised", "recipe": "default", "steps": 2}
     with open(output / "query.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["id"] for row in rows} == {*POOL}
@@ -147,22 +154,26 @@ def test_images_of_a_folder_are_chosen_from_but_for_the_labeled(run, data, tmp_p
     assert not {"u1", "new"} <= {*ids(tmp_path / "distinct")}  # the same scan twice
 
 
-def test_a_new_scan_is_not_called_as_a_labeled_one(run, data, tmp_path, capsys):
-    shutil.copy(data / "images" / "u1.nii.gz", tmp_path / "a1.nii.gz")
+@pytest.mark.parametrize("name", ["a1", "u2"])
+def test_a_new_scan_is_not_called_as_a_listed_one(name, run, data, tmp_path, capsys):
+    shutil.copy(data / "images" / "u1.nii.gz", tmp_path / f"{name}.nii.gz")
     words = ["query", str(run), "--output", str(tmp_path / "out"), "--strategy", "entropy", "--budget", "1"]
-    assert "E207 case 'a1'" in refusal(capsys, [*words, "--images", str(tmp_path / "a1.nii.gz")])
+    told = refusal(capsys, [*words, "--images", str(tmp_path / f"{name}.nii.gz")])
+    assert f"E207 case '{name}'" in told
     assert not (tmp_path / "out").exists()
 
 
 def test_a_case_that_cannot_be_read_is_named_and_the_rest_ranked(run, data, tmp_path, capsys):
     scans = tmp_path / "scans"
-    shutil.copytree(data / "images", scans)
-    (scans / "u3.nii.gz").write_bytes(b"torn")
-    assert query(run, tmp_path / "query", "--images", str(scans / "u*"), budget=4) == 1  # copies: no patient is known
-    assert "mednoisy: E202 case 'u3'" in capsys.readouterr().err
-    assert sorted(ids(tmp_path / "query")) == ["u1", "u2", "u4", "u5"]
-    assert [case["id"] for case in read(tmp_path / "query")["failed"]] == ["u3"]
-    assert "u3: E202" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")
+    scans.mkdir()
+    for number in range(1, 6):  # copies: no patient is known
+        shutil.copy(data / "images" / f"u{number}.nii.gz", scans / f"v{number}.nii.gz")
+    (scans / "v3.nii.gz").write_bytes(b"torn")
+    assert query(run, tmp_path / "query", "--images", str(scans), budget=4) == 1
+    assert "mednoisy: E202 case 'v3'" in capsys.readouterr().err
+    assert sorted(ids(tmp_path / "query")) == ["v1", "v2", "v4", "v5"]
+    assert [case["id"] for case in read(tmp_path / "query")["failed"]] == ["v3"]
+    assert "v3: E202" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")
 
 
 def test_a_cold_start_takes_features_of_any_run_or_chances(run, data, tmp_path):
@@ -188,6 +199,12 @@ def test_a_cold_start_takes_features_of_any_run_or_chances(run, data, tmp_path):
         ("run", ("--members", "folds"), "E514 the run has not several folds"),
         ("run", ("--features", "absent.h5"), "E512 absent.h5 does not exist"),
         ("run", ("--pooling", "max"), "E515 unknown --pooling"),
+        (
+            "run",
+            ("--strategy", "clasp_pe", "--pooling", "mean"),
+            "E515 the strategy clasp_pe has no use.*take.*: entropy",
+        ),
+        ("run", ("--strategy", "random", "--members", "flips"), "E515 the strategy random has no use for --members"),
         ("run", ("--images", "nowhere"), "E201"),
         ("data", ("--strategy", "entropy"), "E516 the strategy entropy asks a trained network"),
         ("data", ("--strategy", "typiclust"), "E516 the strategy typiclust compares features.*--features-of RUN"),
@@ -210,7 +227,25 @@ def test_a_folder_of_corrections_is_not_written_over(run, tmp_path, capsys):
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     words = ["query", str(run), "--output", str(output), "--strategy", "margin", "--budget", "2"]
     assert f"E520 {output} holds a query" in refusal(capsys, words)
+    with pytest.raises(UserError, match="E520"):
+        query_to_folder(Question("random", 2), Sources(run), output)
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.filterwarnings("ignore:parsing config_file")
+def test_a_bundle_tells_what_it_left_out_and_by_its_exit_code(run, data, tmp_path, capsys):
+    (scans := tmp_path / "scans").mkdir()
+    shutil.copy(data / "images" / "u1.nii.gz", scans / "new.nii.gz")
+    (scans / "torn.nii.gz").write_bytes(b"torn")
+    config = ROOT / "bundles" / "phantom" / "configs" / "query.yaml"
+    more = {"run_dir": str(run), "output_dir": str(tmp_path / "query"), "budget": 1}
+    sources = f"$Sources(Path(@run_dir), [{str(scans)!r}], device='cpu')"
+    with pytest.raises(SystemExit) as end:
+        monai.bundle.run(run_id="run", config_file=str(config), sources=sources, **more)
+    assert end.value.code == 1
+    told = capsys.readouterr()
+    assert f"page: {tmp_path / 'query' / 'query.html'}" in told.out
+    assert "mednoisy: E202 case 'torn'" in told.err
 
 
 def test_an_unfinished_run_is_refused(run, tmp_path, capsys):
@@ -230,6 +265,16 @@ def test_a_damaged_query_is_refused(tmp_path, capsys):
     outside = {"id": "../a", "image": "a.png", "score": 1, "reason": ""}
     leads_away = {"chosen": [outside], "labels": {}, "codes": [], "number": 0}
     lacks = {"chosen": [{"id": "a"}], "labels": {}, "codes": [], "number": 0}
-    for text in ("{", "[]", json.dumps(lacks), json.dumps(leads_away)):
+    for text in ("{", "[]", json.dumps(leads_away | {"chosen": []}), json.dumps(lacks), json.dumps(leads_away)):
         (tmp_path / "query.json").write_text(text)
         assert "E519" in refusal(capsys, words)
+
+
+def test_a_score_of_minus_infinity_is_null(data, tmp_path, monkeypatch):
+    """The logarithm of a case that the network does not doubt; JSON has no such number."""
+    picks = [Pick(0, "u1", float("-inf"), "certain")]
+    monkeypatch.setattr("mednoisy.query_with_run.choose", lambda *_, **__: picks)
+    assert query(data, tmp_path / "query", strategy="random", budget=1) == 0
+    assert '"score": null' in (tmp_path / "query" / "query.json").read_text(encoding="utf-8")
+    assert "Infinity" not in (tmp_path / "query" / "query.json").read_text(encoding="utf-8")
+    assert "–" in (tmp_path / "query" / "query.html").read_text(encoding="utf-8")

@@ -44,6 +44,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E396": "no case that tells how good agreement is",
     "E511": "features of others",
     "E512": "a file of features that is none",
+    "E520": "a folder that cannot be asked, or not once more",
     "E515": "an unknown rule or kind of a query",
 }
 

@@ -22,7 +22,13 @@ def write(folder: Path, **changes) -> str:
         "dataset": "balls",
         "labels": {"0": "background", "1": "atrium"},
         "codes": [0, 7],
+        "budget": 1,
+        "seed": 0,
         "number": 0,
+        "rounds": 5,
+        "split": {},
+        "split_digest": "0123456789abcdef",
+        "pooling": "mean",
         "pool": 4,
         "labeled": 2,
         "map": "entropy",
@@ -74,3 +80,7 @@ def test_an_oracle_and_left_out_cases_are_told(volume):
     page = write(volume, oracle=True, failed=[{"id": "torn", "reason": "E202 cannot be read"}])
     assert "It read their true labels" in page
     assert "torn: E202 cannot be read" in page
+
+
+def test_a_score_that_is_no_number_is_a_dash(volume):
+    assert '<td class="number" data-value="">–</td>' in write(volume, chosen=[{**CHOSEN, "score": None}])

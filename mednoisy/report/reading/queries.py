@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mednoisy.data.datalist import Datalist
 from mednoisy.errors import UserError
 from mednoisy.text_files import Unusable, read_json
 
 QUERY, TABLE, PAGE = "query.json", "query.csv", "query.html"
 PRE_ANNOTATIONS, UNCERTAINTY = "pre_annotations", "uncertainty"  # folders of label maps and grey maps
+ASKED = ("strategy", "budget", "seed", "number", "rounds", "split", "split_digest", "pooling")  # that `annotate` reads
 COLUMNS = ("rank", "id", "score", "uncertainty", "reason", "image", "pre_annotation", "patient")
 
 
@@ -63,11 +65,26 @@ def read_query(folder: Path | str) -> ReadQuery:
         query = ReadQuery(Path(folder), content)
         _ = [(case["id"], case["image"], case["score"], case["reason"]) for case in query.chosen]
         _ = query.labels, query.codes, int(content["number"])
+        if lacking := [key for key in ASKED if key not in content]:
+            raise ValueError(f"it has no {lacking[0]}")
         if strange := [case["id"] for case in query.chosen if not _names_a_file(case["id"])]:
             raise ValueError(f"the id {strange[0]!r} cannot be a file's name")
     except (Unusable, KeyError, TypeError, ValueError, AttributeError) as fault:
         raise UserError("E519", f"{path} is damaged: {fault}", cure) from fault
     return query
+
+
+def cases_digest(datalist: Datalist) -> str:
+    """16 hexadecimal digits of which cases are labeled, unlabeled, for validation and for tests."""
+    sections = {name: cases for name, cases in datalist.sections.items() if name != "hidden"}
+    return replace(datalist, sections=sections).split_digest
+
+
+def check_no_query(folder: Path) -> None:
+    """Refuse a folder that holds a query (E520); one that broke off has no `query.json` yet."""
+    if (folder / QUERY).exists():
+        cause = f"{folder} holds a query, whose label maps may have been corrected"
+        raise UserError("E520", cause, "Give another --output")
 
 
 def _names_a_file(case: str) -> bool:
