@@ -25,6 +25,10 @@ class MaskedBlocks:
         ValueError: a share that is not between 0 and 1, or a side below 1.
 
     Source: the masked autoencoder of nnssl (Wald et al. 2025, arXiv:2412.17041): 75 % of blocks of 16 voxels.
+
+    Examples:
+        >>> MaskedBlocks(share=0.5, side=8).share
+        0.5
     """
 
     share: float = 0.75

@@ -215,6 +215,10 @@ def restorable(
     Args:
         shuffling, non_linear, painting: their probabilities.
         inside: share of paintings that paint boxes; the others paint all around windows.
+
+    Examples:
+        >>> len(restorable().transforms)
+        3
     """
     return Intensity(
         [

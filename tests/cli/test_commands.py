@@ -257,7 +257,7 @@ def test_a_value_that_a_component_refuses(dataset, tmp_path, capsys):
         ("skip_below=air", "skip_below is 'air'; it must be an intensity, or null"),
         ("steps=2.5", "steps is 2.5; it must be a whole number from 0 on"),
         ("width=0", "a network's number of channels is 0; it must be a whole number from 1 on"),
-        ("steps=few", "$-(-@steps // @epoch_length): bad operand type for unary -: 'str'"),
+        ("steps=few", "$max(1, @steps // 4): unsupported operand type(s) for //: 'str' and 'int'"),
         ("seed=any", "$torch.manual_seed(@seed): invalid literal for int() with base 10: 'any'"),
         ("val_interval=$1/0", "$1/0: division by zero"),
         ("val_interval=$(", "'(' was never closed"),

@@ -65,9 +65,15 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "evaluate": (["--predictions", PLACE, "--references", PLACE, "--output", PLACE, "--workers", "1"], [PLACE]),
     "compare": ([PLACE, PLACE],),
     "predict": ([PLACE, PLACE, "--output", PLACE],),
+    "query": ([PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],),
+    "annotate": ([PLACE, PLACE, "--data", PLACE, "--output", PLACE],),
     "report": ([PLACE],),
     "study": (
         ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--steps", "1"],
+        ["--file", PLACE, "--data", PLACE, "--output", PLACE],
+    ),
+    "simulate": (
+        ["phantom", "--data", PLACE, "--output", PLACE, "--strategies", "random", "--methods", "supervised"],
         ["--file", PLACE, "--data", PLACE, "--output", PLACE],
     ),
     "prepare": (
