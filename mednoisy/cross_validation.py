@@ -6,8 +6,7 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,13 @@ import yaml
 from monai.bundle import ConfigParser
 
 from mednoisy.composition import Composition
-from mednoisy.composition.config_errors import at_fault
+from mednoisy.composition.config_errors import telling_values
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.folds import patients_by_fold
 from mednoisy.data.load_case import checking_reader
 from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.run_folder import RunFolder, fold_folder, folds_of
-from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, user_error_behind
+from mednoisy.errors import DONE_IN_PART, REFUSED, UserError
 from mednoisy.inference.label_map_files import label_file
 from mednoisy.inference.prediction import predict_files
 from mednoisy.notices import tell
@@ -65,7 +64,7 @@ class CrossValidation:
         """
         folder: RunFolder | None = None
         try:
-            with _mendable():
+            with telling_values():
                 workflow = self.composition.workflow()
                 merged = yaml.safe_dump(workflow.parser.get(), sort_keys=False, allow_unicode=True)
                 parser = workflow.parser
@@ -157,15 +156,3 @@ class CrossValidation:
             shutil.rmtree(folds)
         folder.discard()
         return True
-
-
-@contextmanager
-def _mendable() -> Iterator[None]:
-    """Around what MONAI evaluates: what the user can mend is taken out of the errors that it wraps around that."""
-    try:
-        yield
-    except Exception as fault:
-        mendable = user_error_behind(fault) or at_fault(fault)
-        if mendable is None or mendable is fault:
-            raise
-        raise mendable from fault
