@@ -146,7 +146,7 @@ def campaign(folder: Path, count: int, seed: int, names: list[str] | None = None
 
 
 def prepared(folder: Path) -> Path:
-    """The sound inputs: a dataset, two runs on it, an overlay, a study's file, pictures to be prepared."""
+    """The sound inputs: a dataset, two runs on it, an overlay, a study, a query, pictures to be prepared."""
     base = folder / "base"
     if (base / "ready").exists():
         return base
@@ -163,6 +163,14 @@ def prepared(folder: Path) -> Path:
     ended = run_forked(["prepare", "dermoscopy", str(base / "raw"), str(base / "prepared")], folder / "log")
     if ended.code:
         raise RuntimeError(f"nothing prepared to begin with: {ended.output}")
+    for words in (
+        _study(base, "study"),
+        ["query", str(base / "run"), "--budget", "1", "--strategy", "entropy", "--output", str(base / "query")],
+    ):
+        ended = run_forked(words, folder / "log")
+        if ended.code:
+            raise RuntimeError(f"{words[0]}: {ended.output}")
+    shutil.copytree(base / "query" / "pre_annotations", base / "corrected")
     (base / "ready").touch()
     return base
 
@@ -192,8 +200,13 @@ def _with_overlay(work: Path) -> list[str]:
     return [*where, "--method", "supervised", "--steps", "2", "--dataset", str(work / "overlay.yaml"), *settings]
 
 
-def _study(work: Path) -> list[str]:
-    return ["study", "--file", str(work / "study.yaml"), "--data", str(work / "data"), "--output", str(work / "out")]
+def _study(work: Path, output: str = "out") -> list[str]:
+    return ["study", "--file", str(work / "study.yaml"), "--data", str(work / "data"), "--output", str(work / output)]
+
+
+def _annotate(work: Path) -> list[str]:
+    folders = [str(work / "query"), str(work / "corrected"), "--data", str(work / "data")]
+    return ["annotate", *folders, "--output", str(work / "out")]
 
 
 def _prepare(dataset: str) -> Arguments:
@@ -236,6 +249,8 @@ INPUTS = (
         Input(f"round's {name}", f"other/rounds/student1/{name}", OF_ROUNDS)
         for name in ("round.json", "datalist.json", "cases.csv")
     ),
+    Input("study.json", "study/study.json", (lambda work: _study(work, "study"),)),
+    Input("query.json", "query/query.json", (_annotate,)),
     Input(
         ".prepared.json",
         "prepared/.prepared.json",
