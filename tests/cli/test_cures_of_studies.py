@@ -15,7 +15,7 @@ from mednoisy import simulation as simulation_module
 from mednoisy import study as study_module
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
-from mednoisy.report import run_page
+from mednoisy.report import run_page, simulation_page
 from mednoisy.simulation_choices import Choices
 from tests.cli.test_cures import filled, refused_with
 from tests.simulated import FakeTrainings, patients_dataset, write_run
@@ -128,6 +128,7 @@ def trained(monkeypatch) -> FakeTrainings:
     """Trainings end at once; the bundle `phantom` has two codes, the small dataset three."""
     fake = FakeTrainings()
     monkeypatch.setattr(simulation_module, "finish", fake)
+    monkeypatch.setattr(simulation_page, "write_simulation_page", lambda *_: None)
     load = simulation_module.LabeledPool.load
     monkeypatch.setattr(simulation_module.LabeledPool, "load", lambda data, codes=None: load(data))
     return fake
