@@ -8,15 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
 from PIL import Image as Picture
 
 from mednoisy.cli import main
+from mednoisy.data.datalist import Datalist
+from mednoisy.data.folds import patients_by_fold
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.errors import UserError
+from mednoisy.report import run_page
 from tests.cli.test_cures import filled, refused_with
+from tests.folded_runs import arguments, write_dataset
 from tests.small_runs import small_dataset, train_arguments
 
 IMAGE, LABEL = Path("phantom/images/labeled_000.nii.gz"), Path("phantom/labels/labeled_000.nii.gz")
@@ -36,6 +41,7 @@ def work(base, tmp_path, monkeypatch) -> Path:
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
     shutil.copytree(base, tmp_path / "sound")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_page, "write_report", lambda *_: None)  # takes longer than all else
     return tmp_path
 
 
@@ -110,8 +116,6 @@ def cubes(*parts: str) -> Callable[[], None]:
 
 def without_spacing() -> None:
     """As HDF5, which need not state any."""
-    import h5py
-
     with h5py.File("phantom/plain.h5", "w") as file:
         for key, path in (("image", IMAGE), ("label", LABEL)):
             file[key] = np.asarray(nibabel.load(path).dataobj)
@@ -141,7 +145,6 @@ TRAIN = of("phantom")
         ("E205", rewritten(LABEL, np.copy, np.diag([1, 1, 1, 1.0])), TRAIN, "Re-export the label on the image's grid", restored, TRAIN),
         ("E219", changed(lambda content: content["labels"].update({"2": "clot"})), TRAIN, r"or the bundle's `(label_names)`", nothing, [*TRAIN, "--set", "label_names=['background', 'atrium', 'clot']"]),
         ("E219", changed(lambda content: content["labels"].update({"2": "clot"})), TRAIN, r"Correct `labels` there", changed(lambda content: content["labels"].pop("2")), TRAIN),
-        ("E225", pictures(lambda array: np.dstack([array, array[..., 0]])), of("dermoscopy"), "Convert the file", pictures(lambda array: array[..., :3].copy()), of("dermoscopy")),
         ("E225", pictures(lambda array: array[..., 0].astype(np.float32), ".tif"), of("dermoscopy"), "Store pictures with 8 or 16 bits", pictures(lambda array: array.astype(np.uint8), ".tif"), of("dermoscopy")),
         ("E227", nothing, train_arguments(Path("dermoscopy"), Path("run"), "--set", "label_names=['background', 'lesion']"), r"or take a bundle for images of 2 axes", nothing, of("dermoscopy")),
         ("E228", without_spacing, [*TRAIN, "--set", "spacing=[2.5,2.5,2.5]"], r"Store it with its spacing", restored, [*TRAIN, "--set", "spacing=[2.5,2.5,2.5]"]),
@@ -193,8 +196,16 @@ def test_phantoms_are_of_a_kind_that_there_is(tmp_path):
     make_dataset(tmp_path / "a", "heart", labeled=1, unlabeled=1, test=1)
 
 
-def two_channels() -> None:
-    rewritten(Path("phantom/images/labeled_001.nii.gz"), lambda array: np.stack([array, array], axis=3))()
+def channels(odd: int) -> Callable[[], None]:
+    """Images of two channels, but for one."""
+
+    def write() -> None:
+        for path in Path("phantom/images").iterdir():
+            count = odd if path.name.startswith("labeled_001") else 2
+            rewritten(path, lambda array, count=count: np.stack([array[:, :, :, 0] if array.ndim == 4 else array] * count, 3))()
+        changed(lambda content: content.update(channels={"0": "CT", "1": "PET"}))()
+
+    return write
 
 
 def flat() -> None:
@@ -210,7 +221,7 @@ def one_slice() -> None:
 @pytest.mark.parametrize(
     ("code", "fault", "cure", "mend"),
     [
-        ("E384", two_channels, "Give every image the same channels", restored),
+        ("E384", channels(3), "Give every image the same channels", channels(2)),
         ("E385", flat, "or as a volume of one slice", one_slice),
     ],
 )
@@ -223,3 +234,21 @@ def test_a_bundle_is_made_once_images_are_as_the_cure_says(capsys, code, fault, 
     assert not Path("mine").exists()
     mend()
     assert main(["bundle", "new", "phantom", "mine"]) == 0
+
+
+def test_folds_are_scored_in_one_unit(capsys):
+    """Label files of the held-out patients of a fold do not say how large their voxels are."""
+    balls = write_dataset(Path("balls"))
+    path = balls / "datalist.json"
+    whole = json.loads(path.read_text())
+    content = json.loads(path.read_text())
+    held_out = patients_by_fold(Datalist.load(path, 3).cases("labeled"), 2, 0)[0]
+    for case in content["labeled"]:
+        if case["patient"] in held_out:
+            with h5py.File(balls / f"{case['id']}.h5", "w") as file:
+                file["label"] = np.asarray(nibabel.load(balls / case["label"]).dataobj)
+            case["label"] = f"{case['id']}.h5"
+    path.write_text(json.dumps(content))
+    refused_with(capsys, arguments(balls, Path("run"), method="supervised"), "E373", "Let all label files state", end=1)
+    path.write_text(json.dumps(whole))
+    assert main(arguments(balls, Path("again"), method="supervised")) == 0

@@ -24,6 +24,8 @@ FAR = np.hypot(ROWS - 30, COLUMNS - 40)
 DISC = (FAR < 12).astype(np.uint8)
 ONE = Path("p/two.nii.gz")  # a prediction
 
+WRITE_REPORT = run_page.write_report
+
 
 @pytest.fixture(autouse=True)
 def work(tmp_path, monkeypatch) -> Path:
@@ -261,6 +263,35 @@ def test_pictures_are_scored_as_the_cure_says(capsys, code, end, fault, given, c
     proposed = refused_with(capsys, ["evaluate", *PICTURES, *given], code, cure, end)
     mend()
     assert main(["evaluate", *PICTURES, *filled(followed, proposed)]) == 0
+
+
+def scored(output: str, *more: str, words: list[str] = CALL) -> str:
+    """Evaluate into a folder; its name."""
+    at = words.index("--output")
+    assert main(["evaluate", *words[:at], "--output", output, *words[at + 2 :], *more]) == 0
+    return output
+
+
+def test_figures_are_compared_where_they_can_be(capsys):
+    narrow, wide, pixels = scored("narrow"), scored("wide", "--tolerance", "2"), scored("pixels", words=PICTURES)
+    nsd = ["compare", narrow, wide, "--metric", "nsd", "--output", "page.html"]
+    refused_with(capsys, nsd, "E391", "Score again with one --tolerance, or compare by another --metric")
+    assert main(["compare", narrow, wide, "--metric", "dice", "--output", "page.html"]) == 0
+    scored("wide", "--tolerance", "1")
+    assert main(nsd) == 0
+    refused_with(capsys, ["compare", narrow, pixels, "--output", "page.html"], "E403", "Compare runs of one unit")
+    assert main(["compare", narrow, wide, "--output", "page.html"]) == 0
+
+
+def test_a_table_without_the_columns_of_a_page_is_restored(capsys, monkeypatch):
+    scored("o")
+    monkeypatch.setattr(run_page, "write_report", WRITE_REPORT)
+    table = Path("o/metrics.csv")
+    whole = table.read_text()
+    table.write_text(whole.replace("asd", "azd"))
+    refused_with(capsys, ["report", "o"], "E404", "Restore the file")
+    table.write_text(whole)
+    assert main(["report", "o"]) == 0
 
 
 def test_the_help_that_is_named_shows(capsys):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mednoisy.cli import main
-from mednoisy.data.images import read_image, write_nifti
+from mednoisy.data.images import read_image, write_nifti, write_picture
 from tests.cli.test_cures import filled, refused, refused_with
 from tests.folded_runs import arguments
 from tests.small_queries import array, ids, query, read, train, write_pool
@@ -212,6 +212,24 @@ def test_the_round_goes_on_with_what_has_been_taken(work, capsys):
     words = ["annotate", "asked", "corrected", "--data", "next", "--output", "third"]
     place = refused_with(capsys, words, "E523", r"All of its cases are labeled there: go on with (\S+)\.$")
     words = arguments(Path(place[1]), Path("again"), "--validation", "0", "--labeled", "6", folds=None)
+    assert main(words) == 0
+
+
+def test_where_masks_hold_every_grey_whole_pictures_are_annotated(tmp_path, monkeypatch, capsys):
+    """So that no code is left for what nobody looked at."""
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        array = np.random.default_rng(ord(name)).integers(0, 255, (8, 255, 3)).astype(np.uint8)
+        write_picture(Path(f"{name}.png"), array)
+    write_picture(Path("mask.png"), np.tile(np.arange(255, dtype=np.uint8), (8, 1)))
+    content = {"name": "spots", "channels": {str(n): "x" for n in range(3)}, "labels": {"0": "background", "1": "spot"}}
+    content |= {"labeled": [{"id": "a", "image": "a.png", "label": "mask.png"}], "unlabeled": [{"id": "b", "image": "b.png"}]}
+    Path("datalist.json").write_text(json.dumps(content))
+    assert query(Path(), Path("asked"), strategy="random", budget=1) == 0
+    Path("corrected").mkdir()
+    write_picture(Path("corrected/b.png"), np.repeat([[0, 1]], 8, axis=0).repeat([127, 128], axis=1).astype(np.uint8))
+    words = ["annotate", "asked", "corrected", "--data", ".", "--output", "next"]
+    refused(capsys, [*words, "--ignore", "9"], "E525", "or annotate whole pictures without --ignore")
     assert main(words) == 0
 
 
