@@ -120,7 +120,9 @@ def chosen_members(
         return Members(kind, several[kind], draw)
     single = {"deployed": single_network(deployed) if kind == "dropout" else deployed}
     if kind == "dropout" and not dropouts(single["deployed"]):
-        raise UserError("E514", "the run's network has no dropout", f"Give --members {' or '.join([*several, *askable])}")
+        raise UserError(
+            "E514", "the run's network has no dropout", f"Give --members {' or '.join([*several, *askable])}"
+        )
     if kind == "deployed" and score in NEEDS_MEMBERS:
         cause = f"{score} compares several opinions, the deployed network has one"
         raise UserError("E514", cause, f"Give --members {' or '.join([*several, *askable])}, or --strategy entropy")

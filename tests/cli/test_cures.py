@@ -41,7 +41,9 @@ def refused_with(
 def filled(words: list[str], proposed: re.Match[str]) -> list[str]:
     """Words of a command; in place of `<1>` and so on stands what a cure proposes, taken apart as a shell would."""
     return [
-        part for word in words for part in (shlex.split(proposed[int(word[1])]) if re.fullmatch(r"<\d>", word) else [word])
+        part
+        for word in words
+        for part in (shlex.split(proposed[int(word[1])]) if re.fullmatch(r"<\d>", word) else [word])
     ]
 
 

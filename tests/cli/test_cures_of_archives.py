@@ -67,8 +67,7 @@ def listed() -> None:
 
 
 def two_series() -> None:
-    for number in range(2):
-        series(f"dicom/Case {number}", 3, number=2)
+    series("dicom/Case 1", 3, number=2)
 
 
 def a_folder_each() -> None:
@@ -95,8 +94,8 @@ def two_of_three() -> None:
 
 
 def overlapping() -> None:
-    for name in ("Ann", "Bob"):
-        label(Path(f"gut/{name}.nii.gz"), 1)
+    label(Path("gut/Ann.nii.gz"), 0, 1)
+    label(Path("gut/Bob.nii.gz"), 1)
 
 
 def apart() -> None:
@@ -141,7 +140,7 @@ DICOM = ["prepare", "own", "--images", "dicom", "--output", "out"]
         ("E243", 2, table("case number,centre", "t0,C1"), POLYP, r"Call the column of case ids `(id)`", table("id,centre", "t0,C1"), POLYP),
         ("E243", 2, table("id,centre", "t0,C1", "t0,C2"), POLYP, "Keep one of the two lines", table("id,centre", "t0,C2"), POLYP),
         ("E243", 2, table("id,centre", "T00,C1"), POLYP, "Write the ids as split.json has them", table("id,centre", "t0,C1"), POLYP),
-        ("E259", 2, two_series, DICOM, "Give each series a folder of its own", a_folder_each, DICOM),
+        ("E259", 1, two_series, DICOM, "Give each series a folder of its own", a_folder_each, DICOM),
         ("E366", 2, overlapping, TWO, "Decide to which class they belong", apart, TWO),
         ("E367", 2, torn, OWN, "Copy or export the file again", whole, OWN),
         ("E367", 1, link_to_nothing, OWN, "or take the case away", taken_away, [*OWN[:-1], "other"]),

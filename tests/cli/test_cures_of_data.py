@@ -68,7 +68,9 @@ def changed(edit: Callable[[dict[str, Any]], Any], data: str = "phantom") -> Cal
     return change
 
 
-def rewritten(path: Path, edit: Callable[[np.ndarray], np.ndarray], affine: np.ndarray | None = None) -> Callable[[], None]:
+def rewritten(
+    path: Path, edit: Callable[[np.ndarray], np.ndarray], affine: np.ndarray | None = None
+) -> Callable[[], None]:
     """A change of a volume's voxels or place."""
 
     def rewrite() -> None:
@@ -202,7 +204,9 @@ def channels(odd: int) -> Callable[[], None]:
     def write() -> None:
         for path in Path("phantom/images").iterdir():
             count = odd if path.name.startswith("labeled_001") else 2
-            rewritten(path, lambda array, count=count: np.stack([array[:, :, :, 0] if array.ndim == 4 else array] * count, 3))()
+            rewritten(
+                path, lambda array, count=count: np.stack([array[:, :, :, 0] if array.ndim == 4 else array] * count, 3)
+            )()
         changed(lambda content: content.update(channels={"0": "CT", "1": "PET"}))()
 
     return write

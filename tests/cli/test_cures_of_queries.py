@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ from mednoisy.cli import main
 from mednoisy.data.images import read_image, write_nifti, write_picture
 from tests.cli.test_cures import filled, refused, refused_with
 from tests.folded_runs import arguments
-from tests.small_queries import array, ids, query, read, train, write_pool
+from tests.small_queries import ids, query, train, write_pool
 from tests.small_runs import SMALL_ARGUMENTS
 
 NETWORK = {"_target_": "monai.networks.nets.UNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 2}
@@ -219,11 +218,14 @@ def test_where_masks_hold_every_grey_whole_pictures_are_annotated(tmp_path, monk
     """So that no code is left for what nobody looked at."""
     monkeypatch.chdir(tmp_path)
     for name in "ab":
-        array = np.random.default_rng(ord(name)).integers(0, 255, (8, 255, 3)).astype(np.uint8)
-        write_picture(Path(f"{name}.png"), array)
+        colours = np.random.default_rng(ord(name)).integers(0, 255, (8, 255, 3)).astype(np.uint8)
+        write_picture(Path(f"{name}.png"), colours)
     write_picture(Path("mask.png"), np.tile(np.arange(255, dtype=np.uint8), (8, 1)))
     content = {"name": "spots", "channels": {str(n): "x" for n in range(3)}, "labels": {"0": "background", "1": "spot"}}
-    content |= {"labeled": [{"id": "a", "image": "a.png", "label": "mask.png"}], "unlabeled": [{"id": "b", "image": "b.png"}]}
+    content |= {
+        "labeled": [{"id": "a", "image": "a.png", "label": "mask.png"}],
+        "unlabeled": [{"id": "b", "image": "b.png"}],
+    }
     Path("datalist.json").write_text(json.dumps(content))
     assert query(Path(), Path("asked"), strategy="random", budget=1) == 0
     Path("corrected").mkdir()

@@ -67,7 +67,10 @@ def train(*more: str, method: str = "supervised", output: str = "new") -> list[s
 def of_lesions(*more: str, network: str = "deeplab") -> list[str]:
     width = ["width"] if network == "deeplab" else []
     words = train_arguments(Path("lesions"), Path("new"), bundle="dermoscopy", without=["network_def", *width])
-    of_network = {"deeplab": ["network_def=%deeplab_def", "deeplab_def#encoder=resnet18"], "unet": ["network_def=%unet_def"]}
+    of_network = {
+        "deeplab": ["network_def=%deeplab_def", "deeplab_def#encoder=resnet18"],
+        "unet": ["network_def=%unet_def"],
+    }
     return [*words, *(word for entry in of_network[network] for word in ("--set", entry)), *more]
 
 

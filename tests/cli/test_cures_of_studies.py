@@ -89,7 +89,6 @@ def two_rows(**changes: Any) -> Callable[[], None]:
     return lambda: Path("rows.yaml").write_text(yaml.safe_dump(content), encoding="utf-8") and None
 
 
-
 @pytest.mark.parametrize(
     ("code", "fault", "given", "cure", "mend", "followed"),
     [
@@ -189,8 +188,12 @@ def test_a_simulation_is_called_again_as_the_cure_says(work, trained, capsys, co
 
 def test_a_start_is_chosen_by_the_features_of_a_run(work, trained, capsys, monkeypatch):
     """What it chooses is no business of this test: the run is made up."""
-    monkeypatch.setattr(Choices, "_query", lambda choices, run, strategy, *_, **__: choices.pool.chosen("random", 1, None))
-    proposed = refused_with(capsys, [*SIMULATE, "--start-strategy", "entropy"], "E537", r"or one of (\w+),? .*with (--start-run)")
+    monkeypatch.setattr(
+        Choices, "_query", lambda choices, run, strategy, *_, **__: choices.pool.chosen("random", 1, None)
+    )
+    proposed = refused_with(
+        capsys, [*SIMULATE, "--start-strategy", "entropy"], "E537", r"or one of (\w+),? .*with (--start-run)"
+    )
     assert main([*SIMULATE, "--start-strategy", *filled(["<1>", "<2>", "features"], proposed)]) == 0
 
 
