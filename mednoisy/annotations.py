@@ -119,9 +119,7 @@ def take_annotations(
     if not taken:
         if len(faults) == 1:
             raise faults[0]
-        why = f": {len(faults)} files are refused, the first for this: {faults[0]}" if faults else ""
-        cause = f"{corrected} holds no correction of a case of {query} that {data} has no label of{why}"
-        raise UserError("E523", cause, "Save corrections there as ID.nii.gz, of pictures ID.png")
+        raise _nothing_to_take(f"{corrected} holds no correction of a case of {query}", data, asked, known, faults)
     new = _with_labels(datalist, asked, {case: labels for case, (labels, _) in taken.items()}, output, ignore)
     if (data / "bundle" / BUNDLE_PAGE).is_file():
         shutil.copytree(data / "bundle", output / "bundle", dirs_exist_ok=True)
@@ -132,6 +130,19 @@ def take_annotations(
     waiting = [case["id"] for case in asked.chosen if case["id"] not in done]
     known = [case for case in known if case not in {fault.case for fault in faults}]
     return Taken(path, changes, waiting, faults, known, remark, next_command(asked, new, output), next_query(asked))
+
+
+def _nothing_to_take(
+    cause: str, data: Path, asked: ReadQuery, known: Sequence[str], faults: Sequence[UserError]
+) -> UserError:
+    """Why, and what to do: mend files that are refused, or save some, or nothing where all have been taken before."""
+    cause += f" that {data} has no label of"
+    if faults:
+        cause += f": {len(faults)} files are refused, the first, {faults[0].case!r}, for this: {faults[0].cause}"
+        return UserError("E523", cause, faults[0].cure)
+    if len(known) == len(asked.chosen):
+        return UserError("E523", cause, f"All of its cases are labeled there: go on with {data}")
+    return UserError("E523", cause, "Save corrections there as ID.nii.gz, of pictures ID.png")
 
 
 def _check_places(asked: ReadQuery, corrected: Path, output: Path) -> None:

@@ -168,13 +168,14 @@ def answered(
         UserError: E393 to E395, see `active`; E511 and E512, features of others; E514, members that the run has not;
             E517, an oracle without references; E518, a pretext that is asked for predictions; E2xx, an unreadable case.
     """
-    Batch(Pool([case["id"] for case in cases]), question.budget)  # refuses a budget that cannot be met, before work
+    everything = Pool([case["id"] for case in cases], patients=[patient_of(case) for case in cases])
+    Batch(everything, question.budget, question.same_patient)  # refuses a budget that cannot be met, before work
     scorer = scorer_of(question, run)
     with ExitStack() as stack:
         place = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         known, fields = list(cases), dict[str, np.ndarray]()
         if STRATEGIES[question.strategy].oracle:
-            known, fields = true_foreground(cases, datalist)
+            known, fields = true_foreground(cases, datalist, with_run=run is not None)
         elif question.needs:
             scoring = PoolScoring(_wanted(question, features_of), scorer, run, features_of, place, features, on_fault)
             known, fields = scoring.fields(cases, labeled if "features" in question.needs else ())

@@ -175,8 +175,12 @@ class PoolScoring:
         yield from tqdm(cases, desc=words, unit="case", disable=None if cases else True)
 
 
-def true_foreground(cases: Sequence[Case], datalist: Datalist | None) -> tuple[list[Case], dict[str, np.ndarray]]:
+def true_foreground(
+    cases: Sequence[Case], datalist: Datalist | None, *, with_run: bool
+) -> tuple[list[Case], dict[str, np.ndarray]]:
     """The cases, and `foreground` (N, C): voxels of each class in their hidden references, for an oracle.
+
+    `with_run` is whether there is a network whose predictions could be asked instead.
 
     Raises:
         UserError: E517, a case has no hidden reference; E2xx, one cannot be read.
@@ -187,7 +191,9 @@ def true_foreground(cases: Sequence[Case], datalist: Datalist | None) -> tuple[l
     for case in cases:
         if case["id"] not in hidden:
             cause = "an oracle draws by true labels, and this case has no hidden reference"
-            cure = "Take --strategy predicted_foreground_random, which draws by the network's own predictions"
+            cure = "Take --strategy random"
+            if with_run:
+                cure = "Take --strategy predicted_foreground_random, which draws by the network's own predictions"
             raise UserError("E517", cause, cure, case=case["id"])
         entry = hidden[case["id"]]
         reference = read_reference(

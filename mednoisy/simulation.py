@@ -33,6 +33,8 @@ from mednoisy.simulation_rows import (
 from mednoisy.study import check_row
 from mednoisy.study_rows import Row
 
+OF_THE_SIMULATION = {"labeled": "--start", "seed": "--seeds", "dataset_dir": "--data", "output_dir": "--output"}
+
 
 @dataclass
 class Simulation:
@@ -178,7 +180,7 @@ class Simulation:
             cure = f"Take random, or one of {', '.join(COLD)} with --start-run, a run that gives features"
             raise UserError("E537", cause, cure)
         for row in self.rows:
-            check_row(row, self.bundle, self.settings, self.dataset)
+            check_row(row, self.bundle, self.settings, self.dataset, OF_THE_SIMULATION)
             if same := [other for other in self.rows if other.folder == row.folder and other != row]:
                 cause = f"the methods {row.definition!r} and {same[0].definition!r} would both be called {row.folder}"
                 raise UserError("E535", cause, "Give one of them a `name` of its own in a file")

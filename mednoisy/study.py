@@ -25,16 +25,13 @@ from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
 from mednoisy.text_files import Unusable, read_json
 
-OF_THE_STUDY = {
-    "labeled",
-    "seed",
-    "fold",
-    "dataset_dir",
-    "output_dir",
-    "model_file",
-    "resume",
-    "method_name",
-    "recipe_name",
+OF_THE_STUDY = {  # settings of each of its runs, and the option that says so instead
+    "labeled": "--labeled",
+    "seed": "--seeds",
+    "fold": "--folds",
+    "dataset_dir": "--data",
+    "output_dir": "--output",
+    **dict.fromkeys(("model_file", "resume", "method_name", "recipe_name")),
 }
 ROW_COLUMNS = (
     "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
@@ -259,11 +256,18 @@ class Study:
         ]
 
 
-def check_row(row: Row, bundle: str, shared: Mapping[str, Any], dataset: Path | None = None) -> None:
+def check_row(
+    row: Row,
+    bundle: str,
+    shared: Mapping[str, Any],
+    dataset: Path | None = None,
+    options: Mapping[str, str | None] = OF_THE_STUDY,
+) -> None:
     """Refuse a row that no run could be made of.
 
     Args:
         shared: settings of all rows.
+        options: of the command, by the setting that each stands for.
 
     Raises:
         UserError: E101, E103, E354, E356 and E501, as `Study.run`.
@@ -271,7 +275,8 @@ def check_row(row: Row, bundle: str, shared: Mapping[str, Any], dataset: Path | 
     settings = {**shared, **row.settings}
     if taken := sorted(settings.keys() & OF_THE_STUDY):
         cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
-        raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
+        option = options.get(taken[0])
+        raise UserError("E356", cause, f"Drop it, and use {option}, in a file its entry" if option else "Drop it")
     composed = compose(bundle, row.method, row.recipe, dataset=dataset, overrides=settings)
     composed.check_overrides()
     check_pretext(composed.config | settings)

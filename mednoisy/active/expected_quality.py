@@ -87,7 +87,7 @@ class Calibration:
         x, y = np.asarray(agreements, float)[known], np.asarray(dices, float)[known]
         if not len(x):
             cause = "no case with a reference that the networks have not seen tells how good their agreement is"
-            raise UserError("E396", cause, "Train with --folds, or keep validation cases")
+            raise UserError("E396", cause, "Train with --folds, or drop --expected-dice")
         slope, offset = _line(x, y)
         errors = []
         for left_out in range(len(x)) if len(x) > 1 else ():

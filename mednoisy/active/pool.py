@@ -120,8 +120,7 @@ class Batch:
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= len(self.pool.ids):
             cause = f"{self.budget} cases are asked for, {len(self.pool.ids)} can be chosen"
-            cure = f"Ask for 1 to {len(self.pool.ids)}" if len(self.pool.ids) else "There is nothing left to label"
-            raise UserError("E394", cause, cure)
+            raise UserError("E394", cause, self._budgets())
         if self.near is None:
             features = None if self.duplicates else self.pool.features
             self.near = 0.0 if features is None else NEAR * spread(features)
@@ -136,16 +135,20 @@ class Batch:
 
     def admits(self, index: int) -> bool:
         """Whether the batch would take a case."""
-        patients = self.pool.patients
         if self.full or index in self.indices:
             return False
-        if patients is not None and not self.same_patient and patients[index] in {patients[i] for i in self.indices}:
+        return not (self._of_chosen_patient(index) or self._like_a_chosen_one(index))
+
+    def _of_chosen_patient(self, index: int) -> bool:
+        patients = self.pool.patients
+        return patients is not None and not self.same_patient and patients[index] in {patients[i] for i in self.indices}
+
+    def _like_a_chosen_one(self, index: int) -> bool:
+        if not self.near or not self.picks or self.pool.features is None:
             return False
-        if self.near and self.picks and self.pool.features is not None:
-            feature = np.asarray(self.pool.features[index], np.float64)
-            chosen = np.asarray(self.pool.features[self.indices], np.float64)
-            return bool(np.linalg.norm(chosen - feature, axis=1).min() > self.near)
-        return True
+        feature = np.asarray(self.pool.features[index], np.float64)
+        chosen = np.asarray(self.pool.features[self.indices], np.float64)
+        return bool(np.linalg.norm(chosen - feature, axis=1).min() <= self.near)
 
     def offer(self, index: int, score: float, reason: str) -> bool:
         """Take a case if it is admitted; whether it was."""
@@ -169,9 +172,25 @@ class Batch:
         """
         if not self.full:
             cause = f"only {len(self.picks)} of {self.budget} cases are neither near-duplicates nor of one patient"
-            cure = f"Ask for {max(len(self.picks), 1)}, or allow them with --same-patient or --duplicates"
+            options = " ".join(self._refusing_options())
+            cure = f"Ask for {max(len(self.picks), 1)}, or allow them with {options}"
             raise UserError("E394", cause, cure)
         return self.picks
+
+    def _budgets(self) -> str:
+        """The cure for a budget that cannot be met: those that can."""
+        cases, patients = len(self.pool.ids), len(set(self.pool.patients or self.pool.ids))
+        if not cases:
+            return "There is nothing left to label"
+        if self.same_patient or patients == cases:
+            return f"Ask for 1 to {cases}"
+        return f"Ask for 1 to {patients}, or for up to {cases} with --same-patient"
+
+    def _refusing_options(self) -> list[str]:
+        """The options without which some of the cases that were not chosen are refused."""
+        left = {*range(len(self.pool.ids))} - {*self.indices}
+        checks = {"--same-patient": self._of_chosen_patient, "--duplicates": self._like_a_chosen_one}
+        return [option for option, refuses in checks.items() if any(refuses(index) for index in left)]
 
 
 def spread(features: np.ndarray) -> float:

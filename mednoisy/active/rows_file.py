@@ -15,7 +15,7 @@ from mednoisy.errors import UserError
 from mednoisy.files import telling_full_disk, written_aside
 
 ROWS, IDS, IMAGES = "rows", "ids", "images"
-AGAIN = "Take the file away, and let mednoisy query make its own"
+AGAIN = "Drop --features, and let mednoisy query make its own"
 
 
 class RowsWriter:

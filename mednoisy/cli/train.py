@@ -120,7 +120,8 @@ def _check_options_of_folds(options: argparse.Namespace, composition: Compositio
         raise UserError("E113", "--set fold=... does not go with --folds", "Drop one of the two")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # set by torchrun
         cause = "several processes cannot train folds together"
-        raise UserError("E372", cause, "Call without torchrun, or train each fold alone: --set fold=[0,4]")
+        first = f"--set fold=[0,{options.folds or len(folds_of(Path(options.bundle)))}]"
+        raise UserError("E372", cause, f"Call without torchrun, or train each fold alone: {first}")
 
 
 def _composed(options: argparse.Namespace) -> Composition:

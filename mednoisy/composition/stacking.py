@@ -97,7 +97,9 @@ def _check_undeclared(
             cause = f"{owner.path} brings an entry {name!r}, which {part.path} has as well"
             raise UserError("E109", cause, "Rename one of them, or leave it to --set")
         cause = f"{part.path} sets {name!r}, which a {part.role} may not"
-        raise UserError("E109", cause, f"It may set {', '.join(allowed[part.group])}, and entries of its own")
+        raise UserError(
+            "E109", cause, f"It may set {', '.join(allowed[part.group])}, and entries of its own; leave others to --set"
+        )
     if "#" in name:
         cause = f"{part.path} sets {name!r}, which the configuration does not have"
         raise UserError("E103", cause, did_you_mean(name, ids))

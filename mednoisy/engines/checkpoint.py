@@ -69,7 +69,10 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict:
         UserError: E321, it is missing; E322, it cannot be read or is damaged.
     """
     if not path.is_file():
-        raise UserError("E321", f"checkpoint {path} is missing", "Give the folder of a run that has trained")
+        cure = "Give the folder of a run that has trained"
+        if path.name == LAST and path.parent.with_name("run.json").is_file():
+            cure = f"Train it, or go on from the one before: mednoisy train --resume {path.parent.parent}"
+        raise UserError("E321", f"checkpoint {path} is missing", cure)
     try:
         with ZipFile(path) as records:
             damaged = records.testzip()

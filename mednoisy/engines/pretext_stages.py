@@ -83,10 +83,11 @@ def with_pretext(
     check_pretext(pretext, pretexts)
     if pretext in [stage.name for stage in stages]:
         raise UserError("E507", f"the run would learn the pretext {pretext} twice", "Drop --pretext, or take another")
-    most, fewest = total - len(stages), len(stages) + 1
+    most = total - len(stages)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
         cause = f"{steps} of {total} steps are asked for the pretext; {len(stages)} stages come after it"
-        few = f"Use --steps {fewest} or more"
+        asked = steps if isinstance(steps, int) else 1
+        few = f"Use --steps {len(stages) + max(asked, 1)} or more"
         raise UserError("E502", cause, f"Use --set pretext_steps=N, N from 1 to {most}" if most > 0 else few)
     share = sum(stage.share for stage in stages) * steps / (total - steps)
     return [pretext_stage(pretext, pretexts, _of_each_kind(stages), images, share), *stages]

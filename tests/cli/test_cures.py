@@ -28,6 +28,25 @@ def refused(capsys: pytest.CaptureFixture, words: list[str], code: str, cure: st
     return line
 
 
+def refused_with(
+    capsys: pytest.CaptureFixture, words: list[str], code: str, pattern: str, end: int = 2
+) -> re.Match[str]:
+    """What a pattern finds in the one line with which a command is refused."""
+    line = refused(capsys, words, code, "", end)
+    found = re.search(pattern, line)
+    assert found, line
+    return found
+
+
+def filled(words: list[str], proposed: re.Match[str]) -> list[str]:
+    """Words of a command; in place of `<1>` and so on stands what a cure proposes, taken apart as a shell would."""
+    return [
+        part
+        for word in words
+        for part in (shlex.split(proposed[int(word[1])]) if re.fullmatch(r"<\d>", word) else [word])
+    ]
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_dataset(tmp_path_factory.mktemp("lesions"), "dermoscopy")
