@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mednoisy.active.regions import Clashes, Regions, even_share
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.errors import UserError
 
@@ -30,6 +31,8 @@ class Pool:
         gradients: (N, G), of BADGE.
         foreground: (N, C), voxels of each foreground class, predicted, or true for an oracle.
         patients: whose case it is.
+        regions: where each lies in its case, of slices and boxes; None of whole cases.
+        what: is chosen, for messages.
         round, rounds: number of this query from 0, and how many trainings there will be in all.
     """
 
@@ -41,6 +44,8 @@ class Pool:
     gradients: np.ndarray | None = None
     foreground: np.ndarray | None = None
     patients: Sequence[str] | None = None
+    regions: Regions | None = None
+    what: str = "cases"
     round: int = 0
     rounds: int = 5
 
@@ -67,7 +72,7 @@ class Pool:
                 raise UserError("E393", cause, "Make them again, or leave the case out", case=case)
             different = different or bool((block != values[0]).any())
         if not different and len(values) > 1:
-            cause = f"all {len(values)} cases have the same {words}, which tell none from another"
+            cause = f"all {len(values)} {self.what} have the same {words}, which tell none from another"
             raise UserError("E393", cause, "Take --strategy random")
         return values
 
@@ -98,13 +103,15 @@ class Batch:
     """What has been chosen: a strategy offers cases, best first, and the batch takes or refuses them.
 
     It refuses what it has, a second case of one patient and near-duplicates of a chosen case, unless these are asked
-    for: a strategy that ranks by uncertainty alone would choose the same thing ten times.
+    for: a strategy that ranks by uncertainty alone would choose the same thing ten times. Of slices and boxes it
+    refuses what lies near a chosen one or in it, and of a patient more than `per_patient`.
 
     Args:
         pool: to choose from.
         budget: how many.
         same_patient, duplicates: whether the batch may hold such.
         near: features up to that distance are near-duplicates; None for `NEAR` of the pool's spread, 0 for none.
+        per_patient: how many slices or boxes of a patient it takes; None for `even_share`.
 
     Raises:
         UserError: E394, the pool has fewer cases than the budget, or the budget is none.
@@ -116,15 +123,28 @@ class Batch:
     duplicates: bool = False
     picks: list[Pick] = field(default_factory=list)
     near: float | None = None
+    per_patient: int | None = None
+    clashes: Clashes | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= len(self.pool.ids):
-            cause = f"{self.budget} cases are asked for, {len(self.pool.ids)} can be chosen"
+            cause = f"{self.budget} {self.pool.what} are asked for, {len(self.pool.ids)} can be chosen"
             cure = f"Ask for 1 to {len(self.pool.ids)}" if len(self.pool.ids) else "There is nothing left to label"
             raise UserError("E394", cause, cure)
         if self.near is None:
             features = None if self.duplicates else self.pool.features
             self.near = 0.0 if features is None else NEAR * spread(features)
+        if self.pool.regions is not None:
+            self.clashes = self._clashes(self.pool.regions)
+
+    def _clashes(self, regions: Regions) -> Clashes:
+        whose = regions.case if self.pool.patients is None else self.pool.patients
+        names, patients = np.unique(np.asarray(whose), return_inverse=True)
+        most = self.per_patient
+        if most is None and not self.same_patient:
+            most = even_share(self.budget, len(names))
+        self.per_patient = most
+        return Clashes(regions, patients, most, near=self.duplicates)
 
     @property
     def full(self) -> bool:
@@ -139,6 +159,8 @@ class Batch:
         patients = self.pool.patients
         if self.full or index in self.indices:
             return False
+        if self.clashes is not None:
+            return bool(self.clashes.open[index])
         if patients is not None and not self.same_patient and patients[index] in {patients[i] for i in self.indices}:
             return False
         if self.near and self.picks and self.pool.features is not None:
@@ -152,6 +174,8 @@ class Batch:
         if not self.admits(int(index)):
             return False
         self.picks.append(Pick(int(index), self.pool.ids[index], float(score), reason))
+        if self.clashes is not None:
+            self.clashes.take(int(index))
         return True
 
     def offer_ranked(self, scores: np.ndarray, reason: str) -> None:
@@ -170,6 +194,9 @@ class Batch:
         if not self.full:
             cause = f"only {len(self.picks)} of {self.budget} cases are neither near-duplicates nor of one patient"
             cure = f"Ask for {max(len(self.picks), 1)}, or allow them with --same-patient or --duplicates"
+            if self.clashes is not None:
+                most = f", and {self.per_patient} or fewer of a patient" if self.per_patient else ""
+                cause = f"only {len(self.picks)} of {self.budget} {self.pool.what} lie apart{most}"
             raise UserError("E394", cause, cure)
         return self.picks
 
