@@ -195,7 +195,7 @@ class Batch:
             cause = f"only {len(self.picks)} of {self.budget} cases are neither near-duplicates nor of one patient"
             cure = f"Ask for {max(len(self.picks), 1)}, or allow them with --same-patient or --duplicates"
             if self.clashes is not None:
-                most = f", and {self.per_patient} or fewer of a patient" if self.per_patient else ""
+                most = f", {self.per_patient} of a patient at most" if self.per_patient else ""
                 cause = f"only {len(self.picks)} of {self.budget} {self.pool.what} lie apart{most}"
             raise UserError("E394", cause, cure)
         return self.picks
