@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from mednoisy.annotated_regions import labels_of_regions
 from mednoisy.composition.catalogue import DATALIST
 from mednoisy.composition.catalogue import PAGE as BUNDLE_PAGE
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import LABELED_BY_HAND, TRAINING, Case, check_unique
 from mednoisy.data.file_formats import is_lossy, is_picture, reader_of
-from mednoisy.data.ignored_voxels import IGNORED
+from mednoisy.data.ignored_voxels import IGNORED, codes_with_mark
 from mednoisy.data.images import case_name, check_pair, distinct_values, read_image
 from mednoisy.data.label_maps import read_reference
 from mednoisy.data.mask_greys import WHITES
@@ -38,7 +39,8 @@ class Change:
 
     Attributes:
         case: its id.
-        voxels: that differ from the pre-annotation; all foreground where there was none.
+        voxels: that differ from the pre-annotation; all foreground where there was none. Of slices and boxes those in
+            them alone.
         dice: of pre-annotation and correction by class name, NaN where both lack it; none without a pre-annotation.
         ignored: voxels that nobody looked at.
     """
@@ -79,6 +81,9 @@ def take_annotations(
 ) -> Taken:
     """Write `output/datalist.json`, in which corrected cases are labeled, and `output/labels`.
 
+    Of slices and boxes these alone get labels, beside those that earlier rounds gave the case; the rest of the case
+    is marked by the code that the datalist ignores.
+
     Images and earlier labels stay where they are and are listed from there. The bundle of the dataset, if it has one,
     is copied, so that the next round trains as this one did.
 
@@ -93,25 +98,28 @@ def take_annotations(
         UserError: E207, a case is listed with another image; E519, no query; E521, the folder of corrections or the
             dataset does not fit; E522, `output` is taken; E523, nothing can be taken: of one file the reason itself;
             E524, a class is to be ignored; E525, no code is left to mark that by; E526, the corrections lie in place
-            of the pre-annotations.
+            of the pre-annotations; E528, as `RegionLabels.drawn`, where slices or boxes were asked for.
     """
     asked, data, output = read_query(query), Path(data), Path(output)
     _check_places(asked, Path(corrected), output)
     datalist, remark = _datalist(asked, data)
-    labeled = {case["id"] for section in ("labeled", "validation", "test") for case in datalist.sections[section]}
-    known = [case["id"] for case in asked.chosen if case["id"] in labeled]
-    ignore = _checked_ignore(datalist, ignore)
+    ignore = _checked_ignore(datalist, [*ignore, *([] if asked.mark is None else [asked.mark])])
+    chosen = list({case["id"]: case for case in asked.chosen}.values())  # each once, of several slices or boxes
+    labeled = {case["id"]: labels_of_regions(asked, datalist, case["id"]) for case in chosen}
+    known = [name for name, of_case in labeled.items() if of_case.known]
     files, faults = _files(asked, Path(corrected))
     taken: dict[str, tuple[np.ndarray, Change]] = {}
-    for case in asked.chosen:
+    for case in chosen:
         if case["id"] not in files:
             continue
         try:
             _check_listed(datalist, asked, case)
-            if case["id"] in labeled:
+            if case["id"] in known:
                 continue
             labels, pre = _read(asked, datalist, case, files[case["id"]], ignore)
-            taken[case["id"]] = labels, _change(case["id"], labels, pre, datalist.labels)
+            of_case = labeled[case["id"]]
+            drawn, wanted = of_case.drawn(labels), of_case.wanted(labels.shape)
+            taken[case["id"]] = of_case.merged(drawn), _change(case["id"], drawn, pre, wanted, datalist.labels)
         except UserError as fault:
             if fault.exit_code != REFUSED:
                 raise
@@ -127,7 +135,7 @@ def take_annotations(
     write_text(output / CHANGES, _table(changes, datalist.labels))
     path = new.save(output / DATALIST)
     done = {*taken, *known, *(fault.case for fault in faults)}
-    waiting = [case["id"] for case in asked.chosen if case["id"] not in done]
+    waiting = [case["id"] for case in chosen if case["id"] not in done]
     known = [case for case in known if case not in {fault.case for fault in faults}]
     return Taken(path, changes, waiting, faults, known, remark, next_command(asked, new, output), next_query(asked))
 
@@ -220,7 +228,8 @@ def _read(
     before = asked.path(case, "pre_annotation")
     if before is None or not before.is_file():
         return labels.array.astype(np.uint8), None
-    pre = read_reference(before, classes, stored=asked.codes, case=case["id"])
+    marks = () if asked.mark is None else (asked.mark,)
+    pre = read_reference(before, classes, ignore=marks, stored=asked.codes, case=case["id"])
     return labels.array.astype(np.uint8), pre.array.reshape(labels.array.shape)
 
 
@@ -235,9 +244,11 @@ def _check_listed(datalist: Datalist, asked: ReadQuery, case: Mapping[str, Any])
                 raise UserError("E207", cause, "Give the dataset that was asked by --data", case=case["id"])
 
 
-def _change(case: str, labels: np.ndarray, pre: np.ndarray | None, names: Mapping[int, str]) -> Change:
+def _change(
+    case: str, labels: np.ndarray, pre: np.ndarray | None, wanted: np.ndarray, names: Mapping[int, str]
+) -> Change:
     known = labels != IGNORED
-    ignored = int(np.count_nonzero(~known))
+    ignored = int(np.count_nonzero(wanted & ~known))
     if pre is None:
         return Change(case, int(np.count_nonzero(known & (labels > 0))), {}, ignored)
     codes = [code for code in names if code]
@@ -250,29 +261,32 @@ def _with_labels(
     datalist: Datalist, asked: ReadQuery, taken: Mapping[str, np.ndarray], output: Path, ignore: Sequence[int]
 ) -> Datalist:
     """The datalist with new labels, whose files are written."""
-    listed = {case["id"]: case for section in ("unlabeled", "pseudo") for case in datalist.sections.get(section, [])}
-    labeled: list[Case] = []
+    sections = ("labeled", "unlabeled", "pseudo")  # what is labeled in part may be asked for more
+    listed = {case["id"]: case for section in sections for case in datalist.sections.get(section, [])}
+    labeled: dict[str, Case] = {}
     marks = datalist.ignore
     if ignore and not marks:
         marks = (_mark(datalist, ignore),)
     for case in asked.chosen:
-        if case["id"] not in taken:
+        if case["id"] not in taken or case["id"] in labeled:
             continue
         source = asked.path(case, "image")
         assert source is not None  # as `read_query` has checked
         entry = {**listed.get(case["id"], {"id": case["id"], "image": os.path.normpath(os.path.abspath(source))})}
         entry.pop("confidence", None)
         path = label_file(output / "labels", case["id"], entry["image"])
-        labeled.append({**entry, "label": os.path.abspath(path)})
-    sections = dict(datalist.sections)
-    sections["labeled"] = [*datalist.sections.get("labeled", []), *labeled]
+        labeled[case["id"]] = {**entry, "label": os.path.abspath(path)}
+    new = dict(datalist.sections)
+    before = [labeled.get(case["id"], case) for case in new.get("labeled", [])]
+    there = {case["id"] for case in before}
+    new["labeled"] = [*before, *(case for name, case in labeled.items() if name not in there)]
     for section in ("unlabeled", "pseudo", "hidden"):
-        if section in sections:
-            sections[section] = [case for case in sections[section] if case["id"] not in taken]
-    check_unique({"pseudo": [], **sections}, output / DATALIST)
-    for case in labeled:
+        if section in new:
+            new[section] = [case for case in new[section] if case["id"] not in taken]
+    check_unique({"pseudo": [], **new}, output / DATALIST)
+    for case in labeled.values():
         _write(Path(case["label"]), taken[case["id"]], datalist, marks, case["image"])
-    return replace(datalist, sections=sections, ignore=marks)
+    return replace(datalist, sections=new, ignore=marks)
 
 
 def _mark(datalist: Datalist, ignore: Sequence[int]) -> int:
@@ -301,12 +315,9 @@ def _mark(datalist: Datalist, ignore: Sequence[int]) -> int:
 
 def _write(path: Path, labels: np.ndarray, datalist: Datalist, marks: Sequence[int], image: str) -> None:
     """In the codes that the dataset's label files have."""
-    codes = np.zeros(256, np.uint16)
-    codes[: len(datalist.labels)] = datalist.codes if datalist.as_source and datalist.codes else list(datalist.labels)
-    if marks:
-        codes[IGNORED] = marks[0]
+    codes = datalist.codes if datalist.as_source else ()
     affine = read_image(image, channels=True).affine
-    write_labels(path, labels, affine, image, codes.tolist())
+    write_labels(path, labels, affine, image, codes_with_mark(codes, marks[0] if marks else 0))
 
 
 def _table(changes: Sequence[Change], names: Mapping[int, str]) -> str:

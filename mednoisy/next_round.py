@@ -40,6 +40,11 @@ def next_query(asked: ReadQuery) -> str:
     words += ["--seed", str(content["seed"])] if content["seed"] else []
     words += ["--rounds", str(content["rounds"])] if content["strategy"] == "clasp_pe" else []
     words += ["--pooling", content["pooling"]] if content["pooling"] else []
+    if content["unit"] != "case":
+        words += ["--unit", content["unit"]]
+        words += ["--box", *map(str, content["box"])] if content["box"] else []
+        words += ["--per-patient", str(content["per_patient"])] if content["per_patient"] else []
+        words += ["--same-patient"] if content["same_patient"] else []
     return shlex.join([*words, "--output", f"queries/{number}"])
 
 

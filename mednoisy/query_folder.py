@@ -17,9 +17,13 @@ from tqdm import tqdm
 from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.active.members import KINDS
 from mednoisy.active.pool import Pick
+from mednoisy.active.regions import Regions, inside
 from mednoisy.active.scoring import POOLING_REASONS, Scorer, largest_value
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
+from mednoisy.data.file_formats import is_picture
+from mednoisy.data.ignored_voxels import IGNORED, codes_with_mark, free_mark
+from mednoisy.data.mask_greys import WHITES
 from mednoisy.data.training_data import TrainingData
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
@@ -32,6 +36,7 @@ from mednoisy.report.query_page import write_query_page
 from mednoisy.report.reading.queries import COLUMNS, PRE_ANNOTATIONS, QUERY, TABLE, UNCERTAINTY, cases_digest
 from mednoisy.scored_pool import OnFault, told_fault
 
+LISTED = 1000  # slices or boxes in the table that were not chosen
 RUN_FACTS = (
     "dataset",
     "method",
@@ -52,6 +57,7 @@ class Asked:
         labeled: how many cases have labels already.
         split: `labeled` and `validation` that the run took of its datalist, so that `annotate` takes the same.
         digest: `cases_digest` of the datalist under that split, so that `annotate` knows it again.
+        ignore: codes that the dataset ignores.
     """
 
     dataset: str
@@ -60,6 +66,7 @@ class Asked:
     labeled: int
     split: Mapping[str, Any]
     digest: str
+    ignore: tuple[int, ...] = ()
 
 
 def write_query(
@@ -83,15 +90,17 @@ def write_query(
         UserError: E2xx, a chosen case cannot be read; E320, the disk is full.
     """
     failed = list(faults)
-    by_id = {case["id"]: case for case in answer.cases}
+    cases = {case["id"]: case for case in map(answer.case_of, answer.picks)}
+    mark = _mark(answer, asked) if answer.regions is not None else None
     files: dict[str, dict[str, str]] = {}
-    for pick in tqdm(answer.picks, desc="pre-annotate", unit="case", disable=None if answer.scorer else True):
+    for name, case in tqdm(cases.items(), desc="pre-annotate", unit="case", disable=None if answer.scorer else True):
         if run is not None and answer.scorer is not None:
             with told_fault(on_fault) as refused:
-                files[pick.id] = _written_maps(output, by_id[pick.id], run, answer.scorer)
+                files[name] = _written_maps(output, case, run, answer.scorer, _corners(answer, name), mark)
             failed += refused
-    chosen = [_chosen(pick, by_id[pick.id], files.get(pick.id, {}), output) for pick in answer.picks]
+    chosen = [_chosen(pick, answer, files, output) for pick in answer.picks]
     content = _content(question, answer, asked, run, features_of) | {
+        "ignore": mark,
         "chosen": chosen,
         "failed": [{"id": fault.case, "reason": f"{fault.code} {fault.cause}"} for fault in failed],
     }
@@ -100,9 +109,30 @@ def write_query(
     return write_query_page(output)
 
 
-def _written_maps(output: Path, case: Case, run: OpenedRun, scorer: Scorer) -> dict[str, str]:
+def _mark(answer: Answer, asked: Asked) -> int:
+    """The code in pre-annotations for what is not asked for: that which the dataset ignores, if no class has it."""
+    pictures = any(is_picture(Path(case["image"])) for case in answer.cases)
+    return free_mark(asked.ignore, {*asked.labels, *asked.codes}, WHITES if pictures else ())
+
+
+def _corners(answer: Answer, case: str) -> list[tuple[list[int], list[int]]]:
+    """Of the regions of a case that were chosen; none of whole cases."""
+    regions = answer.regions
+    if regions is None:
+        return []
+    return [regions.corners(pick.index) for pick in answer.picks if answer.case_of(pick)["id"] == case]
+
+
+def _written_maps(
+    output: Path,
+    case: Case,
+    run: OpenedRun,
+    scorer: Scorer,
+    corners: Sequence[tuple[Sequence[int], Sequence[int]]],
+    mark: int | None,
+) -> dict[str, str]:
     """Paths, relative to the folder, of the label map that the run predicts, as `mednoisy predict` would write it, and
-    of the map of uncertainty: 8 bits, 255 for `largest_value`."""
+    of the map of uncertainty: 8 bits, 255 for `largest_value`. With a mark the label map holds it but for `corners`."""
     assert run.deployed is not None  # or there were no scorer
     trained_on = TrainingData.load((folds_of(run.folder) or [run.folder])[0])
     predicted = predict_case(
@@ -116,16 +146,31 @@ def _written_maps(output: Path, case: Case, run: OpenedRun, scorer: Scorer) -> d
         "pre_annotation": label_file(output / PRE_ANNOTATIONS, case["id"], case["image"]),
         "uncertainty": label_file(output / UNCERTAINTY, case["id"], case["image"]),
     }
-    write_labels(paths["pre_annotation"], predicted.labels[run.deployed], predicted.affine, case["image"], run.codes)
+    labels, codes = predicted.labels[run.deployed], list(run.codes)
+    if mark is not None:
+        labels = np.where(inside(labels.shape, corners), labels, IGNORED)
+        codes = codes_with_mark(run.codes, mark)
+    write_labels(paths["pre_annotation"], labels, predicted.affine, case["image"], codes)
     write_grey(paths["uncertainty"], shades.astype(np.uint8), predicted.affine)
     return {name: path.relative_to(output).as_posix() for name, path in paths.items()}
 
 
-def _chosen(pick: Pick, case: Case, files: Mapping[str, str], output: Path) -> dict[str, Any]:
+def _chosen(pick: Pick, answer: Answer, files: Mapping[str, Mapping[str, str]], output: Path) -> dict[str, Any]:
+    case = answer.case_of(pick)
     patient = {"patient": case["patient"]} if "patient" in case else {}
     image = _beside(case["image"], output)
     score = pick.score if np.isfinite(pick.score) else None  # JSON has no infinity, as the logarithm of no doubt is
-    return {"id": pick.id, "score": score, "reason": pick.reason, "image": image, **patient, **files}
+    entry = {"id": case["id"], "score": score, "reason": pick.reason, "image": image, **patient}
+    return entry | _place(answer.regions, pick.index) | dict(files.get(case["id"], {}))
+
+
+def _place(regions: Regions | None, row: int) -> dict[str, Any]:
+    """Where a slice or a box lies, in voxels of the image's file and in the order of its axes."""
+    if regions is None:
+        return {}
+    start, stop = regions.corners(row)
+    axis = int(regions.axis[row])
+    return ({"axis": axis, "slice": start[axis]} if axis >= 0 else {}) | {"start": start, "stop": stop}
 
 
 def _beside(image: str, output: Path) -> str:
@@ -150,7 +195,11 @@ def _content(
         "dataset": asked.dataset,
         "labels": {str(code): name for code, name in asked.labels.items()},
         "codes": list(asked.codes),
-        "pool": len(answer.cases),
+        "unit": question.unit,
+        "box": list(question.box),
+        "same_patient": question.same_patient,
+        "per_patient": question.per_patient,
+        "pool": len(answer.cases if answer.regions is None else answer.regions),
         "labeled": asked.labeled,
         "split": dict(asked.split),
         "split_digest": asked.digest,
@@ -174,19 +223,32 @@ def _run_facts(folder: Path) -> dict[str, Any]:
 
 
 def _table(answer: Answer, chosen: Sequence[Mapping[str, Any]], output: Path) -> str:
-    """The chosen cases by rank, then the others by their uncertainty, highest first, where there is one."""
-    values = answer.uncertainty
-    uncertainty = {} if values is None else dict(zip([case["id"] for case in answer.cases], values, strict=True))
+    """What was chosen by rank, then the rest by its uncertainty, highest first, where there is one.
+
+    Of the slices or boxes that were not chosen the first `LISTED`: there may be a million.
+    """
+    regions, values = answer.regions, answer.uncertainty
+    count = len(answer.cases if regions is None else regions)
+    known = np.zeros(count) if values is None else np.asarray(values, np.float64)
     stream = io.StringIO()
     table = csv.DictWriter(stream, COLUMNS, lineterminator="\n", extrasaction="ignore")
     table.writeheader()
-    for rank, case in enumerate(chosen, 1):
-        table.writerow({"rank": rank, **case, "uncertainty": uncertainty.get(case["id"], "")})
-    taken = {case["id"] for case in chosen}
-    rest = [case for case in answer.cases if case["id"] not in taken]
-    for case in sorted(rest, key=lambda case: (-float(uncertainty.get(case["id"], 0)), case["id"])):
-        image = _beside(case["image"], output)
-        table.writerow({**case, "image": image, "uncertainty": uncertainty.get(case["id"], "")})
+
+    def write(row: int, rank: int | str, entry: Mapping[str, Any]) -> None:
+        corners = {name: " ".join(map(str, entry[name])) for name in ("start", "stop") if name in entry}
+        doubt = {"uncertainty": "" if values is None else known[row]}
+        table.writerow({"rank": rank, **entry, **corners, **doubt})
+
+    for rank, (pick, entry) in enumerate(zip(answer.picks, chosen, strict=True), 1):
+        write(pick.index, rank, entry)
+    taken = {pick.index for pick in answer.picks}
+    case_of = range(count) if regions is None else regions.case
+    ids = np.array([case["id"] for case in answer.cases])
+    order = np.argsort(-known, kind="stable") if regions is not None else np.lexsort((ids, -known))
+    rest = [int(row) for row in order[: None if regions is None else LISTED + len(taken)] if row not in taken]
+    for row in rest if regions is None else rest[:LISTED]:
+        case = answer.cases[int(case_of[row])]
+        write(row, "", {**case, "image": _beside(case["image"], output)} | _place(regions, row))
     return stream.getvalue()
 
 
@@ -197,4 +259,5 @@ def asked_of(datalist: Datalist, split: Mapping[str, Any] | None = None) -> Aske
     if datalist.source is not None:
         whole = Datalist.load(datalist.source, split.get("labeled"), split.get("validation") or 0)
     labeled = len(datalist.cases("labeled"))
-    return Asked(datalist.name, datalist.labels, datalist.codes, labeled, split, cases_digest(whole))
+    digest = cases_digest(whole)
+    return Asked(datalist.name, datalist.labels, datalist.codes, labeled, split, digest, datalist.ignore)

@@ -14,13 +14,15 @@ from mednoisy.active.catalogue import STRATEGIES, choose
 from mednoisy.active.features import has_encoder
 from mednoisy.active.members import chosen_members
 from mednoisy.active.pool import Batch, Pick, Pool, query_draw
+from mednoisy.active.regions import PLURALS, Regions
 from mednoisy.active.scoring import Scorer, checked_pooling
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case, patient_of
 from mednoisy.data.images import read_image
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.opened_run import OpenedRun, opened_run
-from mednoisy.scored_pool import OnFault, PoolScoring, told_fault, true_foreground
+from mednoisy.scored_pool import OnFault, PoolScoring, hidden_references, told_fault, true_foreground
+from mednoisy.scored_regions import POOLED_OVER, RegionScoring, Unit, check_unit, partly_labeled
 
 FROM_NETWORK = ("uncertainty", "class_uncertainty", "gradients", "foreground")  # that only a segmentation can tell
 
@@ -31,12 +33,16 @@ class Question:
 
     Attributes:
         strategy: of `active.catalogue.STRATEGIES`.
-        budget: how many cases.
+        budget: how many cases, slices or boxes.
         seed, number: of the query, from 0; all that is random follows from both.
         rounds: trainings that there will be in all, which ClaSP PE's noise fades with.
         pooling: from a map of uncertainty to a case's score; None for `scoring.DEFAULT_POOLING`.
         members: whose opinions are compared, of `active.members.KINDS`; None as `chosen_members` has it.
-        same_patient, duplicates: whether the answer may hold several cases of a patient, or near-duplicates.
+        same_patient, duplicates: whether the answer may hold several cases of a patient, or near-duplicates; of slices
+            and boxes any number of a patient, or such as lie beside or in one another.
+        unit: what is chosen, of `regions.UNITS`.
+        box: voxels of a box to the patient's right, front and top; of pictures along rows and columns.
+        per_patient: how many slices or boxes of a patient are chosen at most; None for `regions.even_share`.
     """
 
     strategy: str
@@ -48,6 +54,9 @@ class Question:
     members: str | None = None
     same_patient: bool = False
     duplicates: bool = False
+    unit: str = "case"
+    box: tuple[int, ...] = ()
+    per_patient: int | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -61,15 +70,21 @@ class Answer:
 
     Attributes:
         picks: best first.
-        cases: that could be chosen, in order; `Pick.index` counts in them.
+        cases: that could be chosen, in order; `Pick.index` counts in them, or in `regions` where there are any.
         uncertainty: of each of these; None where the strategy asks for none.
         scorer: what scored them; None where nothing had to, or could, be scored.
+        regions: slices or boxes that could be chosen; None where whole cases were asked for.
     """
 
     picks: list[Pick]
     cases: list[Case]
     uncertainty: np.ndarray | None
     scorer: Scorer | None
+    regions: Regions | None = None
+
+    def case_of(self, pick: Pick) -> Case:
+        """The case that was chosen, or of which a part was."""
+        return self.cases[pick.index if self.regions is None else int(self.regions.case[pick.index])]
 
 
 def query_run(
@@ -121,11 +136,13 @@ def check_question(question: Question, *, with_run: bool, with_features: bool) -
         with_features: whether there is a run, perhaps of a pretext, to take features from.
 
     Raises:
-        UserError: E395, an unknown strategy; E515, as `checked_pooling`; E516, no network for what it needs.
+        UserError: E395, an unknown strategy; E515, as `checked_pooling`; E516, no network for what it needs; E527, as
+            `check_unit`, or a strategy or pooling that knows whole cases alone.
     """
     if question.strategy not in STRATEGIES:
         raise UserError("E395", f"unknown strategy {question.strategy!r}", did_you_mean(question.strategy, STRATEGIES))
     checked_pooling(question.pooling)
+    _check_unit(question)
     if STRATEGIES[question.strategy].oracle:
         return
     if not with_run and {*question.needs} & {*FROM_NETWORK}:
@@ -136,6 +153,28 @@ def check_question(question: Question, *, with_run: bool, with_features: bool) -
         cure = "Train a pretext on the same images and give --features-of RUN: "
         cure += "mednoisy train BUNDLE --data data/mine --method restoration --output RUN; or take --strategy random"
         raise UserError("E516", cause, cure)
+
+
+def _check_unit(question: Question) -> None:
+    """Refuse what cannot be asked of slices and boxes (E527)."""
+    check_unit(question.unit, question.box)
+    if question.unit == "case":
+        if question.per_patient is not None:
+            cure = (
+                "Add --unit slice or --unit box, or drop it; --same-patient lets several cases of a patient be chosen"
+            )
+            raise UserError("E527", "--per-patient counts slices or boxes, and cases are asked for", cure)
+        return
+    if {*question.needs} & {"features", "gradients"}:
+        able = [name for name, entry in STRATEGIES.items() if not {*entry.needs} & {"features", "gradients"}]
+        cause = f"the strategy {question.strategy} compares features of whole cases, not of a {question.unit}"
+        raise UserError("E527", cause, f"Take one of {', '.join(able)}")
+    if question.pooling not in (None, *POOLED_OVER):
+        cause = f"--pooling {question.pooling} is of whole cases, not of a {question.unit}"
+        raise UserError("E527", cause, f"Give --pooling {' or '.join(POOLED_OVER)}")
+    if question.same_patient and question.per_patient is not None:
+        cause = "--same-patient and --per-patient contradict each other"
+        raise UserError("E527", cause, "Drop one of them")
 
 
 def answered(
@@ -168,6 +207,8 @@ def answered(
         UserError: E393 to E395, see `active`; E511 and E512, features of others; E514, members that the run has not;
             E517, an oracle without references; E518, a pretext that is asked for predictions; E2xx, an unreadable case.
     """
+    if question.unit != "case":
+        return _answered_in_parts(question, cases, labeled, run, datalist, on_fault)
     everything = Pool([case["id"] for case in cases], patients=[patient_of(case) for case in cases])
     Batch(everything, question.budget, question.same_patient)  # refuses a budget that cannot be met, before work
     scorer = scorer_of(question, run)
@@ -181,6 +222,38 @@ def answered(
             known, fields = scoring.fields(cases, labeled if "features" in question.needs else ())
         picks = _chosen(question, known, fields, run or features_of, on_fault)
         return Answer(picks, known, fields.get("uncertainty"), scorer)
+
+
+def _answered_in_parts(
+    question: Question,
+    cases: Sequence[Case],
+    labeled: Sequence[Case],
+    run: OpenedRun | None,
+    datalist: Datalist | None,
+    on_fault: OnFault | None,
+) -> Answer:
+    """Slices or boxes of the cases, and of labeled ones in which somebody has not looked at all."""
+    entry, scorer, hidden = STRATEGIES[question.strategy], scorer_of(question, run), None
+    if entry.oracle:
+        hidden = hidden_references(cases, datalist)
+    else:
+        cases = [*cases, *partly_labeled(labeled)]
+    unit = Unit(question.unit, question.box, question.duplicates)
+    classes = len(datalist.labels) if datalist is not None else 0
+    wanted = () if entry.oracle else question.needs
+    scoring = RegionScoring(unit, wanted, scorer, run, hidden, classes, on_fault)
+    kept, regions, fields = scoring.fields(cases)
+    ids = [f"{kept[number]['id']} {regions.words(row)}" for row, number in enumerate(regions.case)]
+    patients = [patient_of(kept[number]) for number in regions.case]
+    pool = Pool(
+        ids, **fields, patients=patients, regions=regions, what=PLURALS[question.unit],
+        round=question.number, rounds=question.rounds,
+    )  # fmt: skip
+    picks = choose(
+        pool, question.strategy, question.budget, query_draw(question.seed, question.number),
+        same_patient=question.same_patient, duplicates=question.duplicates, per_patient=question.per_patient,
+    )  # fmt: skip
+    return Answer(picks, kept, fields.get("uncertainty"), scorer, regions)
 
 
 def _wanted(question: Question, features_of: OpenedRun | None) -> tuple[str, ...]:
@@ -222,6 +295,8 @@ def _chosen(
             [case["id"] for case in cases],
             **fields,
             patients=[patient_of(case) for case in cases],
+            regions=None,
+            what=PLURALS[question.unit],
             round=question.number,
             rounds=question.rounds,
         )

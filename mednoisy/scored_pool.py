@@ -175,6 +175,25 @@ class PoolScoring:
         yield from tqdm(cases, desc=words, unit="case", disable=None if cases else True)
 
 
+def hidden_references(cases: Sequence[Case], datalist: Datalist | None, *, with_run: bool = True) -> dict[str, Case]:
+    """Entries of the hidden references of all cases, by id, for an oracle.
+
+    `with_run` is whether there is a network whose predictions could be asked instead.
+
+    Raises:
+        UserError: E517, a case has none.
+    """
+    hidden = {case["id"]: case for case in datalist.cases("hidden")} if datalist is not None else {}
+    for case in cases:
+        if case["id"] not in hidden:
+            cause = "an oracle draws by true labels, and this case has no hidden reference"
+            cure = "Take --strategy random"
+            if with_run:
+                cure = "Take --strategy predicted_foreground_random, which draws by the network's own predictions"
+            raise UserError("E517", cause, cure, case=case["id"])
+    return hidden
+
+
 def true_foreground(
     cases: Sequence[Case], datalist: Datalist | None, *, with_run: bool
 ) -> tuple[list[Case], dict[str, np.ndarray]]:
@@ -185,16 +204,10 @@ def true_foreground(
     Raises:
         UserError: E517, a case has no hidden reference; E2xx, one cannot be read.
     """
-    hidden = {case["id"]: case for case in datalist.cases("hidden")} if datalist is not None else {}
+    hidden = hidden_references(cases, datalist, with_run=with_run)
     classes = len(datalist.labels) if datalist is not None else 0
     counts = []
     for case in cases:
-        if case["id"] not in hidden:
-            cause = "an oracle draws by true labels, and this case has no hidden reference"
-            cure = "Take --strategy random"
-            if with_run:
-                cure = "Take --strategy predicted_foreground_random, which draws by the network's own predictions"
-            raise UserError("E517", cause, cure, case=case["id"])
         entry = hidden[case["id"]]
         reference = read_reference(
             entry["label"], range(classes), ignore=ignored_codes(entry), stored=stored_codes(entry), case=case["id"]

@@ -73,13 +73,20 @@ def known_strategy(name: str) -> Entry:
 
 
 def choose(
-    pool: Pool, strategy: str, budget: int, draw: Draw, *, same_patient: bool = False, duplicates: bool = False
+    pool: Pool,
+    strategy: str,
+    budget: int,
+    draw: Draw,
+    *,
+    same_patient: bool = False,
+    duplicates: bool = False,
+    per_patient: int | None = None,
 ) -> list[Pick]:
-    """The cases that a strategy chooses, best first; the same again for the same draw.
+    """The cases, slices or boxes that a strategy chooses, best first; the same again for the same draw.
 
     Raises:
         UserError: E395 an unknown strategy; E393 and E394 as `Pool.needed` and `Batch`.
     """
     entry = known_strategy(strategy)
-    batch = Batch(pool, budget, same_patient=same_patient, duplicates=duplicates)
+    batch = Batch(pool, budget, same_patient=same_patient, duplicates=duplicates, per_patient=per_patient)
     return entry.strategy(pool, batch, draw)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mednoisy.active.regions import Clashes, Regions, even_share
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.errors import UserError
 
@@ -30,6 +31,8 @@ class Pool:
         gradients: (N, G), of BADGE.
         foreground: (N, C), voxels of each foreground class, predicted, or true for an oracle.
         patients: whose case it is.
+        regions: where each lies in its case, of slices and boxes; None of whole cases.
+        what: is chosen, for messages.
         round, rounds: number of this query from 0, and how many trainings there will be in all.
     """
 
@@ -41,6 +44,8 @@ class Pool:
     gradients: np.ndarray | None = None
     foreground: np.ndarray | None = None
     patients: Sequence[str] | None = None
+    regions: Regions | None = None
+    what: str = "cases"
     round: int = 0
     rounds: int = 5
 
@@ -67,7 +72,7 @@ class Pool:
                 raise UserError("E393", cause, "Make them again, or leave the case out", case=case)
             different = different or bool((block != values[0]).any())
         if not different and len(values) > 1:
-            cause = f"all {len(values)} cases have the same {words}, which tell none from another"
+            cause = f"all {len(values)} {self.what} have the same {words}, which tell none from another"
             raise UserError("E393", cause, "Take --strategy random")
         return values
 
@@ -98,13 +103,15 @@ class Batch:
     """What has been chosen: a strategy offers cases, best first, and the batch takes or refuses them.
 
     It refuses what it has, a second case of one patient and near-duplicates of a chosen case, unless these are asked
-    for: a strategy that ranks by uncertainty alone would choose the same thing ten times.
+    for: a strategy that ranks by uncertainty alone would choose the same thing ten times. Of slices and boxes it
+    refuses what lies near a chosen one or in it, and of a patient more than `per_patient`.
 
     Args:
         pool: to choose from.
         budget: how many.
         same_patient, duplicates: whether the batch may hold such.
         near: features up to that distance are near-duplicates; None for `NEAR` of the pool's spread, 0 for none.
+        per_patient: how many slices or boxes of a patient it takes; None for `even_share`.
 
     Raises:
         UserError: E394, the pool has fewer cases than the budget, or the budget is none.
@@ -116,14 +123,27 @@ class Batch:
     duplicates: bool = False
     picks: list[Pick] = field(default_factory=list)
     near: float | None = None
+    per_patient: int | None = None
+    clashes: Clashes | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= len(self.pool.ids):
-            cause = f"{self.budget} cases are asked for, {len(self.pool.ids)} can be chosen"
+            cause = f"{self.budget} {self.pool.what} are asked for, {len(self.pool.ids)} can be chosen"
             raise UserError("E394", cause, self._budgets())
         if self.near is None:
             features = None if self.duplicates else self.pool.features
             self.near = 0.0 if features is None else NEAR * spread(features)
+        if self.pool.regions is not None:
+            self.clashes = self._clashes(self.pool.regions)
+
+    def _clashes(self, regions: Regions) -> Clashes:
+        whose = regions.case if self.pool.patients is None else self.pool.patients
+        names, patients = np.unique(np.asarray(whose), return_inverse=True)
+        most = self.per_patient
+        if most is None and not self.same_patient:
+            most = even_share(self.budget, len(names))
+        self.per_patient = most
+        return Clashes(regions, patients, most, near=self.duplicates)
 
     @property
     def full(self) -> bool:
@@ -137,6 +157,8 @@ class Batch:
         """Whether the batch would take a case."""
         if self.full or index in self.indices:
             return False
+        if self.clashes is not None:
+            return bool(self.clashes.open[index])
         return not (self._of_chosen_patient(index) or self._like_a_chosen_one(index))
 
     def _of_chosen_patient(self, index: int) -> bool:
@@ -155,6 +177,8 @@ class Batch:
         if not self.admits(int(index)):
             return False
         self.picks.append(Pick(int(index), self.pool.ids[index], float(score), reason))
+        if self.clashes is not None:
+            self.clashes.take(int(index))
         return True
 
     def offer_ranked(self, scores: np.ndarray, reason: str) -> None:
@@ -172,8 +196,11 @@ class Batch:
         """
         if not self.full:
             cause = f"only {len(self.picks)} of {self.budget} cases are neither near-duplicates nor of one patient"
-            options = " ".join(self._refusing_options())
-            cure = f"Ask for {max(len(self.picks), 1)}, or allow them with {options}"
+            if self.clashes is not None:
+                most = f", {self.per_patient} of a patient at most" if self.per_patient else ""
+                cause = f"only {len(self.picks)} of {self.budget} {self.pool.what} lie apart{most}"
+            options = " or ".join(self._refusing_options())
+            cure = f"Ask for {max(len(self.picks), 1)}" + (f", or allow them with {options}" if options else "")
             raise UserError("E394", cause, cure)
         return self.picks
 
@@ -182,12 +209,14 @@ class Batch:
         cases, patients = len(self.pool.ids), len(set(self.pool.patients or self.pool.ids))
         if not cases:
             return "There is nothing left to label"
-        if self.same_patient or patients == cases:
+        if self.same_patient or self.pool.regions is not None or patients == cases:
             return f"Ask for 1 to {cases}"
         return f"Ask for 1 to {patients}, or for up to {cases} with --same-patient"
 
     def _refusing_options(self) -> list[str]:
         """The options without which some of the cases that were not chosen are refused."""
+        if self.clashes is not None:
+            return [*(["--same-patient"] if self.per_patient else []), *([] if self.duplicates else ["--duplicates"])]
         left = {*range(len(self.pool.ids))} - {*self.indices}
         checks = {"--same-patient": self._of_chosen_patient, "--duplicates": self._like_a_chosen_one}
         return [option for option, refuses in checks.items() if any(refuses(index) for index in left)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from mednoisy.cli.arguments import add_device, add_trust, count, number
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
-HELP = "choose the unlabeled cases to annotate next, and predict them to be corrected"
+HELP = "choose the unlabeled cases, slices or boxes to annotate next, and predict them to be corrected"
 EXAMPLE = (
     "mednoisy query runs/mine --strategy entropy --budget 5 --output query\n"
     "  mednoisy query data/mine --strategy random --budget 4 --output query"
@@ -28,7 +28,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--output", type=Path, required=True, help="folder of the query")
     command.add_argument("--strategy", required=True, metavar="NAME", help=", ".join(STRATEGIES))
-    command.add_argument("--budget", type=count, required=True, help="how many cases")
+    command.add_argument("--budget", type=count, required=True, help="how many cases, slices or boxes")
+    command.add_argument("--unit", default="case", metavar="NAME", help="what is chosen: case (default), slice, box")
+    command.add_argument(
+        "--box", type=count, nargs="+", default=[], metavar="VOXELS", help="of a box to the right, front and top"
+    )
+    command.add_argument(
+        "--per-patient", type=count, metavar="N", help="slices or boxes of a patient (default: twice the even share)"
+    )
     command.add_argument(
         "--images", nargs="+", metavar="IMAGE", help="files, folders or patterns to choose from (default: the run's)"
     )
@@ -44,8 +51,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=number, default=0, help="of all that is random (default: 0)")
     command.add_argument("--number", type=number, default=0, help="of the query, from 0 (default: 0)")
     command.add_argument("--rounds", type=count, default=5, help="trainings there will be, for clasp_pe (default: 5)")
-    command.add_argument("--same-patient", action="store_true", help="let several cases of a patient be chosen")
-    command.add_argument("--duplicates", action="store_true", help="let near-duplicates be chosen")
+    command.add_argument("--same-patient", action="store_true", help="let any number of a patient be chosen")
+    command.add_argument("--duplicates", action="store_true", help="let near-duplicates and neighbours be chosen")
     add_device(command)
     add_trust(command)
 
@@ -69,6 +76,9 @@ def run(options: argparse.Namespace) -> int:
         options.members,
         options.same_patient,
         options.duplicates,
+        options.unit,
+        tuple(options.box),
+        options.per_patient,
     )
     names = ("source", "images", "data", "features_of", "features", "device", "trust")
     sources = Sources(**{name: getattr(options, name) for name in names})

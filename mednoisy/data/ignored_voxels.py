@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 
 IGNORED = 255  # in labels of 8 bits, as cases are kept; so classes have codes up to 254
@@ -16,3 +18,30 @@ def without_ignored(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray
     """
     ignored = reference == IGNORED
     return np.where(ignored, 0, prediction) if ignored.any() else prediction
+
+
+def codes_with_mark(codes: Sequence[int], mark: int) -> list[int]:
+    """What a file holds for each class, the class itself where `codes` is empty, and for `IGNORED` the mark.
+
+    Examples:
+        >>> codes_with_mark((0, 205), 9)[205], codes_with_mark((0, 205), 9)[:2], codes_with_mark((), 9)[IGNORED]
+        (205, [0, 205], 9)
+    """
+    table = [*codes, *range(len(codes), IGNORED)]
+    return [*table[:IGNORED], mark]
+
+
+def free_mark(wanted: Sequence[int], codes: Collection[int], taken: Collection[int] = ()) -> int:
+    """A code of 8 bits that no class has: the first wanted one, `IGNORED`, or else the highest.
+
+    Args:
+        wanted: codes that a dataset ignores already.
+        codes: of its classes.
+        taken: what means something else, such as white in a mask's picture.
+
+    Examples:
+        >>> free_mark((9,), (0, 1)), free_mark((), (0, 1)), free_mark((), (0, 1, 255), (254,))
+        (9, 255, 253)
+    """
+    free = [code for code in (*wanted, *range(IGNORED, 0, -1)) if code not in codes and code not in taken]
+    return free[0]

@@ -17,6 +17,7 @@ from torch.nn import functional
 from mednoisy.data.batch import Augmentations, Batch, Drawn
 from mednoisy.data.cached_cases import AllImages, CachedCases
 from mednoisy.data.counter_based_random import Draw
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.partial_labels import PARTIAL
 from mednoisy.errors import UserError
 
@@ -85,6 +86,24 @@ def crop_starts(
     return [int(generator.integers(0, max(1, high))) for high in highest]
 
 
+def starts_that_see(label: Tensor, patch: Sequence[int], draw: Draw) -> list[int]:
+    """A position of a patch that holds some labeled voxel, in place of one that held none.
+
+    A labeled voxel is drawn, then a position uniformly among those that hold it.
+
+    Args:
+        label: (*spatial), at least as large as the patch, `IGNORED` where nobody looked, with some voxel that is not.
+    """
+    generator = draw.generator("labeled voxel")
+    known = np.flatnonzero((label != IGNORED).numpy())
+    voxel = np.unravel_index(int(known[generator.integers(len(known))]), tuple(label.shape))
+    starts = []
+    for place, size, side in zip(voxel, label.shape, patch, strict=True):
+        lowest, highest = max(int(place) - side + 1, 0), min(int(place), size - side)
+        starts.append(int(generator.integers(lowest, highest + 1)))
+    return starts
+
+
 def padded(image: Tensor, patch: Sequence[int], margin: int | None = None) -> Tensor:
     """`image` (C, *spatial) with zeros around it until no axis is shorter than the patch.
 
@@ -131,7 +150,8 @@ class TrainingStream:
         spatial: changes of geometry, of images and labels; both views of an unlabeled crop share them.
         intensity: changes of intensity; the weak view of an unlabeled crop stays without them.
         order: (draw, number of cases, draws a step) -> index of the case.
-        published_margin: see `padded`; with a number crops never take the last position, either.
+        published_margin: see `padded`; with a number crops never take the last position, either. A labeled crop that
+            would hold nothing that somebody looked at is drawn again, see `starts_that_see`.
         repeated: whether labeled crops of a step may be of the same case, where there are fewer cases than crops.
         seed: all randomness comes from (seed, stage and section, draw number).
 
@@ -249,13 +269,29 @@ class TrainingStream:
         starts = crop_starts(
             arrays["image"].shape[1:], self.patch_size, draw.generator("crop"), self.published_margin is not None
         )
-        window = (slice(None), *(slice(s, s + side) for s, side in zip(starts, self.patch_size, strict=True)))
+        window = _window(starts, self.patch_size)
+        if "label" in arrays and self.labeled.partly_labeled:
+            window = self._seeing(arrays["label"], window, draw)
         sample = {"id": case["id"], "image": arrays["image"][window]}
         if "label" in arrays:
             sample["label"] = arrays["label"][window][0]
         for name, chain in (("spatial", self.spatial), ("intensity", self.intensity)):
             sample[name] = () if chain is None else chain.draw(draw.generator(name), sample["image"].shape)
         return sample
+
+    def _seeing(self, label: Tensor, window: tuple[slice, ...], draw: Draw) -> tuple[slice, ...]:
+        """The window, or another one where it shows nothing that somebody looked at and the case has something."""
+        if _looked_at(label[window]) or not _looked_at(label):
+            return window
+        return _window(starts_that_see(label[0], self.patch_size, draw), self.patch_size)
+
+
+def _looked_at(label: Tensor) -> bool:
+    return bool((label != IGNORED).any())
+
+
+def _window(starts: Sequence[int], patch: Sequence[int]) -> tuple[slice, ...]:
+    return (slice(None), *(slice(start, start + side) for start, side in zip(starts, patch, strict=True)))
 
 
 def _numbers(step: int, per_rank: int, rank: int, ranks: int) -> range:

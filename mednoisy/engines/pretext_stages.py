@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mednoisy.engines import checkpoint
+from mednoisy.engines.run_folder import STARTED_FROM, RunFolder
 from mednoisy.engines.stages import PlannedStage, Stage, networks_to_start
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.methods.method import Method
@@ -193,14 +194,30 @@ def weights_of_run(folder: Path | str) -> tuple[str, dict[str, dict[str, Tensor]
     return str(last["stage"]), dict(last["students"])
 
 
-def start_from_run(stages: Sequence[Stage], folder: Path | str, parts: Sequence[str] = ENCODER) -> str:
+def start_from_run(
+    stages: Sequence[Stage], folder: Path | str, parts: Sequence[str] = ENCODER, run: RunFolder | None = None
+) -> str:
     """Start the networks that stages train from the pretext of another run; what matched, in one line.
+
+    Args:
+        folder: of the other run.
+        parts: of a network, see `transfer_weights`.
+        run: the run that starts, which keeps what it starts from and goes on from that: its later stages need it,
+            and the other run may be gone by then.
 
     Raises:
         UserError: as `weights_of_run`; E504, nothing fits.
     """
-    name, weights = weights_of_run(folder)
-    return in_words(f"{name} of {folder}", start_from(_named(stages), weights, f"the pretext of {folder}", parts))
+    kept = None if run is None else run.path / STARTED_FROM
+    if run is not None and run.resume and kept is not None and kept.is_file():
+        content = checkpoint.load(kept)
+        name, weights = str(content["stage"]), dict(content["students"])
+    else:
+        name, weights = weights_of_run(folder)
+    done = in_words(f"{name} of {folder}", start_from(_named(stages), weights, f"the pretext of {folder}", parts))
+    if run is not None and kept is not None and not kept.is_file():
+        run.on_open.append(partial(checkpoint.save, kept, {"stage": name, "students": weights}))
+    return done
 
 
 def _file(folder: Path, stage: Stage) -> Path:

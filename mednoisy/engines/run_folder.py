@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mednoisy.files import FULL, full_disk, locked, write_text
 from mednoisy.text_files import Unusable, read_json, read_yaml
 
 LOGGER = logging.getLogger("mednoisy")
+STARTED_FROM = "started_from.pt"  # students of another run's pretext, that the networks started from
 LOGGED = (LOGGER, logging.getLogger("ignite"))  # ignite tells the traceback of what stops its engines
 WRITTEN = (
     ".lock",
@@ -26,6 +28,7 @@ WRITTEN = (
     "progress.csv",
     "tensorboard",
     "rounds",
+    STARTED_FROM,
 )  # before checkpoints
 # Entries of the configuration that say where and how fast a run is, not what it is.
 CHANGEABLE = {"bundle_root", "dataset_dir", "output_dir", "model_file", "resume", "device", "workers", "distributed"}
@@ -48,6 +51,7 @@ class RunFolder:
         self.resume, self.main = bool(resume), main
         self.facts = json.loads(json.dumps({key: value for key, value in (facts or {}).items() if value is not None}))
         self.config_text: str | None = None  # written to config.yaml on opening
+        self.on_open: list[Callable[[], None]] = []  # what else is written then
         self._lock: ExitStack | None = None
         self._log: logging.FileHandler | None = None
 
@@ -113,6 +117,8 @@ class RunFolder:
             write_text(self.path / "run.json", json.dumps(self.facts, indent=1) + "\n")
             if self.config_text is not None:
                 write_text(self.path / "config.yaml", self.config_text)
+            for write in self.on_open:
+                write()
             self._log = _LogFile(self.path / "log.txt", encoding="utf-8")
         except UserError as fault:
             if fault.code == "E320" and not self.resume and self._lock is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,9 @@ from mednoisy.cli import main
 from mednoisy.composition import bundles_folder, known
 from mednoisy.composition.stacking import pretexts
 from mednoisy.engines import checkpoint
+from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.opened_run import opened_run
+from tests.engines.small import assert_same, kept
 from tests.small_runs import SMALL_ARGUMENTS, small_dataset, train_arguments
 
 PRETEXTS = pretexts()
@@ -152,6 +157,35 @@ def test_a_run_starts_from_the_encoder_of_another(pretext_run, data, tmp_path, c
     assert not any(
         torch.equal(model[key], kept[key]) for key in model if key.startswith("decoder.") and "weight" in key
     )
+
+
+def test_a_run_goes_on_bit_for_bit_when_what_it_started_from_is_gone(pretext_run, data, tmp_path, monkeypatch):
+    """Stopped in the first of two stages; the pretext and its run are taken away."""
+    copy = shutil.copytree(pretext_run, tmp_path / "pretext")
+    more = ("--method", "sdcl", "--steps", "4", "--pretext-from", str(copy))
+    assert main(train_arguments(data, tmp_path / "whole", *more)) == 0
+    step_of, seen = SupervisedCopyPaste.losses, []
+
+    def losses_and_signal(self, batch, step):
+        seen.append(step.number)
+        if len(seen) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step_of(self, batch, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SupervisedCopyPaste, "losses", losses_and_signal)
+        assert main(train_arguments(data, tmp_path / "run", *more)) == 1
+    assert seen == [0]
+    shutil.rmtree(copy)
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert_same(kept(tmp_path / "run"), kept(tmp_path / "whole"))
+    model, whole = (torch.load(tmp_path / name / "models" / "model.pt", weights_only=True) for name in ("run", "whole"))
+    assert_same(model, whole)
+
+
+def test_a_refused_run_keeps_nothing_of_what_it_would_start_from(pretext_run, data, tmp_path, capfd):
+    more = ("--method", "supervised", "--pretext-from", str(pretext_run), "--set", "batch_size=9")
+    assert "E220" in refused(train_arguments(data, tmp_path / "run", *more), tmp_path / "run", capfd)
 
 
 def test_images_without_any_label_are_enough(data, tmp_path):

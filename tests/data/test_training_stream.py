@@ -13,6 +13,7 @@ from monai.transforms import Compose, RandFlipd
 
 from mednoisy.data.batch import Augmentations, Batch
 from mednoisy.data.counter_based_random import Draw
+from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.data.training_stream import ListedPairs, TrainingStream, crop_starts, padded, shuffled
 from mednoisy.errors import UserError
@@ -253,3 +254,38 @@ def test_crops_that_cannot_be_turned_are_refused():
     stream(spatial=Geometry([QuarterTurns(axes=(0, 1))]))
     with pytest.raises(UserError, match=r"E231 crops are 8 and 6 voxels long on axes 1 and 2.*Make these sides"):
         stream(spatial=Geometry([QuarterTurns(axes=(1, 2))]))
+
+
+def test_every_crop_of_a_partly_labeled_volume_shows_a_label_wherever_it_lies():
+    """A box of 2x2x2 at a corner, and one inside; of other cases crops stay as they were."""
+    whole = stream().batch("s", 0, 5, 0)
+    partly = cases(5, True, shape=(30, 28, 26))
+    seen = {"p0": (0, 0, 0), "p1": (13, 20, 7), "p2": (28, 26, 24)}
+    for item in partly:
+        if item["id"] in seen:
+            box = tuple(slice(start, start + 2) for start in seen[item["id"]])
+            label = torch.full_like(item["label"], IGNORED)
+            label[box] = 1
+            item["label"] = label
+    partly.partly_labeled = True
+    some = TrainingStream(partly, cases(7, False, first=50), PATCH, seed=3)
+    places = set()
+    for step in range(40):
+        batch = some.batch("s", step, 5, 0)
+        for name, label, image in zip(batch.labeled_ids, batch.labels, batch.labeled, strict=True):
+            assert (label != IGNORED).any()
+            places |= {float(image.min())} if name == "p1" else set()
+    assert len(places) > 20  # crops are anywhere around the box
+    again = some.batch("s", 7, 5, 0)
+    assert same(again, some.batch("s", 7, 5, 0))
+    plain = cases(5, True)
+    plain.partly_labeled = True
+    assert same(TrainingStream(plain, cases(7, False, first=50), PATCH, seed=3).batch("s", 0, 5, 0), whole)
+
+
+def test_a_volume_that_nobody_looked_at_beside_others_is_drawn_anywhere():
+    partly = cases(5, True)
+    partly[0]["label"] = torch.full_like(partly[0]["label"], IGNORED)
+    partly.partly_labeled = True
+    labels = TrainingStream(partly, None, PATCH, seed=3).batch("s", 0, 5, 0).labels
+    assert sum(bool((label == IGNORED).all()) for label in labels) == 1

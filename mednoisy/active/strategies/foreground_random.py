@@ -31,5 +31,6 @@ def foreground_random(pool: Pool, batch: Batch, draw: Draw, *, share: float) -> 
         else:
             place, reason = 0, "drawn at random"
         index = left.pop(place)
-        batch.offer(index, float(voxels[index].sum()), reason)
+        if batch.offer(index, float(voxels[index].sum()), reason) and batch.clashes is not None:
+            left = [row for row in left if batch.clashes.open[row]]
     return batch.done()

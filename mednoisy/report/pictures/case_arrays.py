@@ -45,6 +45,8 @@ def read_case(
     ignored: Collection[int] = (),
     folder_greys: Mapping[str, FolderGreys] | None = None,
     stored: Mapping[str, Sequence[int]] | None = None,
+    *,
+    marked_too: bool = False,
 ) -> CaseArrays:
     """Read a case's reference and prediction as they were scored, and its image where it has one.
 
@@ -53,6 +55,7 @@ def read_case(
         case: its id.
         codes, mapping, ignored, folder_greys: as the label maps were read, see `read_label_map`.
         stored: of reference and prediction that hold the source's codes, these, see `read_stored`.
+        marked_too: whether the prediction holds `ignored` codes, as that of a query does.
 
     Raises:
         UserError: E2xx and E4xx for label maps that cannot be read or do not lie on one grid.
@@ -66,7 +69,7 @@ def read_case(
 
     marked = read("reference", ignored)
     reference = marked.image
-    prediction, _ = on_grid_of(read("prediction").image, reference, case=case)
+    prediction, _ = on_grid_of(read("prediction", ignored if marked_too else ()).image, reference, case=case)
     if marked.ignored is not None:
         prediction = np.where(marked.ignored, 0, prediction)
     image, note, oriented = _image(files["image"], reference, case) if "image" in files else (None, "", True)

@@ -13,8 +13,22 @@ from mednoisy.text_files import Unusable, read_json
 
 QUERY, TABLE, PAGE = "query.json", "query.csv", "query.html"
 PRE_ANNOTATIONS, UNCERTAINTY = "pre_annotations", "uncertainty"  # folders of label maps and grey maps
-ASKED = ("strategy", "budget", "seed", "number", "rounds", "split", "split_digest", "pooling")  # that `annotate` reads
-COLUMNS = ("rank", "id", "score", "uncertainty", "reason", "image", "pre_annotation", "patient")
+ASKED = (
+    "strategy",
+    "budget",
+    "seed",
+    "number",
+    "rounds",
+    "split",
+    "split_digest",
+    "pooling",
+    "unit",
+)  # that `annotate` reads
+COLUMNS = (
+    *("rank", "id", "axis", "slice", "start", "stop", "score", "uncertainty", "reason", "image", "pre_annotation"),
+    "patient",
+)
+UNITS = {"case": "cases", "slice": "slices", "box": "boxes"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,20 @@ class ReadQuery:
         """The source's code of each class in label maps; none where it is the class's own number."""
         return tuple(int(code) for code in self.content["codes"])
 
+    @property
+    def unit(self) -> str:
+        """What was asked for, of `UNITS`."""
+        return str(self.content["unit"])
+
+    @property
+    def mark(self) -> int | None:
+        """The code in pre-annotations for what was not asked for; None where whole cases were."""
+        return self.content.get("ignore")
+
+    def corners(self, case: str) -> list[tuple[list[int], list[int]]]:
+        """Of the slices or boxes of a case: first voxel and the one behind the last, along the axes of its file."""
+        return [(entry["start"], entry["stop"]) for entry in self.chosen if entry["id"] == case and "start" in entry]
+
     def path(self, case: Mapping[str, Any], key: str) -> Path | None:
         """A file of a case (`image`, `pre_annotation`, `uncertainty`); None where there is none."""
         return self.folder / case[key] if case.get(key) else None
@@ -65,6 +93,13 @@ def read_query(folder: Path | str) -> ReadQuery:
         query = ReadQuery(Path(folder), content)
         _ = [(case["id"], case["image"], case["score"], case["reason"]) for case in query.chosen]
         _ = query.labels, query.codes, int(content["number"])
+        if query.unit not in UNITS:
+            raise ValueError(f"its unit is {query.unit!r}")
+        if query.unit != "case":
+            if not all(_is_region(entry["start"], entry["stop"]) for entry in query.chosen):
+                raise ValueError(f"a {query.unit} has no place")
+            if not isinstance(query.mark, int):
+                raise ValueError("it names no code for what was not asked for")
         if lacking := [key for key in ASKED if key not in content]:
             raise ValueError(f"it has no {lacking[0]}")
         if strange := [case["id"] for case in query.chosen if not _names_a_file(case["id"])]:
@@ -90,3 +125,9 @@ def check_no_query(folder: Path) -> None:
 def _names_a_file(case: str) -> bool:
     """Whether an id stays in the folder in which a file is called by it."""
     return not ("/" in case or "\\" in case or case.startswith(".") or not case)
+
+
+def _is_region(start: Sequence[Any], stop: Sequence[Any]) -> bool:
+    """Whether two corners hold anything."""
+    pairs = zip(start, stop, strict=True)
+    return len(start) in (2, 3) and all(type(low) is type(high) is int and 0 <= low < high for low, high in pairs)
