@@ -67,6 +67,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--pretext-from", type=Path, metavar="RUN", help="run with a finished pretext whose encoder to start from"
     )
+    command.add_argument("--skip-gray", action="store_true", help="leave gray pictures out of the pretext colorization")
     command.add_argument("--steps", type=count, help="training steps over all stages")
     command.add_argument("--seed", type=number, help="draws initial weights and training (default: 0)")
     add_device(command)
@@ -179,4 +180,6 @@ def _entries(options: argparse.Namespace) -> dict[str, Any]:
             entries["trust_teacher"] = True
     if options.pretext_from is not None:
         entries["pretext_from"] = checked_path(options.pretext_from, "--pretext-from")
+    if options.skip_gray:
+        entries["skip_gray"] = True
     return entries | device_entry(options.device) | dict(parse_setting(text) for text in options.set)
