@@ -36,6 +36,7 @@ from mednoisy.networks.reconstruction import (
 
 Adversarial = Literal["least_squares", "loss_sensitive"]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
+SMALLEST = 0.5  # share of each side of a crop that a picture must fill; white lies beyond it
 GRAY = 1.01  # of 255: pictures whose channels are nowhere further apart are gray
 NAMED = 3  # cases that a message names
 WON, WON_STEPS = 0.01, 100  # loss of a discriminator that has nothing left to learn, and for how long
@@ -65,7 +66,6 @@ class Colorization(Pretext):
         learning_rate, betas: of Adam, for generator and discriminator.
         discriminator_rate: learning rate of the discriminator where it has another.
         skip_gray: whether gray pictures are left out instead of refused.
-        smallest: share of each side of a crop that a picture must fill; white lies beyond it.
 
     Raises:
         UserError: E538, networks or pictures without three colours in two dimensions; E503, a network that cannot give
@@ -95,7 +95,6 @@ class Colorization(Pretext):
         betas: tuple[float, float] = (0.5, 0.999),
         discriminator_rate: float | None = None,
         skip_gray: bool = False,
-        smallest: float = 0.5,
     ):
         super().__init__()
         if adversarial not in get_args(Adversarial):
@@ -108,7 +107,7 @@ class Colorization(Pretext):
             _check_colours(network, mean, deviation)
         self.adversarial, self.reconstruction, self.sigmoid = adversarial, reconstruction, sigmoid
         self.rates = learning_rate, learning_rate if discriminator_rate is None else discriminator_rate
-        self.betas, self.skip_gray, self.smallest = (betas[0], betas[1]), skip_gray, smallest
+        self.betas, self.skip_gray = (betas[0], betas[1]), skip_gray
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32)[:, None, None], persistent=False)
         self.beyond = tuple((255 - m) / d for m, d in zip(mean or (), deviation or (), strict=True))
@@ -166,12 +165,10 @@ class Colorization(Pretext):
                 the discriminator.
         """
         self._check_crops(patch_size)
-        least = [self.smallest * side for side in patch_size]
+        least = [SMALLEST * side for side in patch_size]
         small = [c["id"] for c in cases if any(s < n for s, n in zip(c["image"].shape[1:], least, strict=True))]
         if small:
-            cause = (
-                f"{_among(small, len(cases))} smaller than {self.smallest:g} of a crop of {_size(patch_size)} pixels"
-            )
+            cause = f"{_among(small, len(cases))} smaller than half a crop of {_size(patch_size)} along an axis"
             raise UserError("E540", cause, "Use smaller crops (--set patch_size=[R,C]), or take them from the datalist")
         gray = [case["id"] for case in cases if self._is_gray(case["image"])]
         if gray and not (self.skip_gray and len(gray) < len(cases)):
@@ -185,8 +182,8 @@ class Colorization(Pretext):
         for critic in self.critics.values():
             if rows and _won_at(rows, f"{critic}/adversarial") == len(rows) - 1:
                 return (
-                    f"the {critic} wins outright: its loss has been below {WON} for {WON_STEPS} steps, so the generator "
-                    "learns little from it. Bound it by --set pretexts#colorization#spectral_norm=true, or slow it by "
+                    f"the {critic} wins outright: its loss has been below {WON} for {WON_STEPS} steps, which teaches the "
+                    "generator little. Bound it by --set pretexts#colorization#spectral_norm=true, or slow it by "
                     f"--set pretexts#colorization#discriminator_rate={self.rates[1] / 4:g}"
                 )
         return None
