@@ -182,8 +182,8 @@ class Colorization(Pretext):
         for critic in self.critics.values():
             if rows and _won_at(rows, f"{critic}/adversarial") == len(rows) - 1:
                 return (
-                    f"the {critic} wins outright: its loss has been below {WON} for {WON_STEPS} steps, which teaches the "
-                    "generator little. Bound it by --set pretexts#colorization#spectral_norm=true, or slow it by "
+                    f"the {critic} wins outright: its loss has been below {WON} for {WON_STEPS} steps, which teaches "
+                    "the generator little. Bound it by --set pretexts#colorization#spectral_norm=true, or slow it by "
                     f"--set pretexts#colorization#discriminator_rate={self.rates[1] / 4:g}"
                 )
         return None
