@@ -35,13 +35,16 @@ def drawn_examples(method: Pretext, images: Tensor, draw: Draw) -> list[dict[str
     """
     with torch.no_grad(), eval_mode(method):
         pictures = {name: image.float().cpu().numpy() for name, image in method.example(images, draw).items()}
+    in_rows = images.ndim == 4 and images.shape[1] == 3  # pictures in colour; slices have x first, as volumes
     drawn = []
     for number in range(len(images)):
         if method.shown_between is None:
             ends = np.percentile(_flat(pictures["original"][number]), PERCENTILES, axis=(1, 2))
         else:
             ends = np.array(method.shown_between)[:, None]
-        drawn.append({name: _pixels(_flat(of_cases[number]), ends) for name, of_cases in pictures.items()})
+        flat = {name: _flat(of_cases[number]) for name, of_cases in pictures.items()}
+        upright = {name: each if in_rows else each.transpose(0, 2, 1) for name, each in flat.items()}
+        drawn.append({name: _pixels(each, ends) for name, each in upright.items()})
     return drawn
 
 
@@ -54,7 +57,7 @@ def as_grid(drawn: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
             np.concatenate([_framed(each, max(map(len, coloured)), each.shape[1]) for each in coloured], axis=1)
         )
     widest = max(row.shape[1] for row in rows)
-    return np.concatenate([_framed(row, len(row), widest) for row in rows])
+    return np.concatenate([_framed(row, len(row) - RIM, widest - RIM) for row in rows])
 
 
 def write_examples(folder: Path, stage: str, drawn: Sequence[Mapping[str, np.ndarray]], ids: Sequence[str]) -> Path:
@@ -85,16 +88,19 @@ def write_examples(folder: Path, stage: str, drawn: Sequence[Mapping[str, np.nda
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
-    """(C, X, Y): a volume's middle slice along its last axis; three channels stay, as colours, of others the first."""
+    """(C, X, Y), or (C, rows, columns): a volume's middle slice along its last axis.
+
+    Three channels stay, as colours; of others the first.
+    """
     flat = image[..., image.shape[-1] // 2] if image.ndim == 4 else image
     return flat if len(flat) == 3 else flat[:1]
 
 
 def _pixels(flat: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """A picture between black and white, each channel between its own; x to the right, y downwards."""
+    """A picture of (C, rows, columns) between black and white, each channel between its own."""
     low, high = ends[0][..., None, None], ends[1][..., None, None]
     shades = np.clip((flat - low) / np.maximum(high - low, 1e-7), 0, 1)
-    pixels = np.rint(255 * shades).astype(np.uint8).transpose(2, 1, 0)
+    pixels = np.rint(255 * shades).astype(np.uint8).transpose(1, 2, 0)
     larger = max(WIDTH // pixels.shape[1], 1)
     pixels = pixels.repeat(larger, axis=0).repeat(larger, axis=1)
     return pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels
