@@ -234,7 +234,7 @@ def _check_colours(network: nn.Module, mean: Sequence[float] | None, deviation: 
     channels, axes = image_channels(network), image_dimensions(network)
     why = None
     if (channels, axes) != (3, 2):
-        why = f"{type(network).__name__} takes {channels} of {axes} axes"
+        why = f"{type(network).__name__} takes images of {channels} channel{'s' * (channels > 1)} and {axes} axes"
     elif mean is None or deviation is None:
         why = "this bundle does not say how it normalises them (colour_mean, colour_deviation)"
     if why is not None:

@@ -250,8 +250,12 @@ def test_some_steps_of_learning_colour_better(adversarial, spectral_norm):
 @pytest.mark.parametrize(
     ("network", "colours", "told"),
     [
-        (partial(UNet, 2, 1, 2, widths=(2, 4), dropout=(0, 0)), IMAGENET, "and UNet takes 1 of 2 axes"),
-        (partial(VNet, 3, 3, 2, width=2), IMAGENET, "and VNet takes 3 of 3 axes"),
+        (
+            partial(UNet, 2, 1, 2, widths=(2, 4), dropout=(0, 0)),
+            IMAGENET,
+            "and UNet takes images of 1 channel and 2 axes",
+        ),
+        (partial(VNet, 3, 3, 2, width=2), IMAGENET, "and VNet takes images of 3 channels and 3 axes"),
         (unet, {"mean": None, "deviation": None}, r"does not say how it normalises them \(colour_mean"),
     ],
 )
