@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from monai.data import MetaTensor
 
 from mednoisy.data.cached_cases import CachedCases
 from mednoisy.data.training_stream import TrainingStream
+from mednoisy.engines.learning_rates import Polynomial
+from mednoisy.engines.pretext_stages import pretext_stage
+from mednoisy.engines.stages import Stage, completed
+from mednoisy.methods.colorization import Colorization
 from mednoisy.networks.unet import UNet
 
 SIDE = 16
@@ -45,3 +50,10 @@ def small_unet(seed: int = 1, width: int = 2) -> UNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return UNet(2, 3, 2, widths=(width, 2 * width), norm="batch", dropout=(0.1, 0.2))
+
+
+def colouring_stages(**options: Any) -> list[Stage]:
+    """Colorization and nothing else."""
+    pretexts = {"colorization": partial(Colorization, **options)}
+    stage = pretext_stage("colorization", pretexts, {"student": small_unet()}, 3)
+    return completed([stage], partial(torch.optim.Adam, lr=0.01), Polynomial())

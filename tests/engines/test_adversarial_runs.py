@@ -19,14 +19,14 @@ from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.learning_rates import Polynomial
-from mednoisy.engines.pretext_stages import images_for, pretext_stage, start_from_run, with_pretext
+from mednoisy.engines.pretext_stages import images_for, start_from_run, with_pretext
 from mednoisy.engines.stages import Stage, completed
 from mednoisy.errors import UserError
 from mednoisy.methods.colorization import Colorization
 from mednoisy.methods.supervised import Supervised
 from mednoisy.networks.unet import UNet
 from tests.engines.small import At, assert_same, kept, small_trainer
-from tests.engines.small_pictures import SIDE, picture_cases, picture_stream, small_unet
+from tests.engines.small_pictures import SIDE, colouring_stages, picture_cases, picture_stream, small_unet
 from tests.engines.test_resume import Killed, kill
 
 ADAM = partial(torch.optim.Adam, lr=0.01)
@@ -46,11 +46,6 @@ def stages(**options: Any) -> list[Stage]:
     segmenting = [Stage("training", partial(Supervised, small_unet()), labeled=2)]
     pretexts = {"colorization": partial(Colorization, **options)}
     return completed(with_pretext(segmenting, "colorization", pretexts, 3, 5, 12), ADAM, Polynomial())
-
-
-def alone(**options: Any) -> list[Stage]:
-    pretexts = {"colorization": partial(Colorization, **options)}
-    return completed([pretext_stage("colorization", pretexts, {"student": small_unet()}, 3)], ADAM, Polynomial())
 
 
 def run(folder: Path, of: list[Stage], stream: TrainingStream | None = None, **options: Any) -> None:
@@ -98,7 +93,7 @@ def test_the_encoder_is_handed_over_and_the_discriminator_to_nobody(tmp_path):
 
 
 def test_all_terms_of_a_run_are_finite_and_in_its_table(tmp_path):
-    run(tmp_path / "run", alone(), steps=12)
+    run(tmp_path / "run", colouring_stages(), steps=12)
     names = [f"student/{term}" for term in ("reconstruction", "adversarial")]
     names += [f"discriminator/{term}" for term in ("adversarial", "score_of_real", "score_of_generated")]
     values = np.array([[float(row[name]) for name in names] for row in rows_of(tmp_path / "run")])
@@ -111,7 +106,7 @@ def test_generator_and_discriminator_learn_at_their_own_rates(tmp_path):
     """Whatever the run's optimiser; the schedule of the run slows both."""
     trainer = small_trainer(
         tmp_path / "run",
-        alone(discriminator_rate=8e-4),
+        colouring_stages(discriminator_rate=8e-4),
         steps=4,
         stream=picture_stream(),
         validate_every=None,
@@ -132,7 +127,7 @@ def test_generator_and_discriminator_learn_at_their_own_rates(tmp_path):
 
 def test_another_network_is_told_what_matched_and_what_not(tmp_path):
     """A network whose first level alone is as wide; one without anything in common is refused."""
-    run(tmp_path / "pretext", alone())
+    run(tmp_path / "pretext", colouring_stages())
     same = [Stage("training", partial(Supervised, small_unet(9)), labeled=2)]
     assert "student 24 of 24 entries (366 numbers)" in start_from_run(same, tmp_path / "pretext")
     with torch.random.fork_rng():
@@ -149,7 +144,7 @@ def test_grids_are_in_tensorboard_and_pictures_on_disk(tmp_path):
     """Gray, generated and real side by side, a row for each of four crops, at each saving and at the end."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run(tmp_path / "run", alone(), steps=5)
+    run(tmp_path / "run", colouring_stages(), steps=5)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0})
     events.Reload()
     shown = events.Images("pretext/colorization")
@@ -225,7 +220,7 @@ def test_a_discriminator_that_wins_is_told_once_in_a_run(tmp_path, capfd, monkey
     monkeypatch.setattr(colorization, "WON_STEPS", 4)
     told = "mednoisy: the discriminator wins outright: its loss has been below 1.0 for 4 steps"
     with pytest.raises(Killed):
-        run(tmp_path / "run", alone(), handlers=[At(10, kill)])
+        run(tmp_path / "run", colouring_stages(), handlers=[At(10, kill)])
     assert capfd.readouterr().err.count(told) == 1
-    run(tmp_path / "run", alone(), resume=True)
+    run(tmp_path / "run", colouring_stages(), resume=True)
     assert capfd.readouterr().err.count(told) == 0
