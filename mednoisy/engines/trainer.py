@@ -238,10 +238,11 @@ class SemiSupervisedTrainer(Trainer):
 
     def _tell_remark(self) -> None:
         """What a pretext has to say of the row that this step has ended, if it has ended one."""
-        training, method = self.training, self.training.method
-        rows = [row for row in training.progress.rows if row["stage"] == training.current.stage.name]
-        ended = rows and int(rows[-1]["step"]) == training.step
-        if ended and isinstance(method, Pretext) and (line := method.remark(rows)):
+        training, rows = self.training, self.training.progress.rows
+        if not isinstance(training.method, Pretext) or not rows or int(rows[-1]["step"]) != training.step:
+            return
+        stage = training.current.stage.name
+        if line := training.method.remark([row for row in rows if row["stage"] == stage]):
             tell(line)
 
     def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]

@@ -235,8 +235,8 @@ def _check_colours(network: nn.Module, mean: Sequence[float] | None, deviation: 
     why = None
     if (channels, axes) != (3, 2):
         why = f"{type(network).__name__} takes images of {channels} channel{'s' * (channels > 1)} and {axes} axes"
-    elif mean is None or deviation is None:
-        why = "this bundle does not say how it normalises them (colour_mean, colour_deviation)"
+    elif mean is None or deviation is None or {len(mean), len(deviation)} != {3}:
+        why = "this bundle does not say how it normalises each (colour_mean, colour_deviation)"
     if why is not None:
         cause = f"colorization needs pictures of three colour channels, and {why}"
         cure = "Take another pretext, such as --pretext restoration, or a bundle for pictures, such as dermoscopy"

@@ -256,7 +256,8 @@ def test_some_steps_of_learning_colour_better(adversarial, spectral_norm):
             "and UNet takes images of 1 channel and 2 axes",
         ),
         (partial(VNet, 3, 3, 2, width=2), IMAGENET, "and VNet takes images of 3 channels and 3 axes"),
-        (unet, {"mean": None, "deviation": None}, r"does not say how it normalises them \(colour_mean"),
+        (unet, {"mean": None, "deviation": None}, r"does not say how it normalises each \(colour_mean"),
+        (unet, {"mean": (0.5,), "deviation": (0.5,)}, r"does not say how it normalises each \(colour_mean"),
     ],
 )
 def test_other_images_are_refused(network, colours, told):
