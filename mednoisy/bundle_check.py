@@ -29,8 +29,10 @@ from mednoisy.composition.rendering import rendered
 from mednoisy.data.training_stream import check_chain
 from mednoisy.engines.patch_limits import check_patch
 from mednoisy.engines.stages import plan_of
+from mednoisy.errors import UserError
 from mednoisy.methods.pretext import Pretext
 
+NOT_FOR_THESE = "E538"  # a method for pictures in colour, and a bundle for other images
 OWN = "(own)"  # stands for the method of a bundle without an overlay
 DRAWS = 4  # of augmentation: choices differ
 Properties = Mapping[str, Mapping[Any, Any]]
@@ -38,12 +40,16 @@ Properties = Mapping[str, Mapping[Any, Any]]
 
 @dataclass(frozen=True)
 class Checked:
-    """One bundle under one method and recipe (both empty for its metadata and `inference.yaml`); what is at fault."""
+    """One bundle under one method and recipe (both empty for its metadata and `inference.yaml`); what is at fault.
+
+    `applies` is false where the method is for other images, so that there is nothing to check.
+    """
 
     bundle: str
     method: str
     recipe: str
     faults: tuple[str, ...]
+    applies: bool = True
 
     @property
     def name(self) -> str:
@@ -78,19 +84,21 @@ def check(
     checked = []
     with tqdm(total=len(bundles) * (1 + len(methods) * len(recipes)), unit="pair", disable=None) as bar:
         for bundle in bundles:
-            checked.append(Checked(bundle, "", "", _faults(_check_alone, bundle)))
+            checked.append(Checked(bundle, "", "", _faults(_check_alone, bundle) or ()))
             bar.update()
             for recipe in recipes:
                 for method in methods:
                     draws = method == methods[0]  # once is enough: crops are the bundle's and the recipe's
                     faults = _faults(_check_pair, bundle, method, recipe, draws, pretext)
-                    checked.append(Checked(bundle, method, recipe, faults))
+                    checked.append(Checked(bundle, method, recipe, faults or (), applies=faults is not None))
                     bar.update()
     return checked
 
 
 def table(checked: Sequence[Checked]) -> list[str]:
-    """Lines of a Markdown table: a row for each bundle and method, a column for each recipe; `-` is not checked."""
+    """Lines of a Markdown table: a row for each bundle and method, a column for each recipe; `-` is not checked, or not
+    for the bundle's images.
+    """
     recipes = list(dict.fromkeys(each.recipe for each in checked if each.recipe))
     rows = list(dict.fromkeys((each.bundle, each.method) for each in checked if each.method))
     by_pair = {(each.bundle, each.method, each.recipe): each for each in checked}
@@ -104,11 +112,16 @@ def table(checked: Sequence[Checked]) -> list[str]:
 
 
 def _word(checked: Checked) -> str:
+    if not checked.applies:
+        return "-"
     return "FAULT" if checked.faults else "ok"
 
 
-def _faults(examine: Callable[..., Iterator[str]], *arguments: Any) -> tuple[str, ...]:
-    """What `examine` yields; what it raises is a fault too, and the last one that can be seen."""
+def _faults(examine: Callable[..., Iterator[str]], *arguments: Any) -> tuple[str, ...] | None:
+    """What `examine` yields; what it raises is a fault too, and the last one that can be seen.
+
+    None where a method is for other images than the bundle's.
+    """
     faults: list[str] = []
     with _duplicates_refused():
         try:
@@ -116,6 +129,8 @@ def _faults(examine: Callable[..., Iterator[str]], *arguments: Any) -> tuple[str
         except Exception as fault:  # anything may be wrong in a configuration, and each is told
             while fault.__cause__ is not None and isinstance(fault.__cause__, Exception):
                 fault = fault.__cause__
+            if isinstance(fault, UserError) and fault.code == NOT_FOR_THESE:
+                return None
             faults.append(f"{type(fault).__name__}: {' '.join(str(fault).split())}")
     return tuple(faults)
 
@@ -147,8 +162,8 @@ def _check_pair(bundle: str, method: str, recipe: str, draws: bool, pretext: str
         for planned in plan_of(stages, parser.get_parsed_content("steps")):
             method_of_stage = planned.stage.method()
             check_patch(patch, method_of_stage)
-            for student in method_of_stage.students.values():
-                planned.stage.optimiser(student.parameters())
+            for name, student in method_of_stage.students.items():
+                (method_of_stage.optimiser(name) or planned.stage.optimiser)(student.parameters())
             planned.stage.schedule(0, planned.steps)
             for name, predictor in method_of_stage.predictors().items():
                 yield from _check_network(f"predictor {name!r}", predictor, patch, metadata)

@@ -23,6 +23,8 @@ from mednoisy.engines.run_folder import folds_of
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.prediction import preprocessed
 from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.methods.method import Method
+from mednoisy.methods.pretext import Pretext
 from mednoisy.predict_with_run import deployed_networks, restored_method, source_codes
 
 
@@ -118,17 +120,18 @@ def _networks(
     """What is deployed (of a pretext: no name, the first student), and what can be compared."""
     if folds := folds_of(folder):
         if not restored_method(parser, folds[0])[0].predictors():
-            return None, _first(restored_method(parser, folds[0])[0].students), {}
+            return None, _first(restored_method(parser, folds[0])[0]), {}
         (name, network), *members = deployed_networks(parser, folder).items()
         return name, network, {"folds": dict(members)}
     method, _ = restored_method(parser, folder)
     predictors = method.predictors()
     students = dict(method.students.items())
     if not predictors:
-        return None, _first(method.students), {}
+        return None, _first(method), {}
     name, network = next(iter(predictors.items()))
     return name, network, {"students": students}
 
 
-def _first(students: nn.ModuleDict) -> nn.Module:
+def _first(method: Method) -> nn.Module:
+    students = method.networks if isinstance(method, Pretext) else dict(method.students.items())
     return next(iter(students.values()))

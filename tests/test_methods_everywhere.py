@@ -127,6 +127,8 @@ def overlays_stages() -> dict[str, tuple[str, int]]:
     """OVERLAY/STAGE to overlay and place of the stage, for every overlay; stages of equal methods once."""
     stages: dict[str, tuple[str, int]] = {}
     for overlay in known("method"):
+        if overlay == "colorization":
+            continue  # of pictures in colour alone, tests/methods/test_colorization.py
         seen = set()
         for place, stage in enumerate(stages_of(overlay, "3d_three_classes")):
             kind = type(stage.method())

@@ -29,6 +29,7 @@ from mednoisy.errors import DONE, DONE_IN_PART, UserError
 if TYPE_CHECKING:
     from mednoisy.composition import Composition
 
+COLOURS = "colorization"  # the pretext that gray pictures teach nothing
 HELP = "train a bundle's networks by a method, evaluate and report"
 EXAMPLE = (
     "mednoisy train left_atrium --data data/left_atrium --method sdcl --labeled 8 --output runs/sdcl\n"
@@ -67,6 +68,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--pretext-from", type=Path, metavar="RUN", help="run with a finished pretext whose encoder to start from"
     )
+    command.add_argument("--skip-gray", action="store_true", help=f"leave gray pictures out of the pretext {COLOURS}")
     command.add_argument("--steps", type=count, help="training steps over all stages")
     command.add_argument("--seed", type=number, help="draws initial weights and training (default: 0)")
     add_device(command)
@@ -88,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     first = os.environ.get("RANK", "0") == "0"
     if folds is not None:
         _check_options_of_folds(options, composition)
+    _check_skip_gray(options, composition)
     check_composition(composition, main=first, folds=folds)
     if folds is not None:
         return cross_validate(composition, folds, output)
@@ -122,6 +125,14 @@ def _check_options_of_folds(options: argparse.Namespace, composition: Compositio
         cause = "several processes cannot train folds together"
         first = f"--set fold=[0,{options.folds or len(folds_of(Path(options.bundle)))}]"
         raise UserError("E372", cause, f"Call without torchrun, or train each fold alone: {first}")
+
+
+def _check_skip_gray(options: argparse.Namespace, composition: Composition) -> None:
+    """Refuse --skip-gray where nothing learns from colours."""
+    config = composition.config | dict(composition.overrides)
+    if options.skip_gray and COLOURS not in (config.get("method_name"), config.get("pretext")):
+        cause = f"--skip-gray does not go without the pretext {COLOURS}"
+        raise UserError("E113", cause, f"Drop it, or give --pretext {COLOURS}")
 
 
 def _composed(options: argparse.Namespace) -> Composition:
@@ -180,4 +191,6 @@ def _entries(options: argparse.Namespace) -> dict[str, Any]:
             entries["trust_teacher"] = True
     if options.pretext_from is not None:
         entries["pretext_from"] = checked_path(options.pretext_from, "--pretext-from")
+    if options.skip_gray:
+        entries["skip_gray"] = True
     return entries | device_entry(options.device) | dict(parse_setting(text) for text in options.set)

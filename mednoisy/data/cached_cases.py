@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -86,10 +86,17 @@ class AllImages(Dataset):
 
     Args:
         sections: `CachedCases`, or slices of them; their items are shared.
+        left_out: ids of cases that are none of them.
     """
 
-    def __init__(self, sections: Sequence[Any]):
+    def __init__(self, sections: Sequence[Any], left_out: Container[str] = ()):
         self.sections = list(sections)
+        self._places = [
+            (section, index)
+            for section in self.sections
+            for index in range(len(section))
+            if section[index]["id"] not in left_out
+        ]
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -102,14 +109,11 @@ class AllImages(Dataset):
         return sum(section.nbytes for section in self.sections)
 
     def __len__(self) -> int:
-        return sum(len(section) for section in self.sections)
+        return len(self._places)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        for section in self.sections:
-            if index < len(section):
-                return {key: value for key, value in section[index].items() if key != "label"}
-            index -= len(section)
-        raise IndexError(index)
+        section, place = self._places[index]
+        return {key: value for key, value in section[place].items() if key != "label"}
 
 
 def _prepared(case: dict[str, Any], transform: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -51,10 +51,16 @@ class StreamLoader:
         stream.labeled = labeled
         return StreamLoader(stream, self.workers, self.pin_memory)
 
-    def with_all_images(self) -> StreamLoader:
-        """A loader whose unlabeled section holds the labeled cases too, without their labels; this one stays."""
+    def with_all_images(self, left_out: Container[str] = (), beyond: Sequence[float] | None = None) -> StreamLoader:
+        """A loader whose unlabeled section holds the labeled cases too, without their labels; this one stays.
+
+        Args:
+            left_out: ids of cases that it does not hold.
+            beyond: as of `TrainingStream`; None: as the stream has it.
+        """
         stream = copy(self.stream)
-        stream.unlabeled = AllImages([self.stream.labeled, *filter(None, [self.stream.unlabeled])])
+        stream.unlabeled = AllImages([self.stream.labeled, *filter(None, [self.stream.unlabeled])], left_out)
+        stream.beyond = stream.beyond if beyond is None else beyond
         return StreamLoader(stream, self.workers, self.pin_memory)
 
     def steps(

@@ -104,10 +104,13 @@ def starts_that_see(label: Tensor, patch: Sequence[int], draw: Draw) -> list[int
     return starts
 
 
-def padded(image: Tensor, patch: Sequence[int], margin: int | None = None) -> Tensor:
+def padded(
+    image: Tensor, patch: Sequence[int], margin: int | None = None, beyond: Sequence[float] | None = None
+) -> Tensor:
     """`image` (C, *spatial) with zeros around it until no axis is shorter than the patch.
 
     Args:
+        beyond: what is around it instead, one number a channel.
         margin: None pads short axes only, half of the deficit in front. A number pads as the published
             loaders do: if any axis is not longer than the patch, every axis gets
             max((P - L) // 2 + margin, 0) on both sides (margin 1 in SDCL, 3 in UA-MT and BCP).
@@ -122,7 +125,10 @@ def padded(image: Tensor, patch: Sequence[int], margin: int | None = None) -> Te
         return image
     if not any(front or behind for front, behind in pads):
         return image
-    return functional.pad(image, [amount for pair in reversed(pads) for amount in pair])
+    amounts = [amount for pair in reversed(pads) for amount in pair]
+    if beyond is None:
+        return functional.pad(image, amounts)
+    return torch.stack([functional.pad(part, amounts, value=v) for part, v in zip(image, beyond, strict=True)])
 
 
 def check_chain(name: str, chain: Any, patch_size: Sequence[int]) -> None:
@@ -146,12 +152,13 @@ class TrainingStream:
     Args:
         labeled: cached cases with labels.
         unlabeled: cached cases without; may be empty or None where no method asks for them.
-        patch_size: crop size in voxels, one entry an axis; smaller volumes are padded with zeros.
+        patch_size: crop size in voxels, one entry an axis; smaller volumes are padded.
         spatial: changes of geometry, of images and labels; both views of an unlabeled crop share them.
         intensity: changes of intensity; the weak view of an unlabeled crop stays without them.
         order: (draw, number of cases, draws a step) -> index of the case.
         published_margin: see `padded`; with a number crops never take the last position, either. A labeled crop that
             would hold nothing that somebody looked at is drawn again, see `starts_that_see`.
+        beyond: what smaller images are padded with, one number a channel; None: 0. Labels are padded with 0.
         repeated: whether labeled crops of a step may be of the same case, where there are fewer cases than crops.
         seed: all randomness comes from (seed, stage and section, draw number).
 
@@ -169,6 +176,7 @@ class TrainingStream:
         order: Callable[[Draw, int, int], int] = shuffled,
         published_margin: int | None = None,
         repeated: bool = False,
+        beyond: Sequence[float] | None = None,
         seed: int = 0,
     ):
         for name, chain in (("spatial", spatial), ("intensity", intensity)):
@@ -178,7 +186,7 @@ class TrainingStream:
         self.unlabeled: CachedCases | AllImages | None = unlabeled
         self.patch_size = tuple(int(side) for side in patch_size)
         self.spatial, self.intensity, self.order = spatial, intensity, order
-        self.published_margin, self.repeated, self.seed = published_margin, repeated, seed
+        self.published_margin, self.repeated, self.beyond, self.seed = published_margin, repeated, beyond, seed
 
     @property
     def summary(self) -> str:
@@ -265,7 +273,10 @@ class TrainingStream:
         arrays = {"image": case["image"]}
         if "label" in case:
             arrays["label"] = case["label"][None]
-        arrays = {key: padded(array, self.patch_size, self.published_margin) for key, array in arrays.items()}
+        arrays = {
+            key: padded(array, self.patch_size, self.published_margin, self.beyond if key == "image" else None)
+            for key, array in arrays.items()
+        }
         starts = crop_starts(
             arrays["image"].shape[1:], self.patch_size, draw.generator("crop"), self.published_margin is not None
         )

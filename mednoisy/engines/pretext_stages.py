@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import STARTED_FROM, RunFolder
 from mednoisy.engines.stages import PlannedStage, Stage, networks_to_start
@@ -109,6 +110,21 @@ def _of_each_kind(stages: Sequence[Stage]) -> dict[str, nn.Module]:
     return named
 
 
+def images_for(loader: StreamLoader, method: Method) -> tuple[StreamLoader, dict[str, str]]:
+    """A loader of the images of all cases but those that a pretext leaves out, and of these the reasons, by id.
+
+    Raises:
+        UserError: what the pretext refuses, see `Pretext.left_out`.
+    """
+    everything = loader.with_all_images()
+    if not isinstance(method, Pretext):
+        return everything, {}
+    stream, cases = everything.stream, everything.stream.unlabeled
+    assert cases is not None  # `with_all_images` has set it
+    left_out = method.left_out([cases[index] for index in range(len(cases))], stream.patch_size)
+    return loader.with_all_images(left_out, method.beyond), left_out
+
+
 def keep_pretext(planned: PlannedStage, method: Method, folder: Path) -> None:
     """Write what a pretext has learned, at the end of its stage, among a run's checkpoints; of other methods nothing.
 
@@ -116,7 +132,7 @@ def keep_pretext(planned: PlannedStage, method: Method, folder: Path) -> None:
         UserError: E320, the disk is full.
     """
     if isinstance(method, Pretext):
-        students = {name: student.state_dict() for name, student in method.students.items()}
+        students = {name: student.state_dict() for name, student in method.networks.items()}
         content = {"step": planned.last, "stage": planned.stage.name, "students": students}
         checkpoint.save(_file(folder, planned.stage), content)
 
@@ -128,7 +144,7 @@ def hand_over_pretext(plan: Sequence[PlannedStage], ended: PlannedStage, method:
         UserError: E504, nothing of them fits.
     """
     if isinstance(method, Pretext):
-        weights = {name: student.state_dict() for name, student in method.students.items()}
+        weights = {name: student.state_dict() for name, student in method.networks.items()}
         done = start_from(_networks_after(plan, ended), weights, f"pretext {ended.stage.name}")
         LOGGER.info("%s", in_words(ended.stage.name, done))
 

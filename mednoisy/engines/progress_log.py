@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -159,6 +160,16 @@ class Progress:
             for name, value in row.items():
                 if isinstance(value, (int, float)) and name != "step":
                     self._writer.add_scalar(name, value, row["step"])
+
+    def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Show a picture (rows, columns, 3), uint8, in TensorBoard.
+
+        Raises:
+            UserError: E320, the disk is full.
+        """
+        if self._writer is not None and self.folder is not None:
+            with writing(self.folder / "tensorboard"):
+                self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def write(self) -> None:
         """Bring `progress.csv` up to date.

@@ -9,6 +9,7 @@ from mednoisy.data.batch import Batch
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines.noisy_student_rounds import pseudo_labeled, with_pseudo_labeled
+from mednoisy.engines.pretext_stages import images_for
 from mednoisy.engines.stages import PlannedStage
 from mednoisy.engines.stop_signals import StopSignals, stopped
 from mednoisy.engines.training_state import TrainingState
@@ -54,11 +55,11 @@ class StageBatches:
             cases = pseudo_labeled(training, planned, step, self.datalist, self.signals)
             loader = with_pseudo_labeled(loader, cases, stage.pseudo.ratio)
             loader.stream.check(stage.labeled * training.ranks, stage.unlabeled * training.ranks)
-        if stage.images:
-            loader = loader.with_all_images()
         if begins:  # after the round, whose teacher is the method of the stage before
             training.enter(planned, moments)
             LOGGER.info("stage %s begins: %d steps", stage.name, planned.steps)
+        if stage.images:
+            loader, _ = images_for(loader, training.method)
         training.progress.start_waiting()
         return loader
 

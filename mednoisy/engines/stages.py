@@ -100,8 +100,8 @@ def check_stages(stages: Sequence[Stage]) -> None:
             with torch.random.fork_rng(devices=[]):
                 method = stage.method()
                 check_dice(getattr(method, "dice", "per_sample"))  # else refused by the loss, in the first step
-                for student in method.students.values():
-                    stage.optimiser(list(student.parameters()))
+                for name, student in method.students.items():
+                    (method.optimiser(name) or stage.optimiser)(list(student.parameters()))
             float(stage.schedule(0, 1))
         except (TypeError, ValueError, LookupError) as fault:
             cause = f"a value of the configuration is refused: stage {stage.name!r} cannot be made, {fault}"

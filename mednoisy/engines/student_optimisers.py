@@ -18,7 +18,8 @@ class StudentOptimisers:
 
     Args:
         method: on its device already.
-        optimiser: makes an optimiser of one student's parameters; the fused kind is taken where there is one.
+        optimiser: makes an optimiser of one student's parameters, where the method has none of its own; the fused kind
+            is taken where there is one.
     """
 
     def __init__(self, method: Method, optimiser: Callable[..., Optimizer]):
@@ -26,7 +27,10 @@ class StudentOptimisers:
             name: [parameter for parameter in student.parameters() if parameter.requires_grad]
             for name, student in method.students.items()
         }
-        self.optimisers = {name: _fused(optimiser, parameters) for name, parameters in self.parameters.items()}
+        self.optimisers = {
+            name: _fused(method.optimiser(name) or optimiser, parameters)
+            for name, parameters in self.parameters.items()
+        }
         self._buffers = list(method.buffers())
         self._before = [buffer.clone() for buffer in self._buffers]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -25,7 +26,8 @@ from mednoisy.engines.disk_full import writing
 from mednoisy.engines.distributed import lost_process, rank_and_ranks
 from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.noisy_student_rounds import check_round
-from mednoisy.engines.pretext_examples import MOST, write_examples
+from mednoisy.engines.pretext_examples import MOST, as_grid, drawn_examples, write_examples
+from mednoisy.engines.pretext_stages import images_for
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stage_batches import StageBatches
@@ -182,7 +184,18 @@ class SemiSupervisedTrainer(Trainer):
             labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
             self.loader.stream.check(labeled * ranks, stage.unlabeled * ranks)
             if stage.images:
-                self.loader.with_all_images().stream.check(0, stage.images * ranks)
+                self._check_images(stage)
+
+    def _check_images(self, stage: Stage) -> None:
+        """Refuse a pretext whose images are too few, or not what it learns from; tell how many are left out."""
+        with torch.random.fork_rng(devices=[]):
+            method = stage.method()
+        loader, left_out = images_for(self.loader, method)
+        loader.stream.check(0, stage.images * self.training.ranks)
+        for reason, number in Counter(left_out.values()).items():
+            total = len(loader.stream.unlabeled or ()) + len(left_out)
+            share = f"{number} of {total} images ({100 * number / total:.3g} %)"
+            tell(f"{share} are {reason} and take no part in the pretext {stage.name}")
 
     def _keep_training_data(self) -> None:
         """Note in the run folder what the scans are that the run learns from."""
@@ -207,16 +220,30 @@ class SemiSupervisedTrainer(Trainer):
             finally:
                 training.progress.close()
 
-    def _show_pretext(self) -> None:
-        """Pictures of a pretext whose stage has ended, of some crops as they are cut; of other methods nothing."""
+    def _show_pretext(self, *, ends: bool) -> None:
+        """Pictures of a pretext for TensorBoard, of some crops as they are cut; at its end files too.
+
+        Of other methods nothing.
+        """
         training, method = self.training, self.training.method
         if not isinstance(method, Pretext) or training.rank:
             return
-        stage, stream = training.current.stage.name, self.loader.with_all_images().stream
+        stage, stream = training.current.stage.name, images_for(self.loader, method)[0].stream
         batch = stream.batch(f"{stage}/examples", 0, 0, min(MOST, len(stream.unlabeled or ())))
         images = batch.unlabeled.to(training.device, memory_format=training.image_format)
-        draw = Draw(self.seed, f"{stage}/examples", 0)
-        write_examples(self.run_folder.path, stage, method, images, batch.unlabeled_ids, draw)
+        drawn = drawn_examples(method, images, Draw(self.seed, f"{stage}/examples", 0))
+        training.progress.picture(training.step, f"pretext/{stage}", as_grid(drawn))
+        if ends:
+            write_examples(self.run_folder.path, stage, drawn, batch.unlabeled_ids)
+
+    def _tell_remark(self) -> None:
+        """What a pretext has to say of the row that this step has ended, if it has ended one."""
+        training, rows = self.training, self.training.progress.rows
+        if not isinstance(training.method, Pretext) or not rows or int(rows[-1]["step"]) != training.step:
+            return
+        stage = training.current.stage.name
+        if line := training.method.remark([row for row in rows if row["stage"] == stage]):
+            tell(line)
 
     def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]
         training, optimisers = self.training, self.training.optimisers
@@ -271,8 +298,11 @@ class SemiSupervisedTrainer(Trainer):
         ends = step == training.current.last
         if ends:
             training.progress.flush(step, training.current.stage.name, training.optimisers.learning_rate)
-            self._show_pretext()
-        if ends or training.save_wanted or self._stop_agreed or step % self.save_interval == 0:
+        saves = step % self.save_interval == 0
+        if ends or saves:
+            self._show_pretext(ends=ends)
+        self._tell_remark()
+        if ends or training.save_wanted or self._stop_agreed or saves:
             training.save()
         if self._stop_agreed:
             raise stopped(self._stop_agreed, step)

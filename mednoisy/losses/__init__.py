@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 from mednoisy.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from mednoisy.losses.adversarial import (
+        least_squares_fooling,
+        least_squares_judging,
+        loss_sensitive_fooling,
+        loss_sensitive_judging,
+    )
     from mednoisy.losses.consistency import confident_loss, squared_gap
     from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
     from mednoisy.losses.invariance import vicreg
@@ -13,6 +19,12 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "mednoisy.losses.adversarial": (
+                "least_squares_fooling",
+                "least_squares_judging",
+                "loss_sensitive_fooling",
+                "loss_sensitive_judging",
+            ),
             "mednoisy.losses.consistency": ("confident_loss", "squared_gap"),
             "mednoisy.losses.discrepancy": ("disagreement", "doubt_where_wrong", "squared_gap_to_label"),
             "mednoisy.losses.invariance": ("vicreg",),
@@ -27,6 +39,10 @@ __all__ = [
     "dice_loss",
     "disagreement",
     "doubt_where_wrong",
+    "least_squares_fooling",
+    "least_squares_judging",
+    "loss_sensitive_fooling",
+    "loss_sensitive_judging",
     "mixed_loss",
     "soft_dice_loss",
     "squared_gap",

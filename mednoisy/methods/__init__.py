@@ -6,6 +6,7 @@ from mednoisy.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from mednoisy.methods.bcp import BCP
+    from mednoisy.methods.colorization import Colorization
     from mednoisy.methods.contrastive import Contrastive
     from mednoisy.methods.copy_paste import SupervisedCopyPaste
     from mednoisy.methods.cps import CrossPseudoSupervision
@@ -26,6 +27,7 @@ else:
         __name__,
         {
             "mednoisy.methods.bcp": ("BCP",),
+            "mednoisy.methods.colorization": ("Colorization",),
             "mednoisy.methods.contrastive": ("Contrastive",),
             "mednoisy.methods.copy_paste": ("SupervisedCopyPaste",),
             "mednoisy.methods.cps": ("CrossPseudoSupervision",),
@@ -47,6 +49,7 @@ else:
 __all__ = [
     "BCP",
     "SDCL",
+    "Colorization",
     "Contrastive",
     "CrossPseudoSupervision",
     "FixMatch",

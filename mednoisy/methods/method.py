@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from mednoisy.data.batch import Batch
 from mednoisy.data.counter_based_random import Draw
@@ -57,6 +59,10 @@ class Method(nn.Module):
 
     def after_update(self, step: Step) -> None:
         """Called once after all students were updated, e.g. to move a momentum teacher."""
+
+    def optimiser(self, student: str) -> Callable[..., Optimizer] | None:
+        """What makes the optimiser of a student's parameters where that is the method's business; None: the stage's."""
+        return None
 
     def predictors(self) -> dict[str, nn.Module]:
         """What is validated, compared and (the first) deployed; each maps images to logits.

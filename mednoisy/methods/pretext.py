@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,22 @@ class Pretext(Method):
 
     Attributes:
         starts: by student, the network whose weights it began with and whose class it shares but for the head. Of the
-            method's checkpoints they are no part.
+            method's checkpoints they are no part. Students that began with none, such as a discriminator, serve the
+            others and are handed to nobody.
         restores: whether a student gives an image for an image.
+        beyond: what each channel is, in the networks' unit, where a crop is larger than its image; None: 0.
+        shown_between: values of `example`'s pictures that are shown as black and white; None: as the original has them.
     """
 
     starts: Mapping[str, nn.Module]
     restores = True
+    beyond: Sequence[float] | None = None
+    shown_between: tuple[float, float] | None = None
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The students that began with a network, by name: their encoders start others and give features."""
+        return {name: self.students[name] for name in self.starts}
 
     def predictors(self) -> dict[str, nn.Module]:
         """None: there is nothing to validate, compare or deploy."""
@@ -35,6 +46,22 @@ class Pretext(Method):
         Whatever mode the students are in, no gradient is kept.
         """
         raise NotImplementedError
+
+    def left_out(self, cases: Sequence[Mapping[str, Any]], patch_size: Sequence[int]) -> dict[str, str]:
+        """Ids of the cases that take no part, with the reason in a word or two.
+
+        Args:
+            cases: `{"id": str, "image": (C, *S), ...}`, preprocessed.
+            patch_size: of the crops.
+
+        Raises:
+            UserError: cases or crops that the task cannot be learned from.
+        """
+        return {}
+
+    def remark(self, rows: Sequence[Mapping[str, Any]]) -> str | None:
+        """What a user should know of the last of the rows that `progress.csv` has of this stage so far, if anything."""
+        return None
 
 
 def all_images(batch: Batch) -> Tensor:

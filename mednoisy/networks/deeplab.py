@@ -72,8 +72,12 @@ class DeepLabV3(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *spatial) to logits (B, K, *spatial); ValueError if a norm would see a single value a channel."""
+        return _resized(self.coarse_logits(image), image)
+
+    def coarse_logits(self, image: Tensor) -> Tensor:
+        """(B, C, *spatial) to the logits before they are interpolated, here at the encoder's stride."""
         check_norm_has_values(image, self.output_stride, self.norm, self.training)
-        return _resized(self.head(self.pyramid(self.encoder(image)[-1])), image)
+        return self.head(self.pyramid(self.encoder(image)[-1]))
 
 
 class DeepLabV3Plus(DeepLabV3):
@@ -97,13 +101,13 @@ class DeepLabV3Plus(DeepLabV3):
         )
         self.head = convolution(spatial_dims, WIDTH, num_classes, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, C, *spatial) to logits (B, K, *spatial); ValueError if a norm would see a single value a channel."""
+    def coarse_logits(self, image: Tensor) -> Tensor:
+        """(B, C, *spatial) to the logits before they are interpolated, at stride 4."""
         check_norm_has_values(image, self.output_stride, self.norm, self.training)
         maps = self.encoder(image)
         low_level = self.low_level(maps[1])
         deep = _resized(self.pyramid(maps[-1]), low_level)
-        return _resized(self.head(self.refine(torch.cat([deep, low_level], dim=1))), image)
+        return self.head(self.refine(torch.cat([deep, low_level], dim=1)))
 
 
 class AtrousPyramid(nn.Module):

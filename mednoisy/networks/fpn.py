@@ -58,6 +58,10 @@ class FPN(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *spatial) to logits (B, K, *spatial); ValueError if a norm would see a single value a channel."""
+        return _enlarged(self.coarse_logits(image), list(image.shape[2:]))
+
+    def coarse_logits(self, image: Tensor) -> Tensor:
+        """(B, C, *spatial) to the logits before they are interpolated, at stride 4."""
         check_norm_has_values(image, self.output_stride, self.norm, self.training)
         maps = self.encoder(image)
         x = self.top(maps.pop())
@@ -72,7 +76,7 @@ class FPN(nn.Module):
         merged = at_stride_4[0]
         for other in at_stride_4[1:]:
             merged = merged + other
-        return _enlarged(self.head(merged), list(image.shape[2:]))
+        return self.head(merged)
 
 
 class _Lateral(nn.Module):

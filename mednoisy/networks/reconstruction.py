@@ -13,6 +13,7 @@ from torch.nn import functional
 from mednoisy.errors import UserError
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+QUARTER = 4
 HEAD_SEED = 0  # the head's initial weights are the same in every run; all others are the network's own
 
 
@@ -97,6 +98,27 @@ def pooled(maps: Tensor, grid: int = 1) -> Tensor:
     cells = [min(grid, side) for side in maps.shape[2:]]
     pool: Any = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
     return pool(maps, cells).flatten(2).transpose(1, 2).flatten(0, 1)
+
+
+def at_quarter(network: nn.Module, image: Tensor) -> Tensor:
+    """What a network gives for pictures (B, C, rows, columns), at a quarter of their size, rounded up.
+
+    Networks that interpolate their logits tell the coarser map itself (`coarse_logits`), which is at a quarter already
+    or is interpolated to it; what others give is averaged (`quartered`).
+    """
+    coarse = getattr(network, "coarse_logits", network)
+    given: Tensor = coarse(image)
+    if given.shape[2:] == image.shape[2:]:
+        return quartered(given)
+    wanted = [-(-side // QUARTER) for side in image.shape[2:]]
+    if list(given.shape[2:]) == wanted:
+        return given
+    return functional.interpolate(given, size=wanted, mode="bilinear", align_corners=False)
+
+
+def quartered(pictures: Tensor) -> Tensor:
+    """(B, C, rows, columns) at a quarter of the size, rounded up: means of 4 x 4 pixels, fewer at the far borders."""
+    return functional.avg_pool2d(pictures, QUARTER, ceil_mode=True, count_include_pad=False)
 
 
 def _convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Conv3d]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mednoisy.errors import UserError
 
 COUNTER = "num_batches_tracked"
+NAMED = 2  # entries without a counterpart that are told by name
 ENCODER = ("encoder",)  # the part that is taken where nothing else is said: decoder and head start anew
 
 
@@ -22,14 +23,19 @@ class Transferred:
         entries: that were copied, batch norm's statistics among them and its counters not.
         wanted: entries of the network's parts in question.
         values: numbers in what was copied.
+        unmatched: names of the others, which the source lacks or has in another shape.
     """
 
     entries: int
     wanted: int
     values: int
+    unmatched: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.entries} of {self.wanted} entries ({self.values:,} numbers)"
+        more = len(self.unmatched) - NAMED
+        names = ", ".join(self.unmatched[:NAMED]) + (f" and {more} more" if more > 0 else "")
+        without = f", not {names}" if names else ""
+        return f"{self.entries} of {self.wanted} entries ({self.values:,} numbers{without})"
 
 
 def transfer_weights(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[str] = ENCODER) -> Transferred:
@@ -47,7 +53,8 @@ def transfer_weights(weights: Mapping[str, Tensor], network: nn.Module, parts: S
     with torch.no_grad():
         for name in matching:
             own[name].copy_(weights[name])  # a state dict shares its memory with the network
-    return Transferred(len(matching), len(own), sum(own[name].numel() for name in matching))
+    unmatched = tuple(name for name in own if name not in matching)
+    return Transferred(len(matching), len(own), sum(own[name].numel() for name in matching), unmatched)
 
 
 def transfer_best(

@@ -17,7 +17,14 @@ BUNDLES, METHODS, RECIPES = known("bundle"), known("method"), known("recipe")
 OWN_METHOD = {bundle: about(bundles_folder() / bundle)["method"] for bundle in BUNDLES}
 QUICK = [(bundle, None, "default") for bundle in BUNDLES]
 QUICK += [(bundle, OWN_METHOD[bundle], recipe) for bundle in BUNDLES for recipe in ("noisy", "strong", "published")]
-PAIRS = [(bundle, method, recipe) for bundle in BUNDLES for method in (None, *METHODS) for recipe in RECIPES]
+IN_COLOUR = [bundle for bundle in BUNDLES if about(bundles_folder() / bundle)["kind"] == "pictures"]
+PAIRS = [
+    (bundle, method, recipe)
+    for bundle in BUNDLES
+    for method in (None, *METHODS)
+    for recipe in RECIPES
+    if method != "colorization" or bundle in IN_COLOUR
+]
 SCHEMA = Path(__file__).parent / "meta_schema.json"
 
 

@@ -13,6 +13,7 @@ from PIL import Image as Picture
 
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder, compose, known
+from mednoisy.composition.stacking import about
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
 from tests.small_runs import KIND_OF, small, small_dataset, train_arguments
@@ -40,6 +41,7 @@ def pairs() -> list:
         pytest.param(bundle, method, marks=[] if QUICK.get(bundle) == method else pytest.mark.slow)
         for bundle in known("bundle")
         for method in known("method")
+        if method != "colorization" or about(bundles_folder() / bundle)["kind"] == "pictures"
     ]
 
 

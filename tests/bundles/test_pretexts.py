@@ -51,13 +51,14 @@ def refused(arguments: list[str], output: Path, capfd: pytest.CaptureFixture) ->
 
 def test_every_pretext_is_a_method_and_an_entry():
     """And those of the frame are all there are."""
-    assert PRETEXTS == ["contrastive", "masked_autoencoding", "restoration"]
+    assert PRETEXTS == ["colorization", "contrastive", "masked_autoencoding", "restoration"]
     assert set(PRETEXTS) <= set(known("method"))
 
 
 def bundles_and_pretexts() -> list:
     """All bundles with all pretexts; all but one a kind of data are slow."""
     quick = {("acdc", "restoration"), ("phantom", "masked_autoencoding"), ("polyp", "contrastive")}
+    quick |= {("dermoscopy", "colorization")}
     pairs = [(bundle, pretext) for bundle in known("bundle") for pretext in PRETEXTS]
     return [pytest.param(*pair, marks=[] if pair in quick else pytest.mark.slow) for pair in pairs]
 
@@ -127,7 +128,8 @@ def test_features_of_a_pretext_can_be_had(pretext_run):
 
 
 @pytest.mark.parametrize(
-    "pretext", ["restoration", *(pytest.param(name, marks=pytest.mark.slow) for name in PRETEXTS[:2])]
+    "pretext",
+    ["restoration", *(pytest.param(name, marks=pytest.mark.slow) for name in ("contrastive", "masked_autoencoding"))],
 )
 def test_a_pretext_before_a_method_is_told_and_scored(pretext, data, tmp_path):
     """Facts, page and log; four steps are one and three."""

@@ -13,6 +13,7 @@ import torch
 
 from mednoisy.data.datalist import Datalist
 from tests.engines.small import assert_same, kept, small_stream
+from tests.engines.small_pictures import colouring_stages
 from tests.engines.small_rounds import noisy_run, noisy_stages, planted, round_files
 
 pytestmark = pytest.mark.slow
@@ -43,6 +44,16 @@ def test_replicas_stay_equal(folder, name):
             assert torch.equal(second["method"][key], value), key
     assert first["best"] == second["best"]
     assert first["best"]["best_honest"] > 0
+
+
+def test_replicas_of_an_adversarial_pair_stay_equal(folder):
+    """Generator and discriminator; each learned something, the statistics of batch norm are each process's own."""
+    first, second = loaded(folder, "colours")
+    start = colouring_stages()[0].method().state_dict()
+    for key, value in first["method"].items():
+        if not any(part in key for part in ("running_", "num_batches")):
+            assert torch.equal(second["method"][key], value), key
+            assert not torch.equal(start[key], value), key
 
 
 def test_both_together_draw_what_one_process_draws(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from mednoisy.data.datalist import Datalist
 from mednoisy.engines.pseudo_label_files import RoundFiles
 from tests.engines.small import At, mean_teacher_stages, sdcl_stages, small_trainer
+from tests.engines.small_pictures import colouring_stages, picture_stream
 from tests.engines.small_rounds import noisy_stages, noisy_trainer, on_disk, planted
 
 STAGES = {"sdcl": sdcl_stages, "mean_teacher": mean_teacher_stages}
@@ -35,6 +37,18 @@ def trained(folder: Path, resume: bool = False, **options: Any) -> dict:
     finally:
         trainer.run_folder.close()
     return {"method": trainer.training.method.state_dict(), "best": trainer.training.best, "ids": seen}
+
+
+def colours(folder: Path) -> dict:
+    """An adversarial pair in its own stage."""
+    stages = [replace(stage, images=2) for stage in colouring_stages()]
+    trainer = small_trainer(folder, stages, steps=4, stream=picture_stream(), validate_every=None)
+    trainer.run_folder.main = dist.get_rank() == 0
+    try:
+        trainer.run()
+    finally:
+        trainer.run_folder.close()
+    return {"method": trainer.training.method.state_dict()}
 
 
 def round_of_both(folder: Path) -> dict:
@@ -67,6 +81,7 @@ def main(folder: Path) -> None:
     for name in STAGES:
         torch.save(trained(folder / "whole" / name), folder / f"{name}_{dist.get_rank()}.pt")
     torch.save(round_of_both(folder), folder / f"round_{dist.get_rank()}.pt")
+    torch.save(colours(folder / "colours"), folder / f"colours_{dist.get_rank()}.pt")
     message = ""
     try:
         trained(folder / "stopped" / "sdcl", handlers=[At(6, stop)])
