@@ -23,9 +23,7 @@ from .listing import contents
 COUNTS = {"labeled": 40, "unlabeled": 0, "validation": 8, "test": 16}
 
 
-def prepare(
-    out: Path | str, kind: str = "body", size: int | None = None, seed: int = 0, **counts: int
-) -> Path:
+def prepare(out: Path | str, kind: str = "body", size: int | None = None, seed: int = 0, **counts: int) -> Path:
     """Make the prepared dataset; the path of its datalist.
 
     Args:

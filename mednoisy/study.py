@@ -12,6 +12,8 @@ from typing import Any
 
 from mednoisy.child_processes import finish
 from mednoisy.composition import checked_path, compose
+from mednoisy.composition.catalogue import DATALIST
+from mednoisy.data.datalist import Datalist
 from mednoisy.early_checks import check_pretext
 from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
@@ -21,8 +23,11 @@ from mednoisy.report.checkpoint_names import any_validated
 from mednoisy.report.reading.runs import Run, read_runs
 from mednoisy.report.tables.centre_tables import seeds_by_centre
 from mednoisy.report.tables.study_table import study_table
+from mednoisy.start_checks import check_start
+from mednoisy.study_pretexts import PretextRun, concerning, pretext_of
 from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
+from mednoisy.study_starts import NOTHING
 from mednoisy.text_files import Unusable, read_json
 
 OF_THE_STUDY = {
@@ -37,15 +42,15 @@ OF_THE_STUDY = {
     "recipe_name",
 }
 ROW_COLUMNS = (
-    "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
-    "processor_seconds",
+    "run", "start", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step",
+    "seconds", "processor_seconds",
     *MAIN_METRICS, "undefined", "hd95_penalised", "asd_penalised", "undefined_distances", "distances",
 )  # fmt: skip
 
 
 @dataclass
 class Study:
-    """Runs that differ in method, recipe, labels or seed and in nothing else.
+    """Runs that differ in start, method, recipe, labels or seed and in nothing else.
 
     Each is a `mednoisy train` in a process of its own; a finished run is never repeated, an interrupted one
     goes on where it stopped.
@@ -54,7 +59,8 @@ class Study:
         bundle: name or folder.
         data: the prepared dataset.
         output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md`, `differences.md` and
-            `comparison.html`; where cases name two or more centres also `groups.md`.
+            `comparison.html`; where cases name two or more centres also `groups.md`; where rows start from something
+            also `pretexts/`, `starts.html` and `starts.md`.
         methods: the rows, in full or as `Row.parse` reads them; the first is the baseline.
         labeled, seeds: the rest of the grid.
         steps: of each run, over all its stages.
@@ -63,6 +69,9 @@ class Study:
         dataset: file of an overlay for data unlike the bundle's.
         folds: of each run, which is then cross-validated; None for runs that score the dataset's own test cases.
         threads: CPU threads of a run, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
+        starts: what each row starts from: "scratch", pretexts, `pretrained:FILE`. None is scratch, and lets settings
+            of rows name a pretext. A pretext is learned once a seed, by a run that the rows share which start from it.
+        pretext_steps: of these runs, beside the steps of the rows; None for a quarter of those.
     """
 
     bundle: str
@@ -77,11 +86,24 @@ class Study:
     dataset: Path | None = None
     threads: int | None = None
     folds: int | None = None
+    starts: Sequence[str] | None = None
+    pretext_steps: int | None = None
 
     @property
     def table_rows(self) -> list[Row]:
-        """The rows, in order."""
-        return [Row.parse(row) if isinstance(row, str) else row for row in self.methods]
+        """The rows, in order, each from all of its starts."""
+        rows = [Row.parse(row) if isinstance(row, str) else row for row in self.methods]
+        return [each for row in rows for each in row.from_each(self.starts or [NOTHING])]
+
+    @property
+    def compares_starts(self) -> bool:
+        """Whether starts are named, be it scratch alone."""
+        return self.starts is not None or any(not isinstance(row, str) and row.starts for row in self.methods)
+
+    @property
+    def steps_of_pretexts(self) -> int:
+        """Steps of a run that learns a pretext."""
+        return self.pretext_steps or max(1, self.steps // 4)
 
     @property
     def cells(self) -> list[Cell]:
@@ -97,27 +119,40 @@ class Study:
 
         Raises:
             UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
-                use for, E356 one that is the study's own, E501 an unknown pretext, E351 the folder holds a study with
-                other settings, E352 two rows of one name, E314 the folder is another process's; E350 stopped by a
-                signal, after the run has saved.
+                use for, E356 one that is the study's own, E501 an unknown pretext, E546 an unknown start, and what
+                `check_start` refuses of those that are there, E351 the folder holds a study with other settings, E352
+                two rows of one name, E314 the folder is another process's; E350 stopped by a signal, after the run has
+                saved.
         """
         with locked(self.output):
             return self._run()
 
     def _run(self) -> list[str]:
         self._check()
-        failed = []
+        failed: list[str] = []
         self.write()
         for number, cell in enumerate(self.cells, 1):
-            if not self._finished(cell):
-                print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
-                code, stopped = finish(self._command(cell), self.threads)
-                if stopped:
-                    raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
-                if code:
+            if self._finished(cell):
+                continue
+            pretext = self._pretext(cell)
+            if pretext is not None and not is_finished(self.pretext_folder(pretext)):
+                if pretext.name not in failed:
+                    self._train(f"pretext {pretext.name}", pretext.name, self._pretext_command(pretext), failed)
+                if pretext.name in failed:
                     failed.append(cell.name)
-                self.write()
+                    continue
+            self._train(f"run {number} of {len(self.cells)}: {cell.name}", cell.name, self._command(cell), failed)
+            self.write()
         return failed
+
+    def _train(self, told: str, name: str, command: Sequence[str], failed: list[str]) -> None:
+        """Run a command to its end; one that fails is noted (E350, stopped by a signal)."""
+        print(told, flush=True)
+        code, stopped = finish(command, self.threads)
+        if stopped:
+            raise UserError("E350", f"{name} was stopped", "Call the study again to go on", exit_code=1)
+        if code:
+            failed.append(name)
 
     def _check(self) -> None:
         if self.folds is not None and self.validation:
@@ -125,6 +160,8 @@ class Study:
             raise UserError("E113", "--validation does not go with --folds", cure)
         for row in self.table_rows:
             check_row(row, self.bundle, self.settings, self.dataset)
+            if self.compares_starts:
+                check_start(row, self.bundle, self.settings, self.dataset, self.folds)
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:
             plain = not any(cell.row.settings or cell.row.name for cell in self.cells if cell.name == name)
@@ -134,6 +171,11 @@ class Study:
         known = self.output / "study.json"
         fixed = self._fixed()
         before, rows = _noted(known) if known.is_file() else (fixed, {})
+        if any(row.start.pretext for row in self.table_rows):  # of an earlier call perhaps none
+            fixed["pretext_steps"] = self.steps_of_pretexts
+            before.setdefault("pretext_steps", self.steps_of_pretexts)
+        elif "pretext_steps" in before:
+            fixed["pretext_steps"] = before["pretext_steps"]
         for key in sorted({*before, *fixed}):
             self._compare(key, before.get(key), fixed.get(key))
         for row in self.table_rows:
@@ -167,24 +209,44 @@ class Study:
     def folder(self, cell: Cell) -> Path:
         return self.output / "runs" / cell.name
 
+    def pretext_folder(self, pretext: PretextRun) -> Path:
+        return self.output / "pretexts" / pretext.name
+
     def _finished(self, cell: Cell) -> bool:
-        return (self.folder(cell) / "report.html").is_file()
+        return is_finished(self.folder(cell))
+
+    def _pretext(self, cell: Cell) -> PretextRun | None:
+        return pretext_of(cell, self.bundle, self.dataset, self.settings)
 
     def _command(self, cell: Cell) -> list[str]:
-        folder = self.folder(cell)
+        words = ["--method", cell.method, "--recipe", cell.recipe, "--labeled", str(cell.labeled)]
+        words += ["--seed", str(cell.seed), "--steps", str(self.steps)]
+        if (pretext := self._pretext(cell)) is not None:
+            words += ["--pretext-from", str(self.pretext_folder(pretext))]
+        if cell.row.start.file is not None:
+            words += ["--pretrained", str(cell.row.start.file)]
+        return self._train_command(self.folder(cell), words, {**self.settings, **cell.row.settings})
+
+    def _pretext_command(self, pretext: PretextRun) -> list[str]:
+        """Its images are those of all training cases, whatever the number of labels."""
+        words = ["--method", pretext.pretext, "--labeled", str(min(cell.labeled for cell in self.cells))]
+        words += ["--seed", str(pretext.seed), "--steps", str(self.steps_of_pretexts)]
+        shared = concerning(self.settings, pretext.pretext, self.bundle, self.dataset)
+        return self._train_command(self.pretext_folder(pretext), words, pretext.entries(shared))
+
+    def _train_command(self, folder: Path, words: Sequence[str], entries: Mapping[str, Any]) -> list[str]:
+        """The command that trains a run or goes on with it."""
         command = [sys.executable, "-m", "mednoisy", "train"]
         if (folder / "config.yaml").is_file():
             return [*command, "--resume", str(folder)]
-        command += [self.bundle, "--data", str(self.data)]
-        command += ["--output", str(folder), "--method", cell.method, "--recipe", cell.recipe]
-        command += ["--labeled", str(cell.labeled), "--seed", str(cell.seed), "--steps", str(self.steps)]
+        command += [self.bundle, "--data", str(self.data), "--output", str(folder), *words]
         if self.dataset is not None:
             command += ["--dataset", str(self.dataset)]
         if self.validation is not None:
             command += ["--validation", str(self.validation)]
         if self.folds is not None:
             command += ["--folds", str(self.folds)]
-        for key, value in {**self.settings, **cell.row.settings}.items():
+        for key, value in entries.items():
             command += ["--set", f"{key}={value!r}"]
         return command + (["--resume"] if (folder / "run.json").is_file() else [])
 
@@ -199,6 +261,7 @@ class Study:
                 for predictor, figures in checkpoint.predictors.items():
                     row: dict[str, Any] = {
                         "run": cell.name,
+                        "start": cell.row.start.name,
                         "method": Path(cell.method).stem,
                         "recipe": Path(cell.recipe).stem,
                         "labeled": cell.labeled,
@@ -245,6 +308,27 @@ class Study:
 
         folders = [self.folder(cell) for cell in self.cells if self._finished(cell)]
         write_report(folders, self.output / "comparison.html")
+        if any(row.row.start for row in finished):
+            self._write_starts(finished)
+
+    def _write_starts(self, finished: Sequence[FinishedRow]) -> None:
+        from mednoisy.report.starts_page import PretextCost, StartedRow, write_starts_page
+
+        rows = [StartedRow(row.row.group, row.row.start.name, row.labeled, row.runs) for row in finished]
+        seconds: dict[str, list[float]] = {}
+        for pretext in {self._pretext(cell): None for cell in self.cells}:
+            if pretext is not None and is_finished(folder := self.pretext_folder(pretext)):
+                seconds.setdefault(pretext.kind, []).append(float(read_summary(folder).facts["seconds"]))
+        costs = [
+            PretextCost(kind, self.steps_of_pretexts, tuple(each / 60 for each in of)) for kind, of in seconds.items()
+        ]
+        dataset = next(iter(finished[0].runs.values())).facts.get("dataset", self.bundle)
+        write_starts_page(self.output, f"Starts compared: {dataset}", rows, self._pool(), costs)
+
+    def _pool(self) -> int | None:
+        """How many cases or patients could be labeled; None where the dataset is not at hand."""
+        path = self.data / DATALIST
+        return len(Datalist.load(path).patients("labeled")) if path.is_file() else None
 
     def finished(self) -> list[FinishedRow]:
         """The finished runs by labels and row, in the order of the grid."""
@@ -257,6 +341,11 @@ class Study:
             FinishedRow(members[0][0].row, members[0][0].labeled, {cell.seed: run for cell, run in members})
             for members in of_row.values()
         ]
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (folder / "report.html").is_file()
 
 
 def check_row(row: Row, bundle: str, shared: Mapping[str, Any], dataset: Path | None = None) -> None:

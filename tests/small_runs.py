@@ -29,7 +29,12 @@ SMALL_OF = {
     "pancreas": SMALL_PANCREAS,
     "polyp": SMALL_PICTURES,
 }
-KIND_OF = {"acdc": "heart", "body_skin": "body", "dermoscopy": "lesion", "polyp": "polyp"}  # of phantoms; other bundles: atrium
+KIND_OF = {
+    "acdc": "heart",
+    "body_skin": "body",
+    "dermoscopy": "lesion",
+    "polyp": "polyp",
+}  # of phantoms; other bundles: atrium
 
 
 def small(bundle: str) -> dict[str, Any]:

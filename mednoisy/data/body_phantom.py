@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from mednoisy.data.smooth_noise import smooth_noise
 
 BODY_LABELS = ("background", "uncertain", "face", "hand", "foot", "limb", "trunk", "scalp", "anogenital")
-BODY_REGIONS = {
+BODY_REGIONS: dict[str, dict[str, tuple[int, ...]]] = {
     "nine classes": {name: (code,) for code, name in enumerate(BODY_LABELS)},
     "skin or not": {"not skin": (0, 1), "skin": (2, 3, 4, 5, 6, 7, 8)},
 }

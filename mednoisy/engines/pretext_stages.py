@@ -199,7 +199,9 @@ def start_from_run(stages: Sequence[Stage], folder: Path | str, parts: Sequence[
         UserError: as `weights_of_run`; E504, nothing fits.
     """
     name, weights = weights_of_run(folder)
-    return in_words(f"{name} of {folder}", start_from(named_networks(stages), weights, f"the pretext of {folder}", parts))
+    return in_words(
+        f"{name} of {folder}", start_from(named_networks(stages), weights, f"the pretext of {folder}", parts)
+    )
 
 
 def _file(folder: Path, stage: Stage) -> Path:
