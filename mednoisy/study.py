@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mednoisy.child_processes import finish
-from mednoisy.composition import checked_path, compose
+from mednoisy.composition import checked_path
 from mednoisy.composition.catalogue import DATALIST
 from mednoisy.data.datalist import Datalist
-from mednoisy.early_checks import check_pretext
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import locked, write_text
-from mednoisy.report.checkpoint_names import any_validated
-from mednoisy.report.reading.runs import Run, read_runs
-from mednoisy.report.tables.centre_tables import seeds_by_centre
-from mednoisy.report.tables.study_table import study_table
-from mednoisy.start_checks import check_start
+from mednoisy.report.tables.start_tables import PretextCost
 from mednoisy.study_pretexts import PretextRun, concerning, pretext_of
-from mednoisy.study_rivals import FinishedRow, differences
+from mednoisy.study_results import TABLE, Done, finished_rows, result_rows, write_results, write_starts
+from mednoisy.study_rivals import FinishedRow
+from mednoisy.study_row_checks import check_row, check_start
 from mednoisy.study_rows import Cell, Row, grid
 from mednoisy.study_starts import NOTHING
 from mednoisy.text_files import Unusable, read_json
 
-OF_THE_STUDY = {
-    "labeled",
-    "seed",
-    "fold",
-    "dataset_dir",
-    "output_dir",
-    "model_file",
-    "resume",
-    "method_name",
-    "recipe_name",
-}
-ROW_COLUMNS = (
-    "run", "start", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step",
-    "seconds", "processor_seconds",
-    *MAIN_METRICS, "undefined", "hd95_penalised", "asd_penalised", "undefined_distances", "distances",
-)  # fmt: skip
+PRETEXT_STEPS, POOL, ROWS = "pretext_steps", "labeled_pool", "rows"  # entries of study.json that later calls may add
 
 
 @dataclass
@@ -112,7 +94,7 @@ class Study:
 
     @property
     def table_file(self) -> Path:
-        return self.output / "table.md"
+        return self.output / TABLE
 
     def run(self) -> list[str]:
         """Train what is missing, one run after the other; the names of runs that failed.
@@ -132,9 +114,9 @@ class Study:
         failed: list[str] = []
         self.write()
         for number, cell in enumerate(self.cells, 1):
-            if self._finished(cell):
+            if is_finished(self.folder(cell)):
                 continue
-            pretext = self._pretext(cell)
+            pretext = self._pretexts[cell.name]
             if pretext is not None and not is_finished(self.pretext_folder(pretext)):
                 if pretext.name not in failed:
                     self._train(f"pretext {pretext.name}", pretext.name, self._pretext_command(pretext), failed)
@@ -170,18 +152,19 @@ class Study:
         checked_path(self.output, "--output")
         known = self.output / "study.json"
         fixed = self._fixed()
-        before, rows = _noted(known) if known.is_file() else (fixed, {})
-        if any(row.start.pretext for row in self.table_rows):  # of an earlier call perhaps none
-            fixed["pretext_steps"] = self.steps_of_pretexts
-            before.setdefault("pretext_steps", self.steps_of_pretexts)
-        elif "pretext_steps" in before:
-            fixed["pretext_steps"] = before["pretext_steps"]
+        before, added = _noted(known) if known.is_file() else (fixed, {})
         for key in sorted({*before, *fixed}):
             self._compare(key, before.get(key), fixed.get(key))
+        rows = added.setdefault(ROWS, {})
         for row in self.table_rows:
             definition = row.definition
             self._compare(f"row {row.folder!r}", rows.setdefault(row.folder, definition), definition)
-        write_text(known, json.dumps({**fixed, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+        if any(row.start.pretext for row in self.table_rows):
+            steps = self.steps_of_pretexts
+            self._compare(PRETEXT_STEPS, added.setdefault(PRETEXT_STEPS, steps), steps)
+        if self.compares_starts:
+            added[POOL] = len(Datalist.load(self.data / DATALIST).patients("labeled"))
+        write_text(known, json.dumps({**fixed, **added}, indent=1, ensure_ascii=False) + "\n")
 
     def _fixed(self) -> dict[str, Any]:
         """What all calls of a study have in common."""
@@ -212,16 +195,15 @@ class Study:
     def pretext_folder(self, pretext: PretextRun) -> Path:
         return self.output / "pretexts" / pretext.name
 
-    def _finished(self, cell: Cell) -> bool:
-        return is_finished(self.folder(cell))
-
-    def _pretext(self, cell: Cell) -> PretextRun | None:
-        return pretext_of(cell, self.bundle, self.dataset, self.settings)
+    @cached_property
+    def _pretexts(self) -> dict[str, PretextRun | None]:
+        """By name of a run, that of the pretext from which it starts."""
+        return {cell.name: pretext_of(cell, self.bundle, self.dataset, self.settings) for cell in self.cells}
 
     def _command(self, cell: Cell) -> list[str]:
         words = ["--method", cell.method, "--recipe", cell.recipe, "--labeled", str(cell.labeled)]
         words += ["--seed", str(cell.seed), "--steps", str(self.steps)]
-        if (pretext := self._pretext(cell)) is not None:
+        if (pretext := self._pretexts[cell.name]) is not None:
             words += ["--pretext-from", str(self.pretext_folder(pretext))]
         if cell.row.start.file is not None:
             words += ["--pretrained", str(cell.row.start.file)]
@@ -252,94 +234,41 @@ class Study:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per finished run, checkpoint and predictor; means over test cases and classes."""
-        rows = []
-        for cell in self.cells:
-            if not self._finished(cell):
-                continue
-            summary = read_summary(self.folder(cell))
-            for name, checkpoint in summary.checkpoints.items():
-                for predictor, figures in checkpoint.predictors.items():
-                    row: dict[str, Any] = {
-                        "run": cell.name,
-                        "start": cell.row.start.name,
-                        "method": Path(cell.method).stem,
-                        "recipe": Path(cell.recipe).stem,
-                        "labeled": cell.labeled,
-                        "seed": cell.seed,
-                        "checkpoint": name,
-                        "predictor": predictor,
-                        "deployed": predictor == summary.deployed,
-                        "step": checkpoint.step,
-                        "seconds": summary.facts["seconds"],
-                        "processor_seconds": summary.facts.get("processor_seconds"),  # unknown of older runs
-                        "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
-                        "hd95_penalised": figures.over_classes["hd95"].penalised,
-                        "asd_penalised": figures.over_classes["asd"].penalised,
-                        "undefined_distances": figures.over_classes["hd95"].undefined,
-                        "distances": figures.pairs,
-                    }
-                    row |= {metric: figures.over_classes[metric].mean for metric in MAIN_METRICS}
-                    rows.append(row)
-        return rows
-
-    def write(self) -> None:
-        """Bring the table, the rows and the page up to date with the finished runs."""
-        rows = self.rows()
-        if not rows:
-            return
-        row_of = {cell.name: cell.row for cell in self.cells}
-        listed = [row | {"settings": row_of[row["run"]].listed_settings} for row in rows]
-        write_metrics(self.output / "rows.csv", listed, ROW_COLUMNS)
-        finished = self.finished()
-        runs = [run for row in finished for run in row.runs.values()]
-        titled = [row | {"method": row_of[row["run"]].title} for row in rows]
-        intervals = {
-            (row.labeled, row.row.title, row.recipe, predictor): row.mean(predictor).interval
-            for row in finished
-            for predictor in _predictors(row)
-        }
-        validated = any_validated(runs)
-        write_text(self.table_file, study_table(titled, runs[0].unit, validated=validated, intervals=intervals))
-        write_text(self.output / "differences.md", differences(finished, self.bundle, self.dataset))
-        groups = {(row.labeled, row.row.title, row.recipe): list(row.runs.values()) for row in finished}
-        if by_centre := seeds_by_centre(groups):
-            write_text(self.output / "groups.md", by_centre)
-        from mednoisy.report.run_page import write_report
-
-        folders = [self.folder(cell) for cell in self.cells if self._finished(cell)]
-        write_report(folders, self.output / "comparison.html")
-        if any(row.row.start for row in finished):
-            self._write_starts(finished)
-
-    def _write_starts(self, finished: Sequence[FinishedRow]) -> None:
-        from mednoisy.report.starts_page import PretextCost, StartedRow, write_starts_page
-
-        rows = [StartedRow(row.row.group, row.row.start.name, row.labeled, row.runs) for row in finished]
-        seconds: dict[str, list[float]] = {}
-        for pretext in {self._pretext(cell): None for cell in self.cells}:
-            if pretext is not None and is_finished(folder := self.pretext_folder(pretext)):
-                seconds.setdefault(pretext.kind, []).append(float(read_summary(folder).facts["seconds"]))
-        costs = [
-            PretextCost(kind, self.steps_of_pretexts, tuple(each / 60 for each in of)) for kind, of in seconds.items()
-        ]
-        dataset = next(iter(finished[0].runs.values())).facts.get("dataset", self.bundle)
-        write_starts_page(self.output, f"Starts compared: {dataset}", rows, self._pool(), costs)
-
-    def _pool(self) -> int | None:
-        """How many cases or patients could be labeled; None where the dataset is not at hand."""
-        path = self.data / DATALIST
-        return len(Datalist.load(path).patients("labeled")) if path.is_file() else None
+        return result_rows(self._done())
 
     def finished(self) -> list[FinishedRow]:
         """The finished runs by labels and row, in the order of the grid."""
-        done = [cell for cell in self.cells if self._finished(cell)]
-        runs = read_runs([self.folder(cell) for cell in done]) if done else []
-        of_row: dict[tuple[int, str], list[tuple[Cell, Run]]] = defaultdict(list)
-        for cell, run in zip(done, runs, strict=True):
-            of_row[cell.labeled, cell.row.folder].append((cell, run))
+        return finished_rows(self._done())
+
+    def _done(self) -> list[Done]:
+        """The finished runs with their folders, in order."""
+        return [(cell, folder) for cell in self.cells if is_finished(folder := self.folder(cell))]
+
+    def write(self) -> None:
+        """Bring the table, the rows and the pages up to date with the finished runs."""
+        done = self._done()
+        if not done:
+            return
+        finished = finished_rows(done)
+        write_results(self.output, done, finished, self.bundle, self.dataset)
+        if any(row.row.start for row in finished):
+            write_starts(self.output, finished, self.pool, self._costs())
+
+    @property
+    def pool(self) -> int | None:
+        """How many cases (or patients) could be labeled, as `study.json` has it; None where it does not."""
+        known = self.output / "study.json"
+        noted = _noted(known)[1].get(POOL) if known.is_file() else None
+        return noted if isinstance(noted, int) and noted > 0 else None
+
+    def _costs(self) -> list[PretextCost]:
+        """Of the pretexts that rows start from, as far as they are finished."""
+        seconds: dict[str, list[float]] = {}
+        for pretext in {each.name: each for each in self._pretexts.values() if each is not None}.values():
+            if is_finished(folder := self.pretext_folder(pretext)):
+                seconds.setdefault(pretext.kind, []).append(float(read_summary(folder).facts["seconds"]))
         return [
-            FinishedRow(members[0][0].row, members[0][0].labeled, {cell.seed: run for cell, run in members})
-            for members in of_row.values()
+            PretextCost(kind, self.steps_of_pretexts, tuple(each / 60 for each in of)) for kind, of in seconds.items()
         ]
 
 
@@ -348,36 +277,12 @@ def is_finished(folder: Path) -> bool:
     return (folder / "report.html").is_file()
 
 
-def check_row(row: Row, bundle: str, shared: Mapping[str, Any], dataset: Path | None = None) -> None:
-    """Refuse a row that no run could be made of.
-
-    Args:
-        shared: settings of all rows.
-
-    Raises:
-        UserError: E101, E103, E354, E356 and E501, as `Study.run`.
-    """
-    settings = {**shared, **row.settings}
-    if taken := sorted(settings.keys() & OF_THE_STUDY):
-        cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
-        raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
-    composed = compose(bundle, row.method, row.recipe, dataset=dataset, overrides=settings)
-    composed.check_overrides()
-    check_pretext(composed.config | settings)
-    row.check_name()
-
-
-def _predictors(row: FinishedRow) -> list[str]:
-    return list(dict.fromkeys(str(line["predictor"]) for run in row.runs.values() for line in run.scores))
-
-
 def _noted(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `study.json` says that all calls have in common, and of the rows (E319)."""
+    """What `study.json` says that all calls have in common, and what later ones may add (E319)."""
     try:
         fixed = read_json(path)
-        rows = fixed.pop("rows", {}) if isinstance(fixed, dict) else None
-        if not isinstance(rows, dict):
+        if not isinstance(fixed, dict) or not isinstance(fixed.get(ROWS, {}), dict):
             raise Unusable("it holds no table")
     except Unusable as fault:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
-    return fixed, rows
+    return fixed, {name: fixed.pop(name) for name in (ROWS, PRETEXT_STEPS, POOL) if name in fixed}

@@ -13,8 +13,9 @@ from mednoisy.composition import compose
 from mednoisy.composition.config_files import read_config
 from mednoisy.errors import UserError
 from mednoisy.simulation import Simulation
-from mednoisy.study import Study, check_row
+from mednoisy.study import Study
 from mednoisy.study_files import read_rows, read_simulation, read_study
+from mednoisy.study_row_checks import check_row
 from mednoisy.study_rows import Row
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""Whether the rows of a study can start from what they are to start from: networks are built, nothing is trained."""
+"""Whether runs can be made of the rows of a study, and can start from what they are to start from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,41 @@ from typing import Any
 
 from mednoisy.composition import compose
 from mednoisy.composition.stacking import pretexts
+from mednoisy.early_checks import check_pretext
 from mednoisy.errors import UserError, user_error_behind
 from mednoisy.study_rows import Row
 from mednoisy.study_starts import OF_STARTS
+
+OF_THE_STUDY = {
+    "labeled",
+    "seed",
+    "fold",
+    "dataset_dir",
+    "output_dir",
+    "model_file",
+    "resume",
+    "method_name",
+    "recipe_name",
+}
+
+
+def check_row(row: Row, bundle: str, shared: Mapping[str, Any], dataset: Path | None = None) -> None:
+    """Refuse a row that no run could be made of.
+
+    Args:
+        shared: settings of all rows.
+
+    Raises:
+        UserError: E101, E103, E354, E356 and E501, as `Study.run`.
+    """
+    settings = {**shared, **row.settings}
+    if taken := sorted(settings.keys() & OF_THE_STUDY):
+        cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
+        raise UserError("E356", cause, "Use the study's own options (--labeled, --seeds, --data, --output)")
+    composed = compose(bundle, row.method, row.recipe, dataset=dataset, overrides=settings)
+    composed.check_overrides()
+    check_pretext(composed.config | settings)
+    row.check_name()
 
 
 def check_start(
