@@ -23,7 +23,15 @@ from .listing import contents
 COUNTS = {"labeled": 40, "unlabeled": 0, "validation": 8, "test": 16}
 
 
-def prepare(out: Path | str, kind: str = "body", size: int | None = None, seed: int = 0, **counts: int) -> Path:
+def prepare(
+    out: Path | str,
+    kind: str = "body",
+    size: int | None = None,
+    seed: int = 0,
+    *,
+    ignore_uncertain: bool = False,
+    **counts: int,
+) -> Path:
     """Make the prepared dataset; the path of its datalist.
 
     Args:
@@ -31,11 +39,12 @@ def prepare(out: Path | str, kind: str = "body", size: int | None = None, seed: 
         kind: of phantom, one of `mednoisy.data.phantoms.KINDS`.
         size: pixels along a side, of bodies alone.
         seed: decides all cases.
+        ignore_uncertain: whether what is uncertain of bodies is a code to ignore, see `make_dataset`.
         counts: cases of the sections `labeled`, `unlabeled`, `validation` and `test`; those of `COUNTS` if not given.
 
     Raises:
-        UserError: E218 an unknown kind; E549 a size that none can have; E108 a number below 0, or no case to learn
-            from.
+        UserError: E218 an unknown kind; E549 a size that none can have, or nothing to ignore; E108 a number below
+            0, or no case to learn from.
     """
     wanted = COUNTS | counts
     for name, count in wanted.items():
@@ -45,7 +54,7 @@ def prepare(out: Path | str, kind: str = "body", size: int | None = None, seed: 
         raise UserError("E108", "there would be no case to learn from", "Give --labeled or --unlabeled a number")
     if seed < 0:
         raise UserError("E108", f"--seed is {seed}", "Give a number from 0 on")
-    return make_dataset(out, kind, **wanted, seed=seed, size=size)
+    return make_dataset(out, kind, **wanted, seed=seed, size=size, ignore_uncertain=ignore_uncertain)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,11 +67,14 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=int, default=count, help="cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all cases (default: %(default)s)")
 
+    help_text = "what is uncertain of bodies is a code to ignore, and eight classes remain"
+    parser.add_argument("--ignore-uncertain", action="store_true", help=help_text)
+
     def act() -> int:
         given = parser.parse_args(argv)
-        counts = {name: getattr(given, name) for name in COUNTS}
+        settings = {name: getattr(given, name) for name in ("kind", "size", "seed", "ignore_uncertain", *COUNTS)}
         with locked(given.out, "images", "labels"):
-            print(contents(prepare(given.out, given.kind, given.size, given.seed, **counts)))
+            print(contents(prepare(given.out, **settings)))
         return DONE
 
     return told(act)

@@ -95,12 +95,14 @@ def checked_table(content: Mapping[str, Any], key: str, path: Path) -> dict[int,
 
 
 def checked_ignore(content: Mapping[str, Any], labels: Mapping[int, str], path: Path) -> tuple[int, ...]:
-    """The codes that are left out: whole numbers that are no class (E212)."""
+    """The codes that are left out, as label files hold them: whole numbers that are no class (E212)."""
     codes = content.get(IGNORE, [])
+    as_source = content.get("label_files") == SOURCE and CODES in content
+    taken = content[CODES].values() if as_source else labels
     for code in codes:
-        if not isinstance(code, int) or isinstance(code, bool) or code < 0 or code in labels:
+        if not isinstance(code, int) or isinstance(code, bool) or code < 0 or code in taken:
             cause = f"{path}: {IGNORE!r} lists {code!r}, which is a class or no code"
-            raise UserError("E212", cause, "List codes that `labels` has not, [255] for example")
+            raise UserError("E212", cause, "List codes that no class has in label files, [255] for example")
     return tuple(sorted(set(codes)))
 
 

@@ -6,6 +6,7 @@ Contrast, size, shape and branches vary so much between cases that two labeled o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from mednoisy.data.body_phantom import BODY_LABELS, BODY_REGIONS, BODY_SIZE, SIZES, body
+from mednoisy.data.body_phantom import BODY_LABELS, BODY_REGIONS, BODY_SIZE, SIZES, UNCERTAIN, body
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Case, Datalist
+from mednoisy.data.datalist_checks import Regions
 from mednoisy.data.heart_phantom import SHORT_AXIS_LABELS, SHORT_AXIS_SPACING_MM, short_axis
 from mednoisy.data.images import write_nifti, write_picture
 from mednoisy.data.smooth_noise import smooth_noise
@@ -35,6 +37,7 @@ def make_dataset(
     test: int = 8,
     seed: int = 0,
     size: int | None = None,
+    ignore_uncertain: bool = False,
 ) -> Path:
     """Write images, labels and `datalist.json` to `folder`; the path of the latter.
 
@@ -46,12 +49,15 @@ def make_dataset(
             classes), "lesion" or "polyp" (PNG, 96x96, RGB), "body" (the same, nine classes, regions).
         seed: with the section and the number in it, decides all of a case.
         size: pixels along a side of a body, 96 where it is not given.
+        ignore_uncertain: whether what is uncertain of a body is no class, but a code to ignore; files stay the same.
 
     Raises:
-        UserError: E218 an unknown kind; E549 a size that none can have.
+        UserError: E218 an unknown kind; E549 a size that none can have, or nothing uncertain to ignore.
     """
     if kind not in KINDS:
         raise UserError("E218", f"unknown kind of phantom {kind!r}", did_you_mean(kind, KINDS))
+    if ignore_uncertain and kind != "body":
+        raise UserError("E549", f"nothing is uncertain in a phantom of kind {kind!r}", "Take --kind body")
     folder, make = Path(folder), _sized(kind, size)
     names = LABELS.get(kind, ("background", kind))
     counts = {"labeled": labeled, "unlabeled": unlabeled, "validation": validation, "test": test}
@@ -76,7 +82,20 @@ def make_dataset(
         spacing_unit="mm" if kind in SPACING_MM else "pixel",
         protocol=f"Synthetic, seed {seed}: the figures say nothing about patients.",
     )
+    if ignore_uncertain:
+        datalist = _without_uncertain(datalist)
     return datalist.save(folder / "datalist.json")
+
+
+def _without_uncertain(datalist: Datalist) -> Datalist:
+    """Bodies of eight classes, whose files hold a ninth code that is ignored."""
+    codes = tuple(code for code in datalist.labels if code != UNCERTAIN)
+    names = {number: BODY_LABELS[code] for number, code in enumerate(codes)}
+    regions: Regions = {
+        "eight classes": {name: (number,) for number, name in names.items()},
+        "skin or not": {"not skin": (0,), "skin": tuple(names)[1:]},
+    }
+    return replace(datalist, labels=names, codes=codes, as_source=True, ignore=(UNCERTAIN,), regions=regions)
 
 
 def atrium(generator: np.random.Generator) -> tuple[Array, Array]:
