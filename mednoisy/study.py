@@ -19,7 +19,7 @@ from mednoisy.errors import UserError
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import locked, write_text
 from mednoisy.report.tables.start_tables import PretextCost
-from mednoisy.study_pretexts import PretextRun, concerning, pretext_of
+from mednoisy.study_pretexts import PretextRun, pretexts_of
 from mednoisy.study_results import TABLE, Done, finished_rows, result_rows, write_results, write_starts
 from mednoisy.study_rivals import FinishedRow
 from mednoisy.study_row_checks import check_row, check_start
@@ -116,7 +116,7 @@ class Study:
         for number, cell in enumerate(self.cells, 1):
             if is_finished(self.folder(cell)):
                 continue
-            pretext = self._pretexts[cell.name]
+            pretext = self._pretexts.get(cell.name)
             if pretext is not None and not is_finished(self.pretext_folder(pretext)):
                 if pretext.name not in failed:
                     self._train(f"pretext {pretext.name}", pretext.name, self._pretext_command(pretext), failed)
@@ -196,14 +196,14 @@ class Study:
         return self.output / "pretexts" / pretext.name
 
     @cached_property
-    def _pretexts(self) -> dict[str, PretextRun | None]:
+    def _pretexts(self) -> dict[str, PretextRun]:
         """By name of a run, that of the pretext from which it starts."""
-        return {cell.name: pretext_of(cell, self.bundle, self.dataset, self.settings) for cell in self.cells}
+        return pretexts_of(self.cells, self.bundle, self.dataset, self.settings)
 
     def _command(self, cell: Cell) -> list[str]:
         words = ["--method", cell.method, "--recipe", cell.recipe, "--labeled", str(cell.labeled)]
         words += ["--seed", str(cell.seed), "--steps", str(self.steps)]
-        if (pretext := self._pretexts[cell.name]) is not None:
+        if (pretext := self._pretexts.get(cell.name)) is not None:
             words += ["--pretext-from", str(self.pretext_folder(pretext))]
         if cell.row.start.file is not None:
             words += ["--pretrained", str(cell.row.start.file)]
@@ -213,8 +213,7 @@ class Study:
         """Its images are those of all training cases, whatever the number of labels."""
         words = ["--method", pretext.pretext, "--labeled", str(min(cell.labeled for cell in self.cells))]
         words += ["--seed", str(pretext.seed), "--steps", str(self.steps_of_pretexts)]
-        shared = concerning(self.settings, pretext.pretext, self.bundle, self.dataset)
-        return self._train_command(self.pretext_folder(pretext), words, pretext.entries(shared))
+        return self._train_command(self.pretext_folder(pretext), words, pretext.entries)
 
     def _train_command(self, folder: Path, words: Sequence[str], entries: Mapping[str, Any]) -> list[str]:
         """The command that trains a run or goes on with it."""
@@ -264,7 +263,7 @@ class Study:
     def _costs(self) -> list[PretextCost]:
         """Of the pretexts that rows start from, as far as they are finished."""
         seconds: dict[str, list[float]] = {}
-        for pretext in {each.name: each for each in self._pretexts.values() if each is not None}.values():
+        for pretext in {each.name: each for each in self._pretexts.values()}.values():
             if is_finished(folder := self.pretext_folder(pretext)):
                 seconds.setdefault(pretext.kind, []).append(float(read_summary(folder).facts["seconds"]))
         return [

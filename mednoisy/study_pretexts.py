@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mednoisy.study_rows import Cell, safe_words
-from mednoisy.study_starts import has_use, trains_partner
+from mednoisy.study_starts import trains_partner, with_use
 
 FIRST, SECOND = "network_def", "partner_def"
 PAIR = "pair"
@@ -22,12 +22,14 @@ class PretextRun:
         pretext: its name, and that of the method.
         seed: of the run.
         settings: entries of the rows that start from it which concern it, too (its networks' width, say).
+        shared: those of all rows of the study that do.
         pair: whether it trains the bundle's second network beside the first, for methods of two.
     """
 
     pretext: str
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
     pair: bool = False
 
     @property
@@ -40,26 +42,33 @@ class PretextRun:
         """Its folder's name."""
         return f"{self.kind}-seed{self.seed}"
 
-    def entries(self, shared: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def entries(self) -> dict[str, Any]:
         """What it sets in its configuration, besides places, labels, seed and steps."""
         networks = {"stages#0#networks": {"student": f"@{FIRST}", "partner": f"@{SECOND}"}} if self.pair else {}
-        return {**shared, **self.settings, **networks}
+        return {**self.shared, **self.settings, **networks}
 
 
-def pretext_of(cell: Cell, bundle: str, dataset: Path | None, shared: Mapping[str, Any]) -> PretextRun | None:
-    """The run whose encoders a run of a study starts from; None where it starts from no pretext.
+def pretexts_of(
+    cells: Sequence[Cell], bundle: str, dataset: Path | None, shared: Mapping[str, Any]
+) -> dict[str, PretextRun]:
+    """The runs whose encoders the runs of a study start from, by name of the latter; of other starts there is none.
+
+    Rows share one where their seed, their networks and all that concerns the pretext are the same: the teachers of SDCL
+    are nothing to it.
 
     Args:
         bundle, dataset: of the study.
         shared: settings of all its runs.
     """
-    pretext, row = cell.row.start.pretext, cell.row
-    if pretext is None:
-        return None
-    pair = trains_partner(bundle, dataset, row.method, row.recipe, {**shared, **row.settings})
-    return PretextRun(pretext, cell.seed, concerning(row.settings, pretext, bundle, dataset), pair)
-
-
-def concerning(settings: Mapping[str, Any], pretext: str, bundle: str, dataset: Path | None) -> dict[str, Any]:
-    """Those of some settings that a run of the pretext has a use for: the teachers of SDCL are nothing to it."""
-    return {key: value for key, value in settings.items() if has_use(bundle, dataset, pretext, "default", key)}
+    of_row: dict[str, PretextRun] = {}
+    for cell in cells:
+        row = cell.row
+        if row.start.pretext is not None and row.folder not in of_row:
+            settings = {**shared, **row.settings}
+            used = with_use(settings, bundle, dataset, row.start.pretext)
+            own = {key: value for key, value in used.items() if key in row.settings}
+            others = {key: value for key, value in used.items() if key not in own}
+            pair = trains_partner(bundle, dataset, row.method, row.recipe, settings)
+            of_row[row.folder] = PretextRun(row.start.pretext, 0, own, others, pair)
+    return {cell.name: replace(of_row[cell.row.folder], seed=cell.seed) for cell in cells if cell.row.folder in of_row}

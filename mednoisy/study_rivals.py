@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+from mednoisy.composition import compose
+from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import Row as MetricRow
 from mednoisy.evaluation.ranking import holm
 from mednoisy.evaluation.seeds_and_patients import SeedFigures, difference_over_seeds, mean_over_seeds
@@ -21,7 +23,7 @@ from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, patients_of
 from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.study_rows import Row
-from mednoisy.study_starts import SCRATCH, has_use
+from mednoisy.study_starts import SCRATCH
 
 SUPERVISED, MIXING = "supervised", "copy_paste"  # names of methods
 PLAIN = "default"  # the recipe that adds nothing
@@ -142,7 +144,7 @@ def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None 
 
     def wanted(row: Row, rival: str, recipe: str | None) -> Row:
         recipe = recipe or row.recipe
-        known = {key: value for key, value in row.settings.items() if has_use(bundle, dataset, rival, recipe, key)}
+        known = {key: value for key, value in row.settings.items() if _has_use(bundle, dataset, rival, recipe, key)}
         return Row(rival, recipe, known, start=row.start)
 
     tables = [
@@ -176,3 +178,16 @@ def _is(row: FinishedRow, wanted: Row, labeled: int) -> bool:
     same = (row.method, row.recipe) == (Path(wanted.method).stem, Path(wanted.recipe).stem)
     same = same and row.labeled == labeled and row.row.start == wanted.start
     return same and dict(row.row.settings) == dict(wanted.settings)
+
+
+@cache
+def _has_use(bundle: str, dataset: Path | None, method: str, recipe: str, key: str) -> bool:
+    """Whether a configuration has an entry of this name that a run comes to."""
+    composed = compose(bundle, method, recipe, dataset=dataset, overrides={key: None})
+    try:
+        composed.check_overrides()
+    except UserError as fault:
+        if fault.code != "E103":
+            raise
+        return False
+    return True

@@ -86,6 +86,7 @@ def _check_networks(row: Row, bundle: str, settings: Mapping[str, Any], dataset:
 
     from mednoisy.engines.stages import named_networks
     from mednoisy.engines.starting_files import start_from_file
+    from mednoisy.networks.reconstruction import encoder_of
 
     cpu = {"device": "$torch.device('cpu')"}
     try:
@@ -98,6 +99,8 @@ def _check_networks(row: Row, bundle: str, settings: Mapping[str, Any], dataset:
             return
         with torch.device("meta"):
             networks = dict(named_networks(parser.get_parsed_content("plan")))
+            for network in networks.values():
+                encoder_of(network)
             parser.get_parsed_content("pretexts")[row.start.pretext](networks)
     except Exception as fault:
         mendable = user_error_behind(fault)

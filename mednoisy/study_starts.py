@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mednoisy.composition import compose
+from mednoisy.composition.config_files import SEPARATOR, merge, siblings
 from mednoisy.composition.stacking import pretexts, reachable
 from mednoisy.errors import UserError, did_you_mean
 
@@ -74,17 +76,16 @@ def _digest(file: Path, changed: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
 
 
-@cache
-def has_use(bundle: str, dataset: Path | None, method: str, recipe: str, key: str) -> bool:
-    """Whether a configuration has an entry of this name that a run comes to."""
-    composed = compose(bundle, method, recipe, dataset=dataset, overrides={key: None})
-    try:
-        composed.check_overrides()
-    except UserError as fault:
-        if fault.code != "E103":
-            raise
-        return False
-    return True
+def with_use(
+    settings: Mapping[str, Any], bundle: str, dataset: Path | None, method: str, recipe: str = "default"
+) -> dict[str, Any]:
+    """Those of some settings that a configuration has entries for which a run comes to, all of them being set."""
+    config = deepcopy(compose(bundle, method, recipe, dataset=dataset).config)
+    known = {key: value for key, value in settings.items() if siblings(config, key) is None}
+    for key, value in known.items():
+        merge(config, {key: value}, "a setting")
+    reached = reachable(config)
+    return {key: value for key, value in known.items() if SEPARATOR.split(key)[0] in reached}
 
 
 def trains_partner(bundle: str, dataset: Path | None, method: str, recipe: str, settings: Mapping[str, Any]) -> bool:
