@@ -231,7 +231,8 @@ def test_a_simulation_in_a_file(tmp_path):
         (SIMULATION.replace("rounds", "round"), "unknown entry 'round'. Did you mean 'rounds'"),
         (SIMULATION.replace("[random, entropy]", "random"), "strategies is 'random'; it must be a list of strategies"),
         (SIMULATION.replace("[random, entropy]", "[1]"), r"strategies is \[1\]; it must be a list of strategies"),
-        (SIMULATION.replace("name: slow", "labeled: [3]"), "a method has labeled or seeds of its own"),
+        (SIMULATION.replace("name: slow", "labeled: [3]"), "a method has labeled, seeds or starts of its own"),
+        (SIMULATION.replace("name: slow", "starts: [scratch]"), "a method has labeled, seeds or starts of its own"),
         (SIMULATION.replace("start: 2", "start: .nan"), "start is nan; it must be a whole number from 1 on"),
     ],
 )
