@@ -23,8 +23,11 @@ from mednoisy.files import write_text, written_aside
 from mednoisy.report.plots.plot_kinds import EmbeddedPlot, curves, dots_per_case
 from mednoisy.report.plots.study_plots import IntervalGain, Point, against, gains
 from mednoisy.report.reading.runs import Run
+from mednoisy.report.starts_page import TABLE, start_plot
+from mednoisy.report.tables.start_tables import SCRATCH, figures_of
 from mednoisy.study import Study
 from mednoisy.study_files import read_study
+from mednoisy.study_results import started_rows
 from mednoisy.study_rivals import FinishedRow, rival_tables
 
 MARKERS = "<!-- {}, made by benchmarks/study_page.py -->", "<!-- end -->"
@@ -53,6 +56,7 @@ def picture(plot: EmbeddedPlot, path: Path) -> None:
 def pictures(study: Study, name: str, page: Path) -> list[str]:
     """Pictures beside the page; the lines that show them, what convinces first."""
     shown = [
+        *((kind, words, plot) for kind, words, plot in start_pictures(study)),
         ("gaps", "Gain over copy-paste between the labeled cases", gap_picture(study)),
         ("labels", "Dice against the number of labels", label_picture(study)),
         ("minutes", "Dice against minutes of training by the clock", minute_picture(study)),
@@ -106,6 +110,21 @@ def label_picture(study: Study) -> EmbeddedPlot | None:
     return against(series, "labels", "test Dice %, 95 % interval", words, ticks=numbers, limits=(0, 100))
 
 
+def start_pictures(study: Study) -> list[tuple[str, str, EmbeddedPlot]]:
+    """Dice against the share of labels, a curve for each start; none where rows start from scratch alone."""
+    rows = started_rows(study.finished())
+    if {row.start for row in rows} <= {SCRATCH}:
+        return []
+    figures = figures_of([run for row in rows for run in row.runs.values()])
+    drawn = []
+    for number, group in enumerate(dict.fromkeys(row.group for row in rows)):
+        members = [row for row in rows if row.group == group]
+        for place, figure in enumerate(figures):
+            words = f"Dice of {figure} against the share of labels, {group}"
+            drawn.append((f"starts_{number}_{place}", words, start_plot(members, figure, study.pool)))
+    return drawn
+
+
 def minute_picture(study: Study) -> EmbeddedPlot | None:
     """Final Dice against training time by the clock, which is no processor time; None without any run."""
     series = points_of(study, lambda row: row.minutes)
@@ -150,6 +169,7 @@ def write_page(study: Study, name: str, page: Path) -> None:
         [
             study.table_file.read_text(encoding="utf-8"),
             groups.read_text(encoding="utf-8") if groups.is_file() else "",
+            starts.read_text(encoding="utf-8") if (starts := study.output / TABLE).is_file() else "",
             (study.output / "differences.md").read_text(encoding="utf-8"),
             *pictures(study, name, page),
             f"torch {version('torch')}, MONAI {version('monai')}, Python {platform.python_version()}, "

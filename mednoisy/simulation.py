@@ -30,7 +30,7 @@ from mednoisy.simulation_rows import (
     row_of,
     trainings,
 )
-from mednoisy.study import check_row
+from mednoisy.study_row_checks import check_row
 from mednoisy.study_rows import Row
 
 OF_THE_SIMULATION = {"labeled": "--start", "seed": "--seeds", "dataset_dir": "--data", "output_dir": "--output"}

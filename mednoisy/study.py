@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mednoisy.child_processes import finish
-from mednoisy.composition import checked_path, compose
-from mednoisy.early_checks import check_pretext
+from mednoisy.composition import checked_path
+from mednoisy.composition.catalogue import DATALIST
+from mednoisy.data.datalist import Datalist
 from mednoisy.errors import UserError
-from mednoisy.evaluation.metrics import MAIN_METRICS, write_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.files import locked, write_text
-from mednoisy.report.checkpoint_names import any_validated
-from mednoisy.report.reading.runs import Run, read_runs
-from mednoisy.report.tables.centre_tables import seeds_by_centre
-from mednoisy.report.tables.study_table import study_table
-from mednoisy.study_rivals import FinishedRow, differences
+from mednoisy.report.tables.start_tables import PretextCost
+from mednoisy.study_pretexts import PretextRun, pretexts_of
+from mednoisy.study_results import TABLE, Done, finished_rows, result_rows, write_results, write_starts
+from mednoisy.study_rivals import FinishedRow
+from mednoisy.study_row_checks import check_row, check_start
 from mednoisy.study_rows import Cell, Row, grid
+from mednoisy.study_starts import NOTHING
 from mednoisy.text_files import Unusable, read_json
 
-OF_THE_STUDY = {  # settings of each of its runs, and the option that says so instead
-    "labeled": "--labeled",
-    "seed": "--seeds",
-    "fold": "--folds",
-    "dataset_dir": "--data",
-    "output_dir": "--output",
-    **dict.fromkeys(("model_file", "resume", "method_name", "recipe_name")),
-}
-ROW_COLUMNS = (
-    "run", "method", "recipe", "settings", "labeled", "seed", "checkpoint", "predictor", "deployed", "step", "seconds",
-    "processor_seconds",
-    *MAIN_METRICS, "undefined", "hd95_penalised", "asd_penalised", "undefined_distances", "distances",
-)  # fmt: skip
+PRETEXT_STEPS, POOL, ROWS = "pretext_steps", "labeled_pool", "rows"  # entries of study.json that later calls may add
 
 
 @dataclass
 class Study:
-    """Runs that differ in method, recipe, labels or seed and in nothing else.
+    """Runs that differ in start, method, recipe, labels or seed and in nothing else.
 
     Each is a `mednoisy train` in a process of its own; a finished run is never repeated, an interrupted one
     goes on where it stopped.
@@ -51,7 +41,8 @@ class Study:
         bundle: name or folder.
         data: the prepared dataset.
         output: gets `runs/`, `rows.csv` (a row per run, checkpoint and predictor), `table.md`, `differences.md` and
-            `comparison.html`; where cases name two or more centres also `groups.md`.
+            `comparison.html`; where cases name two or more centres also `groups.md`; where rows start from something
+            also `pretexts/`, `starts.html` and `starts.md`.
         methods: the rows, in full or as `Row.parse` reads them; the first is the baseline.
         labeled, seeds: the rest of the grid.
         steps: of each run, over all its stages.
@@ -60,6 +51,9 @@ class Study:
         dataset: file of an overlay for data unlike the bundle's.
         folds: of each run, which is then cross-validated; None for runs that score the dataset's own test cases.
         threads: CPU threads of a run, where `OMP_NUM_THREADS` is not set; None leaves it to PyTorch.
+        starts: what each row starts from: "scratch", pretexts, `pretrained:FILE`. None is scratch, and lets settings
+            of rows name a pretext. A pretext is learned once a seed, by a run that the rows share which start from it.
+        pretext_steps: of these runs, beside the steps of the rows; None for a quarter of those.
     """
 
     bundle: str
@@ -74,11 +68,24 @@ class Study:
     dataset: Path | None = None
     threads: int | None = None
     folds: int | None = None
+    starts: Sequence[str] | None = None
+    pretext_steps: int | None = None
 
     @property
     def table_rows(self) -> list[Row]:
-        """The rows, in order."""
-        return [Row.parse(row) if isinstance(row, str) else row for row in self.methods]
+        """The rows, in order, each from all of its starts."""
+        rows = [Row.parse(row) if isinstance(row, str) else row for row in self.methods]
+        return [each for row in rows for each in row.from_each(self.starts or [NOTHING])]
+
+    @property
+    def compares_starts(self) -> bool:
+        """Whether starts are named, be it scratch alone."""
+        return self.starts is not None or any(not isinstance(row, str) and row.starts for row in self.methods)
+
+    @property
+    def steps_of_pretexts(self) -> int:
+        """Steps of a run that learns a pretext."""
+        return self.pretext_steps or max(1, self.steps // 4)
 
     @property
     def cells(self) -> list[Cell]:
@@ -87,34 +94,47 @@ class Study:
 
     @property
     def table_file(self) -> Path:
-        return self.output / "table.md"
+        return self.output / TABLE
 
     def run(self) -> list[str]:
         """Train what is missing, one run after the other; the names of runs that failed.
 
         Raises:
             UserError: before the first run: E101 an unknown bundle, method or recipe, E103 a setting that a row has no
-                use for, E356 one that is the study's own, E501 an unknown pretext, E351 the folder holds a study with
-                other settings, E352 two rows of one name, E314 the folder is another process's; E350 stopped by a
-                signal, after the run has saved.
+                use for, E356 one that is the study's own, E501 an unknown pretext, E546 an unknown start, and what
+                `check_start` refuses of those that are there, E351 the folder holds a study with other settings, E352
+                two rows of one name, E314 the folder is another process's; E350 stopped by a signal, after the run has
+                saved.
         """
         with locked(self.output):
             return self._run()
 
     def _run(self) -> list[str]:
         self._check()
-        failed = []
+        failed: list[str] = []
         self.write()
         for number, cell in enumerate(self.cells, 1):
-            if not self._finished(cell):
-                print(f"run {number} of {len(self.cells)}: {cell.name}", flush=True)
-                code, stopped = finish(self._command(cell), self.threads)
-                if stopped:
-                    raise UserError("E350", f"{cell.name} was stopped", "Call the study again to go on", exit_code=1)
-                if code:
+            if is_finished(self.folder(cell)):
+                continue
+            pretext = self._pretexts.get(cell.name)
+            if pretext is not None and not is_finished(self.pretext_folder(pretext)):
+                if pretext.name not in failed:
+                    self._train(f"pretext {pretext.name}", pretext.name, self._pretext_command(pretext), failed)
+                if pretext.name in failed:
                     failed.append(cell.name)
-                self.write()
+                    continue
+            self._train(f"run {number} of {len(self.cells)}: {cell.name}", cell.name, self._command(cell), failed)
+            self.write()
         return failed
+
+    def _train(self, told: str, name: str, command: Sequence[str], failed: list[str]) -> None:
+        """Run a command to its end; one that fails is noted (E350, stopped by a signal)."""
+        print(told, flush=True)
+        code, stopped = finish(command, self.threads)
+        if stopped:
+            raise UserError("E350", f"{name} was stopped", "Call the study again to go on", exit_code=1)
+        if code:
+            failed.append(name)
 
     def _check(self) -> None:
         if self.folds is not None and self.validation:
@@ -122,6 +142,8 @@ class Study:
             raise UserError("E113", "--validation does not go with --folds", cure)
         for row in self.table_rows:
             check_row(row, self.bundle, self.settings, self.dataset)
+            if self.compares_starts:
+                check_start(row, self.bundle, self.settings, self.dataset, self.folds)
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:
             plain = not any(cell.row.settings or cell.row.name for cell in self.cells if cell.name == name)
@@ -130,13 +152,19 @@ class Study:
         checked_path(self.output, "--output")
         known = self.output / "study.json"
         fixed = self._fixed()
-        before, rows = _noted(known) if known.is_file() else (fixed, {})
+        before, added = _noted(known) if known.is_file() else (fixed, {})
         for key in sorted({*before, *fixed}):
             self._compare(key, before.get(key), fixed.get(key))
+        rows = added.setdefault(ROWS, {})
         for row in self.table_rows:
             definition = row.definition
             self._compare(f"row {row.folder!r}", rows.setdefault(row.folder, definition), definition)
-        write_text(known, json.dumps({**fixed, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+        if any(row.start.pretext for row in self.table_rows):
+            steps = self.steps_of_pretexts
+            self._compare(PRETEXT_STEPS, added.setdefault(PRETEXT_STEPS, steps), steps)
+        if self.compares_starts:
+            added[POOL] = len(Datalist.load(self.data / DATALIST).patients("labeled"))
+        write_text(known, json.dumps({**fixed, **added}, indent=1, ensure_ascii=False) + "\n")
 
     def _fixed(self) -> dict[str, Any]:
         """What all calls of a study have in common."""
@@ -164,136 +192,96 @@ class Study:
     def folder(self, cell: Cell) -> Path:
         return self.output / "runs" / cell.name
 
-    def _finished(self, cell: Cell) -> bool:
-        return (self.folder(cell) / "report.html").is_file()
+    def pretext_folder(self, pretext: PretextRun) -> Path:
+        return self.output / "pretexts" / pretext.name
+
+    @cached_property
+    def _pretexts(self) -> dict[str, PretextRun]:
+        """By name of a run, that of the pretext from which it starts."""
+        return pretexts_of(self.cells, self.bundle, self.dataset, self.settings)
 
     def _command(self, cell: Cell) -> list[str]:
-        folder = self.folder(cell)
+        words = ["--method", cell.method, "--recipe", cell.recipe, "--labeled", str(cell.labeled)]
+        words += ["--seed", str(cell.seed), "--steps", str(self.steps)]
+        if (pretext := self._pretexts.get(cell.name)) is not None:
+            words += ["--pretext-from", str(self.pretext_folder(pretext))]
+        if cell.row.start.file is not None:
+            words += ["--pretrained", str(cell.row.start.file)]
+        return self._train_command(self.folder(cell), words, {**self.settings, **cell.row.settings})
+
+    def _pretext_command(self, pretext: PretextRun) -> list[str]:
+        """Its images are those of all training cases, whatever the number of labels."""
+        words = ["--method", pretext.pretext, "--labeled", str(min(cell.labeled for cell in self.cells))]
+        words += ["--seed", str(pretext.seed), "--steps", str(self.steps_of_pretexts)]
+        return self._train_command(self.pretext_folder(pretext), words, pretext.entries)
+
+    def _train_command(self, folder: Path, words: Sequence[str], entries: Mapping[str, Any]) -> list[str]:
+        """The command that trains a run or goes on with it."""
         command = [sys.executable, "-m", "mednoisy", "train"]
         if (folder / "config.yaml").is_file():
             return [*command, "--resume", str(folder)]
-        command += [self.bundle, "--data", str(self.data)]
-        command += ["--output", str(folder), "--method", cell.method, "--recipe", cell.recipe]
-        command += ["--labeled", str(cell.labeled), "--seed", str(cell.seed), "--steps", str(self.steps)]
+        command += [self.bundle, "--data", str(self.data), "--output", str(folder), *words]
         if self.dataset is not None:
             command += ["--dataset", str(self.dataset)]
         if self.validation is not None:
             command += ["--validation", str(self.validation)]
         if self.folds is not None:
             command += ["--folds", str(self.folds)]
-        for key, value in {**self.settings, **cell.row.settings}.items():
+        for key, value in entries.items():
             command += ["--set", f"{key}={value!r}"]
         return command + (["--resume"] if (folder / "run.json").is_file() else [])
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per finished run, checkpoint and predictor; means over test cases and classes."""
-        rows = []
-        for cell in self.cells:
-            if not self._finished(cell):
-                continue
-            summary = read_summary(self.folder(cell))
-            for name, checkpoint in summary.checkpoints.items():
-                for predictor, figures in checkpoint.predictors.items():
-                    row: dict[str, Any] = {
-                        "run": cell.name,
-                        "method": Path(cell.method).stem,
-                        "recipe": Path(cell.recipe).stem,
-                        "labeled": cell.labeled,
-                        "seed": cell.seed,
-                        "checkpoint": name,
-                        "predictor": predictor,
-                        "deployed": predictor == summary.deployed,
-                        "step": checkpoint.step,
-                        "seconds": summary.facts["seconds"],
-                        "processor_seconds": summary.facts.get("processor_seconds"),  # unknown of older runs
-                        "undefined": sum(figures.over_classes[metric].undefined for metric in MAIN_METRICS),
-                        "hd95_penalised": figures.over_classes["hd95"].penalised,
-                        "asd_penalised": figures.over_classes["asd"].penalised,
-                        "undefined_distances": figures.over_classes["hd95"].undefined,
-                        "distances": figures.pairs,
-                    }
-                    row |= {metric: figures.over_classes[metric].mean for metric in MAIN_METRICS}
-                    rows.append(row)
-        return rows
-
-    def write(self) -> None:
-        """Bring the table, the rows and the page up to date with the finished runs."""
-        rows = self.rows()
-        if not rows:
-            return
-        row_of = {cell.name: cell.row for cell in self.cells}
-        listed = [row | {"settings": row_of[row["run"]].listed_settings} for row in rows]
-        write_metrics(self.output / "rows.csv", listed, ROW_COLUMNS)
-        finished = self.finished()
-        runs = [run for row in finished for run in row.runs.values()]
-        titled = [row | {"method": row_of[row["run"]].title} for row in rows]
-        intervals = {
-            (row.labeled, row.row.title, row.recipe, predictor): row.mean(predictor).interval
-            for row in finished
-            for predictor in _predictors(row)
-        }
-        validated = any_validated(runs)
-        write_text(self.table_file, study_table(titled, runs[0].unit, validated=validated, intervals=intervals))
-        write_text(self.output / "differences.md", differences(finished, self.bundle, self.dataset))
-        groups = {(row.labeled, row.row.title, row.recipe): list(row.runs.values()) for row in finished}
-        if by_centre := seeds_by_centre(groups):
-            write_text(self.output / "groups.md", by_centre)
-        from mednoisy.report.run_page import write_report
-
-        folders = [self.folder(cell) for cell in self.cells if self._finished(cell)]
-        write_report(folders, self.output / "comparison.html")
+        return result_rows(self._done())
 
     def finished(self) -> list[FinishedRow]:
         """The finished runs by labels and row, in the order of the grid."""
-        done = [cell for cell in self.cells if self._finished(cell)]
-        runs = read_runs([self.folder(cell) for cell in done]) if done else []
-        of_row: dict[tuple[int, str], list[tuple[Cell, Run]]] = defaultdict(list)
-        for cell, run in zip(done, runs, strict=True):
-            of_row[cell.labeled, cell.row.folder].append((cell, run))
+        return finished_rows(self._done())
+
+    def _done(self) -> list[Done]:
+        """The finished runs with their folders, in order."""
+        return [(cell, folder) for cell in self.cells if is_finished(folder := self.folder(cell))]
+
+    def write(self) -> None:
+        """Bring the table, the rows and the pages up to date with the finished runs."""
+        done = self._done()
+        if not done:
+            return
+        finished = finished_rows(done)
+        write_results(self.output, done, finished, self.bundle, self.dataset)
+        if any(row.row.start for row in finished):
+            write_starts(self.output, finished, self.pool, self._costs())
+
+    @property
+    def pool(self) -> int | None:
+        """How many cases (or patients) could be labeled, as `study.json` has it; None where it does not."""
+        known = self.output / "study.json"
+        noted = _noted(known)[1].get(POOL) if known.is_file() else None
+        return noted if isinstance(noted, int) and noted > 0 else None
+
+    def _costs(self) -> list[PretextCost]:
+        """Of the pretexts that rows start from, as far as they are finished."""
+        seconds: dict[str, list[float]] = {}
+        for pretext in {each.name: each for each in self._pretexts.values()}.values():
+            if is_finished(folder := self.pretext_folder(pretext)):
+                seconds.setdefault(pretext.kind, []).append(float(read_summary(folder).facts["seconds"]))
         return [
-            FinishedRow(members[0][0].row, members[0][0].labeled, {cell.seed: run for cell, run in members})
-            for members in of_row.values()
+            PretextCost(kind, self.steps_of_pretexts, tuple(each / 60 for each in of)) for kind, of in seconds.items()
         ]
 
 
-def check_row(
-    row: Row,
-    bundle: str,
-    shared: Mapping[str, Any],
-    dataset: Path | None = None,
-    options: Mapping[str, str | None] = OF_THE_STUDY,
-) -> None:
-    """Refuse a row that no run could be made of.
-
-    Args:
-        shared: settings of all rows.
-        options: of the command, by the setting that each stands for.
-
-    Raises:
-        UserError: E101, E103, E354, E356 and E501, as `Study.run`.
-    """
-    settings = {**shared, **row.settings}
-    if taken := sorted(settings.keys() & OF_THE_STUDY):
-        cause = f"the setting {taken[0]!r} is what a study gives to each of its runs"
-        option = options.get(taken[0])
-        raise UserError("E356", cause, f"Drop it, and use {option}, in a file its entry" if option else "Drop it")
-    composed = compose(bundle, row.method, row.recipe, dataset=dataset, overrides=settings)
-    composed.check_overrides()
-    check_pretext(composed.config | settings)
-    row.check_name()
-
-
-def _predictors(row: FinishedRow) -> list[str]:
-    return list(dict.fromkeys(str(line["predictor"]) for run in row.runs.values() for line in run.scores))
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (folder / "report.html").is_file()
 
 
 def _noted(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `study.json` says that all calls have in common, and of the rows (E319)."""
+    """What `study.json` says that all calls have in common, and what later ones may add (E319)."""
     try:
         fixed = read_json(path)
-        rows = fixed.pop("rows", {}) if isinstance(fixed, dict) else None
-        if not isinstance(rows, dict):
+        if not isinstance(fixed, dict) or not isinstance(fixed.get(ROWS, {}), dict):
             raise Unusable("it holds no table")
     except Unusable as fault:
         raise UserError("E319", f"{path} is damaged: {fault}", "Restore it, or give another --output") from fault
-    return fixed, rows
+    return fixed, {name: fixed.pop(name) for name in (ROWS, PRETEXT_STEPS, POOL) if name in fixed}

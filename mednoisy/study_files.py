@@ -40,8 +40,8 @@ def read_simulation(path: Path) -> dict[str, Any]:
     needed = ("bundle", "methods", "strategies", "rounds", "steps")
     arguments = {"seeds": [0], "start": 1, "budget": 1, **_checked(content, SIMULATION, needed, path, "")}
     arguments["methods"] = _rows(arguments["methods"], path)
-    if any(row.labeled or row.seeds for row in arguments["methods"]):
-        raise _unusable(path, "a method has labeled or seeds of its own", SIMULATION_CURE)
+    if any(row.labeled or row.seeds or row.starts for row in arguments["methods"]):
+        raise _unusable(path, "a method has labeled, seeds or starts of its own", SIMULATION_CURE)
     return arguments | {name: Path(arguments[name]) for name in ("dataset", "start_run") if name in arguments}
 
 
@@ -106,6 +106,10 @@ def _is_list(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and bool(value)
 
 
+def _is_texts(value: Any) -> bool:
+    return _is_list(value) and all(map(_is_text, value))
+
+
 def _is_settings(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
@@ -123,20 +127,22 @@ TEXT: Kind = _is_text, "a text"
 SETTINGS: Kind = _is_settings, "a table of entries of the configuration"
 LABELED: Kind = _whole_numbers_from(1), "a list of whole numbers from 1 on"
 SEEDS: Kind = _whole_numbers_from(0), "a list of whole numbers from 0 on"
+STARTS: Kind = _is_texts, "a list of starts"
 COUNT: Kind = _whole_from(1), "a whole number from 1 on"
 NUMBER: Kind = _whole_from(0), "a whole number from 0 on"
 ROW: dict[str, Kind] = {
     **dict.fromkeys(("method", "recipe", "name"), TEXT),
-    **{"settings": SETTINGS, "labeled": LABELED, "seeds": SEEDS},
+    **{"settings": SETTINGS, "labeled": LABELED, "seeds": SEEDS, "starts": STARTS},
 }
 STUDY: dict[str, Kind] = {
     **dict.fromkeys(("bundle", "dataset"), TEXT),
-    **{"rows": (_is_list, "a list of rows"), "labeled": LABELED, "seeds": SEEDS},
+    **{"rows": (_is_list, "a list of rows"), "labeled": LABELED, "seeds": SEEDS, "starts": STARTS},
     **{"steps": COUNT, "validation": NUMBER, "settings": SETTINGS, "threads": COUNT, "folds": COUNT},
+    "pretext_steps": COUNT,
 }
 SIMULATION: dict[str, Kind] = {
     **dict.fromkeys(("bundle", "dataset", "start_strategy", "start_run", "pooling"), TEXT),
     **{"methods": (_is_list, "a list of rows"), "settings": SETTINGS, "seeds": SEEDS},
-    "strategies": (lambda value: _is_list(value) and all(map(_is_text, value)), "a list of strategies"),
+    "strategies": (_is_texts, "a list of strategies"),
     **dict.fromkeys(("start", "budget", "rounds", "steps", "threads"), COUNT),
 }

@@ -2,16 +2,16 @@
 
 Three questions: what a method gains over copy-paste between the labeled cases alone, under its own recipe and
 settings (the unlabeled cases' share of it); over supervised training under its own recipe; over plain supervised
-training. The first is the hardest, so it comes first.
+training. The first is the hardest, so it comes first. Rows that start from something have a fourth: what they gain over
+themselves from scratch. In the others they meet rivals of their own start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from mednoisy.composition import compose
 from mednoisy.errors import UserError
@@ -23,6 +23,7 @@ from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, patients_of
 from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.study_rows import Row
+from mednoisy.study_starts import SCRATCH
 
 SUPERVISED, MIXING = "supervised", "copy_paste"  # names of methods
 PLAIN = "default"  # the recipe that adds nothing
@@ -123,10 +124,10 @@ def differences(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None =
 
 
 def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None) -> list[RivalTable]:
-    """Three tables, the hardest rival first; every pair of rows is in one of them, or in none.
+    """Three tables, the hardest rival first, and that of starts; every pair of rows is in one of them, or in none.
 
     A rival has the row's number of labels and those of its settings that the rival's configuration has at all: SDCL's
-    `teachers` is nothing to copy-paste. Holm's correction is one family of all gains of the three tables.
+    `teachers` is nothing to copy-paste. Holm's correction is one family of all gains of the four tables.
 
     Args:
         rows: of a study, finished.
@@ -141,11 +142,16 @@ def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None 
         ("plain supervised training", SUPERVISED, recipes, PLAIN),
     ]
 
-    def wanted(rival: str, recipe: str, settings: Mapping[str, Any]) -> Row:
-        known = {key: value for key, value in settings.items() if _has_use(bundle, dataset, rival, recipe, key)}
-        return Row(rival, recipe, known)
+    def wanted(row: Row, rival: str, recipe: str | None) -> Row:
+        recipe = recipe or row.recipe
+        known = {key: value for key, value in row.settings.items() if _has_use(bundle, dataset, rival, recipe, key)}
+        return Row(rival, recipe, known, start=row.start)
 
-    tables = [_table(title, rival, some, recipe, rows, wanted) for title, rival, some, recipe in kinds]
+    tables = [
+        _table(title, some, rows, partial(wanted, rival=rival, recipe=recipe)) for title, rival, some, recipe in kinds
+    ]
+    started = [row for row in rows if row.row.start]
+    tables.append(_table("the same from scratch", started, rows, lambda row: replace(row, start=SCRATCH)))
     corrected = iter(holm([gain.figures.p for table in tables for gain in table.gains]))
     return [
         replace(table, gains=tuple(replace(gain, p_holm=next(corrected)) for gain in table.gains)) for table in tables
@@ -153,17 +159,12 @@ def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None 
 
 
 def _table(
-    title: str,
-    rival: str,
-    rows: Sequence[FinishedRow],
-    recipe: str | None,
-    candidates: Sequence[FinishedRow],
-    wanted: Callable[[str, str, Mapping[str, Any]], Row],
+    title: str, rows: Sequence[FinishedRow], candidates: Sequence[FinishedRow], wanted: Callable[[Row], Row]
 ) -> RivalTable:
     gains: list[Gain] = []
     missing: dict[str, list[str]] = {}
     for row in rows:
-        sought = wanted(rival, recipe or row.row.recipe, row.row.settings)
+        sought = wanted(row.row)
         found = next((other for other in candidates if _is(other, sought, row.labeled)), None)
         if found is not None and row.runs.keys() & found.runs.keys():
             gains.append(Gain(row, found, row.gain_over(found)))
@@ -175,7 +176,8 @@ def _table(
 
 def _is(row: FinishedRow, wanted: Row, labeled: int) -> bool:
     same = (row.method, row.recipe) == (Path(wanted.method).stem, Path(wanted.recipe).stem)
-    return same and row.labeled == labeled and dict(row.row.settings) == dict(wanted.settings)
+    same = same and row.labeled == labeled and row.row.start == wanted.start
+    return same and dict(row.row.settings) == dict(wanted.settings)
 
 
 @cache

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mednoisy.composition import parse_setting
 from mednoisy.errors import UserError
+from mednoisy.study_starts import SCRATCH, Start
 
 LONGEST = 200  # bytes of a name; file systems take 255, of which labels and seed need some
 
@@ -24,7 +25,8 @@ class Row:
         recipe: a name or the file of an overlay.
         settings: entries of the configuration that this row alone has; they win over those of the study.
         name: what table and folders call it instead of method and settings.
-        labeled, seeds: what it is run with; None for those of the study.
+        labeled, seeds, starts: what it is run with; None for those of the study.
+        start: what its networks begin with; a row of several starts is as many rows.
     """
 
     method: str
@@ -33,6 +35,8 @@ class Row:
     name: str | None = None
     labeled: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
+    starts: Sequence[str] | None = None
+    start: Start = SCRATCH
 
     @classmethod
     def parse(cls, text: str) -> Row:
@@ -55,25 +59,39 @@ class Row:
     @property
     def title(self) -> str:
         """What a table calls it, beside its recipe."""
-        return self.name or " ".join([Path(self.method).stem, *_words(self.settings)])
+        title = self.name or " ".join([Path(self.method).stem, *_words(self.settings)])
+        return f"{title} from {self.start.name}" if self.start else title
+
+    @property
+    def group(self) -> str:
+        """What it is besides its start, in words."""
+        title = replace(self, start=SCRATCH).title
+        return title if self.recipe == "default" else f"{title}, {Path(self.recipe).stem}"
 
     @property
     def folder(self) -> str:
-        """How the names of its runs' folders begin: `sdcl-strong-teachers=each`."""
+        """How the names of its runs' folders begin: `sdcl-strong-teachers=each-from-restoration`."""
+        start = [f"from-{_safe(self.start.name)}"] if self.start else []
         if self.name:
-            return _safe(self.name)
+            return "-".join([_safe(self.name), *start])
         recipe = [] if self.recipe == "default" else [Path(self.recipe).stem]
-        return "-".join([Path(self.method).stem, *recipe, *map(_safe, _words(self.settings))])
+        return "-".join([Path(self.method).stem, *recipe, *safe_words(self.settings), *start])
 
     @property
     def definition(self) -> str:
         """All that its runs are, in a line; equal of equal rows."""
-        return f"{Path(self.method).stem}:{Path(self.recipe).stem} {self.listed_settings}".rstrip()
+        start = f" from {self.start.definition}" if self.start else ""
+        return f"{Path(self.method).stem}:{Path(self.recipe).stem} {self.listed_settings}".rstrip() + start
 
     @property
     def listed_settings(self) -> str:
         """Its settings in a line, values as Python writes them."""
         return " ".join(f"{key}={value!r}" for key, value in self.settings.items())
+
+    def from_each(self, starts: Sequence[str]) -> list[Row]:
+        """The row from each of its own starts, or of those given (E546)."""
+        own = starts if self.starts is None else self.starts
+        return [replace(self, start=Start.parse(text), starts=None) for text in own]
 
     def check_name(self) -> None:
         """Refuse a name that no folder can have (E354)."""
@@ -117,6 +135,11 @@ def grid(rows: Sequence[Row], labeled: Sequence[int], seeds: Sequence[int]) -> l
                 if wanted and cell not in cells:
                     cells.append(cell)
     return cells
+
+
+def safe_words(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as a folder's name can hold them."""
+    return [_safe(word) for word in _words(settings)]
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

@@ -23,12 +23,18 @@ SMALL_ATRIUM = SMALL | {key: [32, 32, 16] for key in ("patch_size", "stride", "c
 SMALL_PANCREAS = SMALL_ATRIUM | {"spacing": [2.5, 2.5, 2.5]}  # the phantoms' own
 SMALL_OF = {
     "acdc": SMALL_2D,
+    "body_skin": SMALL_PICTURES,
     "dermoscopy": SMALL_PICTURES,
     "left_atrium": SMALL_ATRIUM,
     "pancreas": SMALL_PANCREAS,
     "polyp": SMALL_PICTURES,
 }
-KIND_OF = {"acdc": "heart", "dermoscopy": "lesion", "polyp": "polyp"}  # of phantoms; other bundles: atrium
+KIND_OF = {
+    "acdc": "heart",
+    "body_skin": "body",
+    "dermoscopy": "lesion",
+    "polyp": "polyp",
+}  # of phantoms; other bundles: atrium
 
 
 def small(bundle: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mednoisy.evaluation.summary_file import CheckpointFigures, RunSummary, Scor
 from mednoisy.report.reading.runs import Run
 from mednoisy.study_rivals import FinishedRow, rival_tables
 from mednoisy.study_rows import Row
+from mednoisy.study_starts import Start
 
 CASES = tuple(ScoredCase(f"p{n // 2}_{n % 2}", "r", "p", patient=f"p{n // 2}") for n in range(24))
 
@@ -53,7 +54,7 @@ def test_each_row_meets_its_rivals_and_every_pair_comes_once():
         finished("sdcl:strong", 0.55),
         finished("sdcl", 0.45),
     ]
-    mixing, strong, plain = rival_tables(rows, "phantom")
+    mixing, strong, plain, _ = rival_tables(rows, "phantom")
     assert listed(mixing) == [("sdcl-strong", "copy_paste-strong")]
     assert mixing.missing == {"copy_paste with 2 labeled": ("sdcl",)}
     assert listed(strong) == [
@@ -110,3 +111,24 @@ def test_rivals_are_found_by_method_whatever_a_row_is_called():
     ]
     mixing: Mapping = {table.title: table for table in rival_tables(rows, "phantom")}
     assert listed(next(iter(mixing.values()))) == [("ours", "boxes")]
+
+
+def test_rows_meet_rivals_of_their_own_start_and_themselves_from_scratch():
+    """A rival of another start would be worth nothing: what it differs in is not the method alone."""
+    restored = Start("restoration")
+    rows = [
+        finished("supervised", 0.3),
+        finished(Row("supervised", start=restored), 0.4),
+        finished("sdcl", 0.5),
+        finished(Row("sdcl", start=restored), 0.55),
+        finished(Row("sdcl", start=Start("contrastive")), 0.5),
+    ]
+    _, supervised, _, scratch = rival_tables(rows, "phantom")
+    assert listed(supervised) == [("sdcl", "supervised"), ("sdcl-from-restoration", "supervised-from-restoration")]
+    assert supervised.missing == {"supervised-from-contrastive with 2 labeled": ("sdcl-from-contrastive",)}
+    assert listed(scratch) == [
+        ("supervised-from-restoration", "supervised"),
+        ("sdcl-from-restoration", "sdcl"),
+        ("sdcl-from-contrastive", "sdcl"),
+    ]
+    assert scratch.gains[0].figures.mean == pytest.approx(rows[1].gain_over(rows[0]).mean)

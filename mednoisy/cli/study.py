@@ -23,18 +23,32 @@ from mednoisy.errors import DONE, DONE_IN_PART, UserError
 if TYPE_CHECKING:
     from mednoisy.study import Study
 
-HELP = "run a grid of methods, labels and seeds; one table"
+HELP = "run a grid of starts, methods, labels and seeds; one table"
 EXAMPLE = (
     "mednoisy study left_atrium --data data/left_atrium --methods supervised supervised:strong sdcl:strong "
     "'sdcl:strong teachers=each' --labeled 4 8 --seeds 0 1 2 --steps 2000 --output studies/left_atrium\n"
     "  mednoisy study --file benchmarks/studies/acdc.yaml --data data/acdc --output studies/acdc"
 )
-OF_THE_FILE = ("bundle", "dataset", "methods", "rows", "labeled", "seeds", "steps", "validation", "folds", "set")
+OF_THE_FILE = (
+    "bundle",
+    "dataset",
+    "methods",
+    "rows",
+    "starts",
+    "pretext_steps",
+    "labeled",
+    "seeds",
+    "steps",
+    "validation",
+    "folds",
+    "set",
+)
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     from mednoisy.composition import known
+    from mednoisy.composition.stacking import pretexts
 
     command.add_argument("bundle", nargs="?", help=or_path(known("bundle"), BUNDLE_FOLDERS))
     command.add_argument(
@@ -50,6 +64,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="rows of the table, each perhaps with settings of its own: 'sdcl:strong teachers=each'",
     )
     command.add_argument("--rows", type=Path, metavar="FILE", help="the rows instead, docs/how_to/run_a_study.md")
+    command.add_argument(
+        "--starts",
+        nargs="+",
+        metavar="START",
+        help=f"what each row starts from: scratch, {', '.join(pretexts())}, pretrained:FILE (default: scratch)",
+    )
+    command.add_argument(
+        "--pretext-steps", type=count, help="training steps of a pretext that rows start from (default: a quarter)"
+    )
     command.add_argument("--labeled", nargs="+", type=count, help="numbers of labeled cases")
     command.add_argument("--seeds", nargs="+", type=number, help="(default: 0)")
     command.add_argument("--steps", type=count, help="training steps of each run")
@@ -78,7 +101,7 @@ def _study(options: argparse.Namespace) -> Study:
     if options.file is not None:
         check_given(places, "study")
         given = [
-            name if name == "bundle" else f"--{name}"
+            name if name == "bundle" else f"--{name.replace('_', '-')}"
             for name in OF_THE_FILE
             if getattr(options, name) not in (None, [])
         ]
@@ -102,4 +125,6 @@ def _study(options: argparse.Namespace) -> Study:
         settings=dict(parse_setting(text) for text in options.set),
         dataset=options.dataset,
         folds=options.folds,
+        starts=options.starts,
+        pretext_steps=options.pretext_steps,
     )

@@ -59,7 +59,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--folds", type=count, help="train so many networks, each with its part of the labeled patients held out"
     )
     command.add_argument(
-        "--pretrained", type=Path, metavar="FILE", help="ImageNet weights (torchvision, timm) to start from"
+        "--pretrained",
+        type=Path,
+        metavar="FILE",
+        help="weights to start from: a run's, or ImageNet's (torchvision, timm)",
     )
     command.add_argument(
         "--teacher", type=Path, metavar="RUN", help="finished run that labels noisy_student's first round"

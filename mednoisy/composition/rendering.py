@@ -23,7 +23,7 @@ NOT_FOR_TRAINING = ("about", "base", "deployed_def", "image_files", "saving")
 PLACES = ("imports", "bundle_root", "dataset_dir", "output_dir", "model_file", "device")  # first in inference.yaml
 SHORT = 80  # characters of a list that stands on one line
 CHANNELS = {1: ["image"], 3: ["red", "green", "blue"]}
-HEADER = "# Rendered from the page {page} under its own method, {method}: change the parts, then `{command}`.\n"
+HEADER = "# Rendered from the page {page} under {method}: change the parts, then `{command}`.\n"
 
 
 def rendered(bundle: Path) -> dict[str, str]:
@@ -38,12 +38,11 @@ def rendered(bundle: Path) -> dict[str, str]:
     stack = stacked(bundle)
     stack.check()
     facts = about(bundle)
-    header = HEADER.format(
-        page=PAGE, method=facts["method"], command="make bundles" if _ships(bundle) else "mednoisy render"
-    )
+    header = _header(bundle, f"its own method, {facts['method']}")
     modes = bundles_folder() / "run_modes"
     return {
         "configs/train.yaml": header + as_yaml(training(stack)),
+        **_pretraining(bundle, facts),
         "configs/inference.yaml": header + as_yaml(inference(stack)),
         "configs/query.yaml": _text(bundles_folder() / "query.yaml"),
         "configs/metadata.json": json.dumps(metadata(stack, facts, bundle), indent=1, ensure_ascii=False) + "\n",
@@ -59,6 +58,19 @@ def render(bundle: Path) -> list[Path]:
         write_text(bundle / name, text)
         written.append(bundle / name)
     return written
+
+
+def _header(bundle: Path, method: str) -> str:
+    return HEADER.format(page=PAGE, method=method, command="make bundles" if _ships(bundle) else "mednoisy render")
+
+
+def _pretraining(bundle: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """`pretrain.yaml` of a page that names a `pretext`: that pretext alone, for other runs to start from."""
+    if "pretext" not in facts:
+        return {}
+    stack = stacked(bundle, str(facts["pretext"]))
+    stack.check()
+    return {"configs/pretrain.yaml": _header(bundle, f"the pretext {facts['pretext']}") + as_yaml(training(stack))}
 
 
 def training(stack: Stack) -> Config:

@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,19 @@ from mednoisy.data.datalist_checks import (
     IGNORE,
     LABELED_BY_HAND,
     PATHS,
+    REGIONS,
     SECTIONS,
     SOURCE,
     TRAINING,
     Case,
+    Regions,
     check_keys,
     check_patients,
     check_unique,
     checked_codes,
     checked_entry,
     checked_ignore,
+    checked_regions,
     checked_table,
     patient_of,
     patients_of,
@@ -64,6 +67,7 @@ class Datalist:
         codes: the source's code of each class, in the order of classes, which label maps for users carry; empty where
             these are 0 to K-1.
         as_source: whether the label files hold the source's codes, too; else those of classes.
+        regions: unions of classes, in sets with names, whose Dice figures tell besides that of the classes.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Datalist:
     ignore: tuple[int, ...] = ()
     codes: tuple[int, ...] = ()
     as_source: bool = False
+    regions: Regions = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -96,8 +101,8 @@ class Datalist:
 
         Raises:
             UserError: E210 to E217 and E226, each with the file and the number of the entry, counted from 1; E219,
-                another number of label codes than `codes`; E254, codes of the source that fit no class; E370 and E371,
-                a fold that cannot be.
+                another number of label codes than `codes`; E254, codes of the source that fit no class; E545, regions
+                of no classes; E370 and E371, a fold that cannot be.
         """
         path = Path(path)
         content = read_json(path)
@@ -123,6 +128,7 @@ class Datalist:
             ignore=checked_ignore(content, labels, path),
             codes=checked_codes(content, labels, path),
             as_source=content.get("label_files") == SOURCE,
+            regions=checked_regions(content, labels, path),
         )
         if codes is not None and len(datalist.labels) != codes:
             cause = f"{path} lists {len(datalist.labels)} label codes, the configuration has {codes}"
@@ -261,6 +267,7 @@ class Datalist:
             **({"ignore": list(self.ignore)} if self.ignore else {}),
             **({CODES: {str(number): code for number, code in enumerate(self.codes)}} if self.codes else {}),
             **({"label_files": SOURCE} if self.as_source else {}),
+            **({REGIONS: {name: _listed(parts) for name, parts in self.regions.items()}} if self.regions else {}),
         }
         for section, cases in self._listed.items():
             content[section] = [
@@ -296,6 +303,11 @@ class Datalist:
         if absent := len(self.sections["hidden"]) - len(hidden):
             log.info("%d unlabeled cases have no reference: pseudo-labels are not scored on them", absent)
         return replace(self, sections={**self.sections, "hidden": hidden})
+
+
+def _listed(parts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """A set of regions as JSON has it."""
+    return {part: list(codes) for part, codes in parts.items()}
 
 
 def _relative(path: str, folder: str) -> str:

@@ -26,9 +26,11 @@ OPTIONAL = ("patient", "centre", "scene")  # what an entry of any section but `h
 PATHS = ("image", "label", "confidence")
 TEXTS = ("name", "spacing_unit", "protocol", "split_digest", "label_files")
 TABLES, CODES = ("channels", "labels"), "codes"
+REGIONS = "regions"  # unions of classes that are scored besides the classes
 IGNORE = "ignore"  # codes that labels and references may hold besides, whose voxels no loss and no figure counts
 LABELED_BY_HAND = ("labeled", "validation", "test", "hidden")  # sections whose labels may hold them
 Case = dict[str, str]
+Regions = dict[str, dict[str, tuple[int, ...]]]  # name of a set to name of a region to the classes that it unites
 CLASSES, SOURCE = "classes", "source"  # whose codes label files hold
 LARGEST_CODE = 65535
 LONGEST_ID = 200  # bytes; file systems take names of 255, of which endings need some
@@ -62,11 +64,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def check_keys(content: Mapping[str, Any], path: Path) -> None:
     """Refuse unknown keys, values of the wrong kind and keys that lack (E211)."""
-    known = (*TEXTS, *TABLES, CODES, IGNORE, *SECTIONS)
+    known = (*TEXTS, *TABLES, CODES, IGNORE, REGIONS, *SECTIONS)
     for key, value in content.items():
         if key not in known:
             raise UserError("E211", f"{path}: unknown section or key {key!r}", did_you_mean(key, known))
-        wanted = list if key in (IGNORE, *SECTIONS) else dict if key in (*TABLES, CODES) else str
+        wanted = list if key in (IGNORE, *SECTIONS) else dict if key in (*TABLES, CODES, REGIONS) else str
         if not isinstance(value, wanted):
             kind = {list: "a list of entries", dict: "a table", str: "a text"}[wanted]
             raise UserError("E211", f"{path}: {key!r} is not {kind}", f"Write {kind}")
@@ -93,12 +95,14 @@ def checked_table(content: Mapping[str, Any], key: str, path: Path) -> dict[int,
 
 
 def checked_ignore(content: Mapping[str, Any], labels: Mapping[int, str], path: Path) -> tuple[int, ...]:
-    """The codes that are left out: whole numbers that are no class (E212)."""
+    """The codes that are left out, as label files hold them: whole numbers that are no class (E212)."""
     codes = content.get(IGNORE, [])
+    as_source = content.get("label_files") == SOURCE and CODES in content
+    taken = content[CODES].values() if as_source else labels
     for code in codes:
-        if not isinstance(code, int) or isinstance(code, bool) or code < 0 or code in labels:
+        if not isinstance(code, int) or isinstance(code, bool) or code < 0 or code in taken:
             cause = f"{path}: {IGNORE!r} lists {code!r}, which is a class or no code"
-            raise UserError("E212", cause, "List codes that `labels` has not, [255] for example")
+            raise UserError("E212", cause, "List codes that no class has in label files, [255] for example")
     return tuple(sorted(set(codes)))
 
 
@@ -117,6 +121,27 @@ def checked_codes(content: Mapping[str, Any], labels: Mapping[int, str], path: P
         raise UserError("E254", cause, f"Give every class a whole code of its own up to {LARGEST_CODE}")
     codes = tuple(table[str(number)] for number in range(len(labels)))
     return () if codes == tuple(range(len(labels))) else codes
+
+
+def checked_regions(content: Mapping[str, Any], labels: Mapping[int, str], path: Path) -> Regions:
+    """`{"skin or not": {"not skin": [0, 1], "skin": [2, 3]}}`: sets of unions of classes, each with a name (E545)."""
+    checked: Regions = {}
+    for name, parts in content.get(REGIONS, {}).items():
+        cure = 'Write for example {"skin or not": {"not skin": [0, 1], "skin": [2, 3]}}'
+        if not isinstance(parts, dict) or not parts or not all(map(_is_list_of_codes, parts.values())):
+            raise UserError("E545", f"{path}: the regions {name!r} are no table of lists of codes", cure)
+        for part, codes in parts.items():
+            if strange := _no_text(name) or _no_text(part):
+                raise UserError("E545", f"{path}: {REGIONS!r} holds the character {strange}", "Leave it out")
+            if unknown := [code for code in codes if code not in labels]:
+                cause = f"{path}: the region {part!r} of {name!r} has the code {unknown[0]}, which `labels` has not"
+                raise UserError("E545", cause, f"Take codes from 0 to {len(labels) - 1}")
+        checked[name] = {part: tuple(sorted(set(codes))) for part, codes in parts.items()}
+    return checked
+
+
+def _is_list_of_codes(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(code) is int for code in value)
 
 
 def checked_entry(entry: Any, section: str, number: int, folder: Path, path: Path) -> Case:

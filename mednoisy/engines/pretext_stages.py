@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.run_folder import STARTED_FROM, RunFolder
-from mednoisy.engines.stages import PlannedStage, Stage, networks_to_start
+from mednoisy.engines.stages import PlannedStage, Stage, named_networks, networks_to_start
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.methods.method import Method
 from mednoisy.methods.pretext import Pretext
@@ -230,10 +230,10 @@ def start_from_run(
         name, weights = str(content["stage"]), dict(content["students"])
     else:
         name, weights = weights_of_run(folder)
-    done = in_words(f"{name} of {folder}", start_from(_named(stages), weights, f"the pretext of {folder}", parts))
+    matched = start_from(named_networks(stages), weights, f"the pretext of {folder}", parts)
     if run is not None and kept is not None and not kept.is_file():
         run.on_open.append(partial(checkpoint.save, kept, {"stage": name, "students": weights}))
-    return done
+    return in_words(f"{name} of {folder}", matched)
 
 
 def _file(folder: Path, stage: Stage) -> Path:
@@ -241,15 +241,4 @@ def _file(folder: Path, stage: Stage) -> Path:
 
 
 def _networks_after(plan: Sequence[PlannedStage], ended: PlannedStage) -> list[tuple[str, nn.Module]]:
-    return _named([planned.stage for planned in plan[plan.index(ended) + 1 :]])
-
-
-def _named(stages: Sequence[Stage]) -> list[tuple[str, nn.Module]]:
-    """The networks that stages train, each once, with the name of the first student that they are."""
-    named: dict[nn.Module, str] = {}
-    for stage in stages:
-        with torch.random.fork_rng(devices=[]):
-            method = stage.method()
-        for name, network in networks_to_start(method).items():
-            named.setdefault(network, name)
-    return [(name, network) for network, name in named.items()]
+    return named_networks([planned.stage for planned in plan[plan.index(ended) + 1 :]])

@@ -25,6 +25,9 @@ from mednoisy.engines.run_folder import RunFolder
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, image_diagonal, score_case
 from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics
+from mednoisy.evaluation.regions import COLUMNS as REGION_COLUMNS
+from mednoisy.evaluation.regions import FILE as REGIONS
+from mednoisy.evaluation.regions import region_rows
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import (
     NO_PREDICTOR,
@@ -58,6 +61,8 @@ PACKAGES = ("mednoisy", "monai", "torch", "numpy", "scipy")
 class RunScoring:
     """Scores a finished run and writes `predictions/`, `metrics.csv`, `scores.csv` and `summary.json`.
 
+    Where the datalist names regions also `regions.csv`, their overlap at every checkpoint.
+
     Checkpoints: `honest`, the best on the validation section (the final one where there is none); `final`;
     and, where the run kept them, `published`: each predictor's own best on the test cases (the step told is the
     deployed one's) and, of several students, the mean of their own bests; there distances are in voxels and
@@ -88,6 +93,7 @@ class RunScoring:
         self.device, self.run_folder, self.method = torch.device(device), run_folder, method
         self.datalist, self.preprocessing, self.inferer = datalist, preprocessing, inferer
         self.model_file = Path(model_file)
+        self._regions: list[Row] = []  # of regions, for every checkpoint and predictor
         self._diagonals: dict[str, float] = {}  # of the images of cases that were scored
         self._located = False  # whether some reference says how large its voxels are
 
@@ -129,12 +135,15 @@ class RunScoring:
         method = self.method().to(self.device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         deployed = next(iter(method.predictors()))
         rows: list[Row] = []
+        self._regions = []
         steps: dict[str, int] = {}
         best = self.run_folder.checkpoints / "best_honest.pt"
         shown_name = "chosen" if section == "validation" and best.is_file() else "honest"
         for name, step, predictors in self._checkpoints(method, last, shown_name):
             if name == "final" and step == steps[shown_name]:
                 scored = [row for row in rows if row["checkpoint"] == shown_name]
+                same = [row for row in self._regions if row["checkpoint"] == shown_name]
+                self._regions += [{**row, "checkpoint": name} for row in same]
             else:
                 scored = self._score(name, cases, predictors, deployed, kept=name == shown_name)
             rows += [{**row, "checkpoint": name} for row in scored]
@@ -159,6 +168,11 @@ class RunScoring:
     def _write_tables(self, rows: list[Row], shown: list[Row]) -> None:
         write_metrics(self.run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
         write_metrics(self.run_folder.path / "metrics.csv", shown, COLUMNS)
+        if self._regions:
+            columns = ("checkpoint", "predictor", *REGION_COLUMNS)
+            write_metrics(self.run_folder.path / REGIONS, self._regions, columns)
+        else:
+            (self.run_folder.path / REGIONS).unlink(missing_ok=True)
 
     def _scored(self) -> tuple[str, list[Case]]:
         """The section whose cases are scored, and them; none where there are neither test nor validation cases."""
@@ -222,10 +236,20 @@ class RunScoring:
                     if name == "published":
                         row = _as_published(row, _voxel_size(truth))
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
+                self._regions += [
+                    {"checkpoint": name, "predictor": predictor, **row}
+                    for row in self._rows_of_regions(case["id"], predicted, truth.array, marked.ignored)
+                ]
             if kept:
                 path = label_file(self.run_folder.predictions, case["id"], case["image"])
                 write_labels(path, prediction.labels[deployed], prediction.affine, case["image"], self.datalist.codes)
         return rows
+
+    def _rows_of_regions(
+        self, case: str, predicted: np.ndarray, truth: np.ndarray, ignored: np.ndarray | None
+    ) -> list[Row]:
+        left_out = None if ignored is None else ignored.reshape(truth.shape)
+        return region_rows(case, predicted.reshape(truth.shape), truth, self.datalist.regions, left_out)
 
     @property
     def _classes(self) -> list[int]:

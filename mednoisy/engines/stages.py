@@ -110,12 +110,23 @@ def check_stages(stages: Sequence[Stage]) -> None:
 
 def students_of(stages: Sequence[Stage]) -> list[Module]:
     """The networks that the stages train, each once; of a pretext those whose copies it trains."""
-    return list(dict.fromkeys(network for stage in stages for network in networks_to_start(stage.method()).values()))
+    return [network for _, network in named_networks(stages)]
 
 
 def networks_to_start(method: Method) -> dict[str, Module]:
     """The networks whose weights a method begins with, by student."""
     return dict(method.starts if isinstance(method, Pretext) else method.students.items())
+
+
+def named_networks(stages: Sequence[Stage]) -> list[tuple[str, Module]]:
+    """The networks that stages train, each once, with the name of the first student that they are."""
+    named: dict[Module, str] = {}
+    for stage in stages:
+        with torch.random.fork_rng(devices=[]):
+            method = stage.method()
+        for name, network in networks_to_start(method).items():
+            named.setdefault(network, name)
+    return [(name, network) for network, name in named.items()]
 
 
 def split_steps(total: int, shares: Sequence[float]) -> list[int]:

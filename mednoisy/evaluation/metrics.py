@@ -23,7 +23,7 @@ MAIN_METRICS = ("dice", "jaccard", "hd95", "asd")  # the columns of published ta
 VOLUMES = ("volume_prediction", "volume_reference")
 TABLE_METRICS = (*MAIN_METRICS, "assd", "hd", "nsd", *VOLUMES)  # of `metrics.csv`
 DISTANCES = ("hd95", "hd95_maximum", "hd", "asd", "asd_reference_to_prediction", "assd", "masd")
-TEXT_COLUMNS = ("checkpoint", "predictor", "case")
+TEXT_COLUMNS = ("checkpoint", "predictor", "case", "set", "region")
 FEW_CODES = 16  # a pass for each is faster than sorting
 
 Row = dict[str, "str | int | float"]

@@ -38,6 +38,47 @@ class Transferred:
         return f"{self.entries} of {self.wanted} entries ({self.values:,} numbers{without})"
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How the weights of one network fit another by name and shape.
+
+    Attributes:
+        matching, wanted: how many entries of the network's parts they have, and how many there are.
+        missing: names that they lack.
+        misshapen: names that have another shape there, with both shapes.
+    """
+
+    matching: int
+    wanted: int
+    missing: tuple[str, ...]
+    misshapen: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all entries match."""
+        return 0 < self.matching == self.wanted
+
+    def __str__(self) -> str:
+        faults = [
+            f"{len(names)} {what} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
+            for names, what in ((self.missing, "are missing"), (self.misshapen, "have another shape"))
+            if names
+        ]
+        return "; ".join([f"{self.matching} of {self.wanted} entries match", *faults])
+
+
+def fit_of(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[str] = ENCODER) -> Fit:
+    """What of the network's parts the weights hold; arguments as of `transfer_weights`, nothing is copied."""
+    own = _of_parts(network, parts)
+    misshapen = tuple(
+        f"{name} {list(weights[name].shape)} for {list(value.shape)}"
+        for name, value in own.items()
+        if name in weights and weights[name].shape != value.shape
+    )
+    missing = tuple(name for name in own if name not in weights)
+    return Fit(len(own) - len(missing) - len(misshapen), len(own), missing, misshapen)
+
+
 def transfer_weights(weights: Mapping[str, Tensor], network: nn.Module, parts: Sequence[str] = ENCODER) -> Transferred:
     """Copy into `network`, in place, what the weights of another hold under the same name and in the same shape.
 

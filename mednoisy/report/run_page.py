@@ -19,6 +19,7 @@ from mednoisy.report.sentences import opening, standing
 from mednoisy.report.tables.case_table import case_table, undefined_values
 from mednoisy.report.tables.centre_tables import centre_table
 from mednoisy.report.tables.comparison_tables import comparison
+from mednoisy.report.tables.region_tables import region_tables
 from mednoisy.report.tables.round_tables import rounds_of_run
 from mednoisy.report.tables.run_facts_table import doubts, fact_table, versions
 from mednoisy.report.tables.score_tables import class_table, further_table, score_cards, score_tables, shown_checkpoints
@@ -65,6 +66,7 @@ def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
         "tables": score_tables(runs, figures),
         "per_class": class_table(runs, figures),
         "by_centre": centre_table(runs),
+        "regions": region_tables(runs),
         "further": further_table(runs, figures, unit),
         "doubts": doubts(runs),
         "who_varies": who_varies(runs),

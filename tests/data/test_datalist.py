@@ -383,3 +383,38 @@ def test_the_sources_codes_go_with_labels_that_hold_them(tmp_path):
 def test_codes_that_fit_no_class_are_refused(tmp_path, keys):
     with pytest.raises(UserError, match="E254"):
         Datalist.load(with_codes(tmp_path, **keys))
+
+
+SETS = {"skin or not": {"not skin": [0], "skin": [1, 2]}, "first": {"one": [1]}}
+
+
+def with_regions(folder: Path, regions: object) -> Path:
+    path = folder / "datalist.json"
+    labels = {"0": "background", "1": "a", "2": "b"}
+    path.write_text(json.dumps({"name": "x", "channels": {"0": "grey"}, "labels": labels, "regions": regions}))
+    return path
+
+
+def test_regions_come_back_as_they_were_written(tmp_path):
+    datalist = Datalist.load(with_regions(tmp_path, SETS))
+    assert datalist.regions == {"skin or not": {"not skin": (0,), "skin": (1, 2)}, "first": {"one": (1,)}}
+    assert json.loads(datalist.as_json(tmp_path))["regions"] == SETS
+    assert "regions" not in json.loads(replace(datalist, regions={}).as_json(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ({"skin": [1, 2]}, "E545 .*: the regions 'skin' are no table of lists of codes"),
+        ({"skin": {}}, "E545 .*: the regions 'skin' are no table"),
+        ({"skin": {"all": []}}, "E545 .* are no table of lists"),
+        ({"skin": {"all": [True]}}, "E545 .* are no table of lists"),
+        ({"skin": {"all": ["1"]}}, "E545 .* are no table of lists"),
+        ({"skin": {"all": [1, 3]}}, "E545 .*: the region 'all' of 'skin' has the code 3, which `labels` has not"),
+        ({"sk\nin": {"all": [1]}}, r"E545 .* holds the character '\\n'"),
+        ([], "E211 .*: 'regions' is not a table"),
+    ],
+)
+def test_regions_of_no_classes_are_refused(tmp_path, regions, message):
+    with pytest.raises(UserError, match=message):
+        Datalist.load(with_regions(tmp_path, regions))

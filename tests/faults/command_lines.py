@@ -70,6 +70,7 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "report": ([PLACE],),
     "study": (
         ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--steps", "1"],
+        ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--starts", PLACE],
         ["--file", PLACE, "--data", PLACE, "--output", PLACE],
     ),
     "simulate": (
@@ -79,6 +80,7 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "prepare": (
         *([name, PLACE, PLACE] for name in ("acdc", "dermoscopy", "left_atrium", "pancreas", "polyp", "isic2018")),
         ["own", "--images", PLACE, "--labels", PLACE, "--output", PLACE],
+        ["phantom", PLACE, "--size", "8"],  # else files are written where the next command reads
     ),
     "inspect": ([PLACE], [PLACE, "--output", PLACE]),
     "bundle": (["new", PLACE, PLACE],),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError
 from mednoisy.evaluation.figures import PredictorFigures
-from mednoisy.evaluation.metrics import MAIN_METRICS, VOLUMES, Row
+from mednoisy.evaluation.metrics import MAIN_METRICS, VOLUMES, Row, read_metrics
 from mednoisy.evaluation.read_finished_run import read_finished_run
+from mednoisy.evaluation.regions import COLUMNS
+from mednoisy.evaluation.regions import FILE as REGIONS
 from mednoisy.evaluation.statistics import summarise
 from mednoisy.evaluation.summary_file import FailedCase, RunSummary
 from mednoisy.report.reading.rounds import damaged
@@ -31,6 +33,7 @@ class Run:
         metrics: rows of the deployed predictor at the checkpoint that is shown.
         scores: rows of all checkpoints and predictors.
         progress: rows of `progress.csv`; none of an evaluation.
+        regions: rows of all checkpoints and predictors by region; none where the datalist names no regions.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class Run:
     metrics: list[Row]
     scores: list[Row]
     progress: list[dict[str, str]]
+    regions: list[Row] = field(default_factory=list)
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -195,7 +199,16 @@ def _read_run(folder: Path) -> Run:
     needed = (*MAIN_METRICS, *(VOLUMES if set(VOLUMES) & set(first) else ()))  # both volumes, or neither
     if first and (absent := [name for name in needed if name not in first]):
         raise damaged(folder / "metrics.csv", f"it lacks the columns {', '.join(absent)}")
-    return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, _progress(folder / "progress.csv"))
+    progress = _progress(folder / "progress.csv")
+    return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, progress, _regions(folder / REGIONS))
+
+
+def _regions(path: Path) -> list[Row]:
+    """The rows of regions (E401, E404)."""
+    rows = read_metrics(path) if path.exists() else []
+    if rows and (absent := [name for name in ("checkpoint", "predictor", *COLUMNS) if name not in rows[0]]):
+        raise damaged(path, f"it lacks the columns {', '.join(absent)}")
+    return rows
 
 
 def _progress(path: Path) -> list[dict[str, str]]:
