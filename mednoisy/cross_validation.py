@@ -21,11 +21,13 @@ from mednoisy.data.load_case import checking_reader
 from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.run_folder import RunFolder, fold_folder, folds_of
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError
+from mednoisy.expected_dice import expected_dice, write_expected_dice
 from mednoisy.inference.label_map_files import label_file
 from mednoisy.inference.prediction import predict_files
 from mednoisy.notices import tell
 from mednoisy.pooled_folds import write_pooled
 from mednoisy.predict_with_run import ENSEMBLE, deployed_networks
+from mednoisy.report.reading.expected_dices import FILE, read_expected_dices
 from mednoisy.report.run_page import write_report
 
 LOGGER = logging.getLogger("mednoisy")
@@ -51,7 +53,8 @@ class CrossValidation:
     on_fault: Callable[[UserError], None] | None = None
 
     def run(self, run_id: str = "run") -> None:
-        """Train what is missing, predict the unlabeled cases, pool the figures and write the page.
+        """Train what is missing, predict the unlabeled cases, pool the figures, tell what Dice to expect of these
+        cases, and write the page.
 
         Args:
             run_id: `run`, or `evaluate` to score what is trained once more.
@@ -80,6 +83,7 @@ class CrossValidation:
                     self._finish(folder, number, patients, run_id)
                 predicted = self._predict(folder, parser, datalist)
                 write_pooled(folder, folds_of(folder.path), datalist, predicted)
+                self._expect(folder, datalist, again=run_id != "run")
                 write_report([folder.path], folder.path / PAGE)
         except UserError as fault:
             if folder is not None and fault.exit_code == REFUSED and not self._discard(folder):
@@ -140,6 +144,31 @@ class CrossValidation:
         device = parser.get_parsed_content("device")
         written = predict_files(missing, networks, *seen_as, places, device, self._tell_fault, codes=datalist.codes)
         return len(cases) - len(missing) + len(written)
+
+    def _expect(self, folder: RunFolder, datalist: Datalist, *, again: bool) -> None:
+        """What Dice to expect of these label maps, unless it is told already; no file where nothing calibrates it."""
+        cases = [
+            case
+            for case in datalist.cases("unlabeled")
+            if label_file(folder.predictions, case["id"], case["image"]).is_file()
+        ]
+        path = folder.path / FILE
+        newest = max(os.path.getmtime(fold / "checkpoints" / "last.pt") for fold in folds_of(folder.path))
+        made = path.is_file() and os.path.getmtime(path) >= newest and not again
+        told = {row.case for row in read_expected_dices(folder.path)} if made else set()
+        if {case["id"] for case in cases} == told:
+            return
+        path.unlink(missing_ok=True)
+        if not cases:
+            return
+        try:
+            found = expected_dice(folder.path, cases, trust=True)  # it is this very run
+        except UserError as fault:
+            if fault.code != "E396":
+                raise
+            LOGGER.info("no Dice can be expected of the unlabeled cases: %s", fault.cause)
+            return
+        write_expected_dice(folder.path, found)
 
     def _tell_fault(self, fault: UserError) -> None:
         LOGGER.error("not predicted: %s", fault)

@@ -24,9 +24,7 @@ from mednoisy.files import write_text
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.opened_run import OpenedRun, opened_run
-
-FILE = "expected_dice.csv"
-COLUMNS = ("case", "class", "expected_dice", "low", "high", "covers", "agreement")
+from mednoisy.report.reading.expected_dices import COLUMNS, FILE
 
 
 @dataclass(frozen=True)

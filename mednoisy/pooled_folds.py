@@ -24,6 +24,7 @@ from mednoisy.evaluation.summary_file import (
     write_summary,
 )
 from mednoisy.report.number_format import counted
+from mednoisy.report.tables.expected_table import NO_CASE
 
 
 def write_pooled(run_folder: RunFolder, folds: Sequence[Path], datalist: Datalist, predicted: int = 0) -> None:
@@ -111,5 +112,5 @@ def _facts(run_folder: RunFolder, runs: Sequence[FinishedRun], datalist: Datalis
 def _predicted(cases: int, folds: int) -> str:
     """What label maps there are, in words."""
     if not cases:
-        return "no unlabeled case"
+        return NO_CASE
     return f"{counted(cases, 'unlabeled case')} by the {folds} networks together, in the folder predictions"

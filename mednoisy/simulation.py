@@ -29,6 +29,7 @@ from mednoisy.simulation_rows import (
     learns_without_labels,
     row_of,
     trainings,
+    unlabeled_drawn,
 )
 from mednoisy.study_row_checks import check_row
 from mednoisy.study_rows import Row
@@ -191,10 +192,15 @@ class Simulation:
             checked_pooling(self.pooling)
         if self.start_run is not None:
             read_summary(self.start_run)
-        composed = {row.definition: compose(self.bundle, row.method, dataset=self.dataset).config for row in self.rows}
-        learners = [name for name, config in composed.items() if learns_without_labels(config)]
+        composed = {row.definition: self._config(row) for row in self.rows}
+        learners = {name: unlabeled_drawn(config) for name, config in composed.items() if learns_without_labels(config)}
         self.pool.check_size(self.start, self.budget, self.rounds, learners)
         self.pool.cost(self.pool.patients)  # reads every label
+
+    def _config(self, row: Row) -> dict[str, Any]:
+        """The entries of a row's trainings."""
+        settings = {**self.settings, **row.settings}
+        return {**compose(self.bundle, row.method, row.recipe, (), settings, self.dataset).config, **settings}
 
     def _note(self) -> None:
         """Note what all calls have in common, and refuse another simulation's folder (E532)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -90,20 +91,33 @@ class LabeledPool:
             - len(self.cases)
         )
 
-    def check_size(self, start: int, budget: int, rounds: int, learners: Sequence[str] = ()) -> None:
-        """Refuse a pool that is used up before the last round, or in it where `learners`, names of methods, learn from
-        what has no label (E531)."""
+    def check_size(self, start: int, budget: int, rounds: int, learners: Mapping[str, int] | None = None) -> None:
+        """Refuse a pool that is used up before the last round, or that may leave too little in it for a method.
+
+        Args:
+            learners: names of methods that learn from what has no label, and how many different cases a step of each
+                draws.
+
+        Raises:
+            UserError: E531; E590, the last round leaves some unlabeled cases, but perhaps too few.
+        """
         wanted = start + rounds * budget
+        cure = "Lower --start, --budget or --rounds"
         if wanted > len(self.patients):
             noun = "patients" if any("patient" in case for case in self.cases) else "cases"
             cause = (
                 f"{start} at the start and {rounds} rounds of {budget} are {wanted} {noun}; "
                 f"the pool has {len(self.patients)} with a reference"
             )
-            raise UserError("E531", cause, "Lower --start, --budget or --rounds")
-        if learners and wanted == len(self.patients):
-            cause = f"the last round leaves no unlabeled case, which {learners[0]} learns from"
-            raise UserError("E531", cause, "Lower --start, --budget or --rounds")
+            raise UserError("E531", cause, cure)
+        name, most = max((learners or {}).items(), key=lambda learner: learner[1], default=("", 0))
+        if name and wanted == len(self.patients):
+            cause = f"the last round leaves no unlabeled case, which {name} learns from"
+            raise UserError("E531", cause, cure)
+        cases = sorted(Counter(map(patient_of, self.cases)).values())[: len(self.patients) - wanted]
+        if sum(cases) < most:
+            cause = f"a step of {name} draws {most} unlabeled cases, and the last round may leave {sum(cases)}"
+            raise UserError("E590", cause, f"{cure}, or the batch (--set batch_size=N)")
 
     def chosen(
         self, strategy: str, budget: int, draw: Draw, labeled: Collection[str] = (), number: int = 0, rounds: int = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,9 @@ def all_labels_row(row: Row) -> Row:
     return Row(SUPERVISED, row.recipe)
 
 
+WRITTEN = re.compile(r"\$?(max\()?@batch_size( // (?P<parts>\d+))?(, (?P<least>\d+)\))?")
+
+
 def learns_without_labels(config: Mapping[str, Any]) -> bool:
     """Whether any stage of a configuration draws unlabeled cases, or labels them itself."""
 
@@ -84,6 +88,41 @@ def learns_without_labels(config: Mapping[str, Any]) -> bool:
         return isinstance(value, list) and any(found(part) for part in value)
 
     return found(config.get("stages"))
+
+
+def unlabeled_drawn(config: Mapping[str, Any]) -> int:
+    """How many different unlabeled cases a step of some stage draws; 1 where that is not known beforehand.
+
+    Of volumes for networks in 2D slices are drawn, of which one case has many.
+    """
+    if "slices" in config:
+        return 1
+    size = config.get("batch_size")
+    numbers = [1]
+
+    def look(value: Any) -> None:
+        if isinstance(value, Mapping):
+            if "unlabeled" in value:
+                numbers.append(_of_batch(value["unlabeled"], size))
+            for part in value.values():
+                look(part)
+        elif isinstance(value, list):
+            for part in value:
+                look(part)
+
+    look(config.get("stages"))
+    return max(numbers)
+
+
+def _of_batch(value: Any, size: Any) -> int:
+    """A number of crops, written as one or by the size of a batch: "@batch_size", "$@batch_size // 2", "$max(...)"."""
+    if isinstance(value, int):
+        return value
+    written = WRITTEN.fullmatch(str(value))
+    if written is None or not isinstance(size, int):
+        return 1
+    crops = size // int(written["parts"] or 1)
+    return max(crops, int(written["least"] or 0))
 
 
 def trainings(rows: Sequence[Row], strategies: Sequence[str], rounds: int, seeds: Sequence[int]) -> list[Training]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import nn
 from mednoisy import expected_dice as module
 from mednoisy.active.expected_quality import Expected
 from mednoisy.cli import main
+from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.expected_dice import ExpectedCase, expected_dice, write_expected_dice
 from tests.test_cross_validation import arguments, refusal, rows, write_dataset
@@ -126,3 +129,67 @@ def test_an_unreadable_image_is_told_and_the_others_go_on(students, data, tmp_pa
     assert [case.case for case in found] == ["u1"]
     assert [fault.case for fault in faults] == ["broken"]
     assert np.isfinite(found[0].dice)
+
+
+def test_the_page_of_folds_tells_what_to_expect_of_each_unlabeled_case(folds, data, tmp_path):
+    """As `predict --expected-dice` does, the worst first, with the interval and what it covers."""
+    kept = rows(folds / "expected_dice.csv")
+    assert {row["case"] for row in kept} == {case.stem.split(".")[0] for case in (folds / "predictions").iterdir()}
+    names = sorted({row["case"] for row in kept})
+    assert main(predict(folds, data, tmp_path / "out", *names)) == 0
+    assert rows(tmp_path / "out" / "expected_dice.csv") == kept
+    page = (folds / "report.html").read_text(encoding="utf-8")
+    section = page[page.index("Predictions without a reference") :].split("</section>")[0]
+    assert "atrium: intervals are made to hold the truth in 4 of 5 new cases" in section
+    assert re.findall(r'<th scope="row">(\w+)</th>', section) == [row["case"] for row in kept]
+    low, high = (f"{100 * float(kept[0][name]):.1f}" for name in ("low", "high"))
+    assert f"<small>{low} to {high}</small>" in section
+
+
+def test_what_is_told_already_is_not_made_again_but_by_evaluate(folds, tmp_path, monkeypatch):
+    run = shutil.copytree(folds, tmp_path / "run")
+    before = (run / "expected_dice.csv").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr("mednoisy.cross_validation.expected_dice", None)  # whoever calls it fails
+        assert main(["train", "--resume", str(run)]) == 0
+    assert main(["evaluate", str(run)]) == 0
+    assert (run / "expected_dice.csv").read_bytes() == before
+    (run / "expected_dice.csv").unlink()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert (run / "expected_dice.csv").read_bytes() == before
+
+
+def test_a_page_says_why_nothing_is_expected_and_refuses_a_damaged_table(folds, tmp_path, monkeypatch, capsys):
+    run = shutil.copytree(folds, tmp_path / "run")
+
+    def nothing(*words, **more):
+        raise UserError("E396", "no case tells", "Train")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mednoisy.cross_validation.expected_dice", nothing)
+        assert main(["evaluate", str(run)]) == 0
+    assert not (run / "expected_dice.csv").exists()
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "What Dice to expect of them is not told: no held-out case has a Dice that could calibrate it." in page
+    (run / "expected_dice.csv").write_text("case,class\nu1,atrium\n", encoding="utf-8")
+    assert "E591" in refusal(capsys, ["report", str(run), "--output", str(tmp_path / "page.html")])
+
+
+def test_a_run_without_folds_has_no_such_section(students):
+    assert "Predictions without a reference" not in (students / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_benchmark_compares_with_hidden_references(folds, data, tmp_path, capsys):
+    """Of a run whose unlabeled cases hide theirs; one without is refused."""
+    from benchmarks import expected_dice as benchmark
+
+    capsys.readouterr()
+    assert benchmark.main([str(folds)]) == 2
+    assert "E517" in capsys.readouterr().err
+    run = tmp_path / "run"
+    assert main(arguments(data, run, "--labeled", "2", "--validation", "0", folds=None, method="supervised")) == 0
+    capsys.readouterr()
+    assert benchmark.main([str(run)]) == 0
+    told = capsys.readouterr().out
+    assert "| expected Dice | " in told
+    assert re.search(r"run: \d+ cases, mean Dice \d", told)

@@ -293,6 +293,10 @@ def test_an_undefined_dice_is_shown_as_such(dataset, tmp_path, trained):
             "E531 .* no unlabeled case, which mean_teach",
         ),
         ({"rounds": 5, "methods": ["noisy_student"]}, "E531 .* no unlabeled case, which noisy_student"),
+        (
+            {"rounds": 4, "methods": ["supervised", Row("mean_teacher", settings={"batch_size": 8})]},
+            "E590 a step of mean_teacher.* draws 4 unlabeled cases, and the last round may leave 2",
+        ),
         ({"settings": {"labeled": 3}}, "E356 the setting 'labeled'"),
         ({"settings": {"widht": 3}}, "E103 the configuration has no entry 'widht'"),
     ],

@@ -14,6 +14,7 @@ from mednoisy.simulation_rows import (
     for_each_strategy,
     learns_without_labels,
     trainings,
+    unlabeled_drawn,
 )
 from mednoisy.study_rows import Row
 
@@ -64,3 +65,17 @@ def test_methods_that_learn_without_labels_are_known_by_their_stages():
     without = {name for name in names if not learns_without_labels(compose("phantom", name).config)}
     pretexts = {"contrastive", "masked_autoencoding", "restoration"}
     assert without == {"copy_paste", "copy_paste_pair", "supervised", "supervised_pair"} | pretexts
+
+
+def test_how_many_unlabeled_cases_a_step_draws_is_read_from_the_stages():
+    """As the stages that a run makes have it; of slices one case has many."""
+    folder = bundles_folder() / "methods"
+    for name in sorted(path.stem for path in folder.glob("*.yaml")):
+        for size in (4, 8):
+            composition = compose("phantom", name, overrides={"batch_size": size})
+            parser = composition.workflow().parser
+            parser.parse(reset=True)
+            made = max(stage.unlabeled for stage in parser.get_parsed_content("stages"))
+            assert unlabeled_drawn({**composition.config, "batch_size": size}) == max(made, 1), name
+    assert unlabeled_drawn(compose("acdc", "mean_teacher").config) == 1
+    assert unlabeled_drawn({"batch_size": 9, "stages": [{"unlabeled": "$len(@steps)"}]}) == 1

@@ -19,6 +19,7 @@ from mednoisy.report.sentences import opening, standing
 from mednoisy.report.tables.case_table import case_table, undefined_values
 from mednoisy.report.tables.centre_tables import centre_table
 from mednoisy.report.tables.comparison_tables import comparison
+from mednoisy.report.tables.expected_table import NO_CASE, expected_table
 from mednoisy.report.tables.region_tables import region_tables
 from mednoisy.report.tables.round_tables import rounds_of_run
 from mednoisy.report.tables.run_facts_table import doubts, fact_table, versions
@@ -40,7 +41,7 @@ def write_report(runs: Sequence[Path | str], output: Path | str, title: str | No
 
     Raises:
         UserError: E401, E402 for a folder without a finished run; E403 for distances in different units; E404 for a
-            round whose facts cannot be read.
+            round whose facts cannot be read; E591 for a damaged `expected_dice.csv`.
     """
     if not runs:
         raise ValueError("a report needs at least one run")
@@ -95,6 +96,7 @@ def _content(runs: list[Run], title: str | None, page_folder: Path) -> dict:
         "predicts": any(run.summary.predicts for run in runs),
         "pretext_examples": {} if several else read_examples(first.folder),
         "rounds": [] if several else rounds_of_run(first.folder, page_folder),
+        "expected": {} if several else expected_table(first.folder, first.facts.get("predicted", NO_CASE) != NO_CASE),
         "unit": unit,
     }
 
