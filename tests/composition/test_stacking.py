@@ -188,7 +188,7 @@ def test_a_variant_without_what_it_varies_fails_in_monai(bundle, variant):
         ("network_def#widht", "Did you mean 'network_def#widths'?"),
         ("train#trainer#max_epoch", "Did you mean 'train#trainer#max_epochs'?"),
         ("rounds", "It is an entry of noisy_student"),
-        ("pretrained", "It is an entry of dermoscopy, polyp"),
+        ("deeplab_def", "It is an entry of body_skin, dermoscopy"),
         ("widht", "Did you mean 'width'?"),
     ],
 )

@@ -70,7 +70,21 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "report": ([PLACE],),
     "study": (
         ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--steps", "1"],
-        ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--starts", PLACE],
+        [
+            "phantom",
+            "--data",
+            PLACE,
+            "--output",
+            PLACE,
+            "--rows",
+            PLACE,
+            "--labeled",
+            "1",
+            "--steps",
+            "1",
+            "--starts",
+            PLACE,
+        ],
         ["--file", PLACE, "--data", PLACE, "--output", PLACE],
     ),
     "simulate": (
