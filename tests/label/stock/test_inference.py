@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 import SimpleITK
@@ -15,18 +14,22 @@ from mednoisy.cli import main
 from tests.label.stock.conftest import METHODS, conf, model_of
 from tests.small_runs import small_dataset
 
-OBLIQUE = np.array([[0.9, -0.2, 0.1, -30], [0.3, 1.1, -0.1, 12], [-0.1, 0.2, 1.9, 40], [0, 0, 0, 1]])
+TURNED = SimpleITK.VersorTransform((0.3, 0.9, 0.2), 0.4)  # by 23 degrees around no axis of the scanner
 
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory) -> Path:
-    """Volumes as NIfTI, oblique NIfTI and NRRD, pictures of unequal sides as PNG and JPEG."""
+    """Volumes of each bundle as NIfTI, oblique NIfTI and NRRD, pictures of unequal sides as PNG and JPEG."""
     folder = tmp_path_factory.mktemp("studies")
-    volumes = small_dataset(tmp_path_factory.mktemp("volumes")) / "images"
-    scan = nibabel.load(volumes / "test_000.nii.gz")
-    shutil.copy(volumes / "test_000.nii.gz", folder / "plain.nii.gz")
-    nibabel.save(nibabel.Nifti1Image(np.asarray(scan.dataobj)[:-3, :-5], OBLIQUE), folder / "oblique.nii.gz")
-    SimpleITK.WriteImage(SimpleITK.ReadImage(str(volumes / "test_001.nii.gz")), str(folder / "scan.nrrd"))
+    for bundle in ("phantom", "acdc"):
+        images = small_dataset(tmp_path_factory.mktemp("volumes"), bundle) / "images"
+        shutil.copy(images / "test_000.nii.gz", folder / f"{bundle}_plain.nii.gz")
+        scan = SimpleITK.ReadImage(str(images / "test_001.nii.gz"))
+        SimpleITK.WriteImage(scan, str(folder / f"{bundle}_scan.nrrd"))
+        turned = scan[2:, :-3, :]
+        turned.SetDirection(TURNED.GetMatrix())
+        turned.SetOrigin((-30.5, 12.25, 40))
+        SimpleITK.WriteImage(turned, str(folder / f"{bundle}_oblique.nii.gz"))
     pictures = small_dataset(tmp_path_factory.mktemp("pictures"), "dermoscopy") / "images"
     picture = Image.open(pictures / "test_000.png").resize((72, 56))
     picture.save(folder / "drawn.png")
@@ -67,8 +70,8 @@ def test_the_server_lists_each_network_with_its_labels(slicer):
 @pytest.mark.parametrize("name", ["plain.nii.gz", "oblique.nii.gz", "scan.nrrd"])
 @pytest.mark.parametrize("asked", [{}, {"result_extension": ".nrrd", "result_dtype": "uint8"}])  # the second: Slicer
 def test_a_volume_comes_back_on_its_own_grid(slicer, runs, studies, tmp_path, bundle, name, asked):
-    image = studies / name
-    answer, told = slicer.infer(model_of(bundle), name.split(".")[0], {"device": "cpu", **asked})
+    image = studies / f"{bundle}_{name}"
+    answer, told = slicer.infer(model_of(bundle), image.name.split(".")[0], {"device": "cpu", **asked})
     found, source = SimpleITK.ReadImage(answer), SimpleITK.ReadImage(str(image))
     wanted = SimpleITK.ReadImage(str(predicted(runs(bundle), image, tmp_path)))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(found), SimpleITK.GetArrayFromImage(wanted))
@@ -95,9 +98,8 @@ def test_a_picture_comes_back_as_a_picture_of_its_size(slicer, runs, studies, tm
 
 
 def test_nothing_is_written_into_a_bundle_however_often_it_is_asked(slicer, app, studies):
-    """The same name twice, too, from two folders."""
     before = files_of(app / "model")
-    for bundle, name in (("phantom", "plain"), ("acdc", "plain"), ("dermoscopy", "drawn")):
+    for bundle, name in (("phantom", "phantom_plain"), ("acdc", "acdc_plain"), ("dermoscopy", "drawn")):
         for _ in range(2):
             slicer.infer(model_of(bundle), name, {"device": "cpu"})
     assert files_of(app / "model") == before
