@@ -10,7 +10,7 @@ from mednoisy.errors import UserError, did_you_mean
 
 ENDINGS = {"torchscript": (".ts", ".pt"), "onnx": (".onnx",), "zoo": (".zip",), "monai-label": ()}
 OTHER_TASKS = re.compile("deepedit|deepgrow|detection|classification", re.IGNORECASE)  # that MONAI Label reads in names
-NEEDED_FOR_ONNX = ("onnx", "onnxscript", "onnxruntime")  # the extra `export`
+NEEDED_FOR_ONNX = ("onnx", "onnxruntime")  # the extra `export`
 
 
 def check_export(output: Path, kind: str) -> None:

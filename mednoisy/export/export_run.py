@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mednoisy.export.check import check_export
 from mednoisy.export.deployed_run import DeployedRun, deployed_run
 from mednoisy.export.frozen_bundle import write_bundle
-from mednoisy.export.single_files import open_torchscript, write_torchscript
-from mednoisy.export.verification import checked_difference, network_of_bundle
+from mednoisy.export.single_files import open_onnx, open_torchscript, write_onnx, write_torchscript
+from mednoisy.export.verification import checked_difference, network_of_bundle, same_at_another_size
+from mednoisy.export.zoo_archive import pack, write_large_files
 from mednoisy.files import folder_written_aside, written_aside
+from mednoisy.notices import tell
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,29 @@ def _torchscript(run: DeployedRun, output: Path) -> Exported:
         return Exported(output, checked_difference(run, open_torchscript(aside), output))
 
 
+def _onnx(run: DeployedRun, output: Path) -> Exported:
+    """Of any size where the network is the same at another one; else of the patch's."""
+    with written_aside(output) as aside:
+        write_onnx(run, aside, any_size=True)
+        if not same_at_another_size(run, open_onnx(aside)):
+            write_onnx(run, aside, any_size=False)
+            tell(f"the network of {output.name} takes {' x '.join(map(str, run.patch_size))} voxels alone")
+        return Exported(output, checked_difference(run, open_onnx(aside), output))
+
+
+def _zoo(run: DeployedRun, output: Path) -> Exported:
+    with TemporaryDirectory(prefix="mednoisy-") as place:
+        folder = Path(place) / output.stem
+        folder.mkdir()
+        write_bundle(run, folder, output.stem)
+        write_large_files(folder)
+        with written_aside(output) as aside:
+            pack(folder, aside)
+            opened = Path(place) / "opened"
+            shutil.unpack_archive(aside, opened, "zip")
+            return Exported(output, checked_difference(run, network_of_bundle(opened / output.stem), output))
+
+
 def _bundle(run: DeployedRun, output: Path) -> Exported:
     with folder_written_aside(output) as aside:
         write_bundle(run, aside, output.name)
@@ -55,5 +82,7 @@ def _bundle(run: DeployedRun, output: Path) -> Exported:
 
 WRITERS: dict[str, Callable[[DeployedRun, Path], Exported]] = {
     "torchscript": _torchscript,
+    "onnx": _onnx,
+    "zoo": _zoo,
     "monai-label": _bundle,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import torch
 
 from mednoisy import __version__
 from mednoisy.composition import bundles_folder
-from mednoisy.composition.config_files import Config, merge, read_config
+from mednoisy.composition.config_files import Config, merge, read_config, references
 from mednoisy.composition.rendering import NOT_FOR_TRAINING, as_yaml, inference_of, inlined
-from mednoisy.composition.stacking import reachable
+from mednoisy.composition.stacking import ENTRY_POINTS
 from mednoisy.export.deployed_run import DeployedRun
 from mednoisy.export.page import page_of
 
@@ -82,7 +82,7 @@ def frozen_training(run: DeployedRun) -> Config:
     merge(config, read_config(bundles_folder() / "studies_frame.yaml"), "studies_frame.yaml")
     config.update({name: value for name, value in FROM_SERVED.items() if name in config})
     config = _with_references(config, RENAMED)
-    reached = reachable(config) | {"imports", *_networks_named_in(config["initialize"])}
+    reached = _named_from(config, ["imports", *ENTRY_POINTS])
     return {name: value for name, value in config.items() if name in reached and name not in NOT_FOR_TRAINING}
 
 
@@ -141,8 +141,15 @@ def _shared(deployed: Any, config: Config, used: list[str]) -> Any:
     return [_shared(part, config, used) for part in deployed] if isinstance(deployed, list) else deployed
 
 
-def _networks_named_in(steps: list[Any]) -> set[str]:
-    return {name for step in steps for name in re.findall(r"@(\w+)", str(step))}
+def _named_from(config: Config, roots: Sequence[str]) -> set[str]:
+    """Names of the entries that MONAI would look up, from some on; of facts that are only told, too."""
+    waiting, named = [name for name in roots if name in config], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in named:
+            named.add(name)
+            waiting += sorted({reference.partition("#")[0] for reference in references(config[name])} & config.keys())
+    return named
 
 
 def _set_codes(saving: Any, codes: list[int]) -> None:

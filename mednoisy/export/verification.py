@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mednoisy.errors import UserError
 from mednoisy.export.deployed_run import DeployedRun
 from mednoisy.export.frozen_bundle import MODEL
 
+LOGGER = logging.getLogger("mednoisy")
 TOLERANCE = 1e-4  # of logits of a random patch, times their largest; what other programs sum in another order
 
 
@@ -43,6 +45,16 @@ def checked_difference(run: DeployedRun, other: Callable[[Tensor], Tensor], path
         cause = f"{path.name} does not predict as the run does: logits differ by {difference:.2g}"
         raise UserError("E556", cause, "Nothing was written; export in another format, and report this")
     return difference
+
+
+def same_at_another_size(run: DeployedRun, other: Callable[[Tensor], Tensor]) -> bool:
+    """Whether another network predicts as the run's does where the first axis is twice as long, of another batch."""
+    patch = run.random_patch(3, sizes=(2 * run.patch_size[0], *run.patch_size[1:]))
+    try:
+        return largest_difference(run, other, patch) <= TOLERANCE
+    except Exception as fault:  # onnxruntime's have no class of their own in common
+        LOGGER.info("the exported network is of one size: %s", fault)
+        return False
 
 
 def network_of_bundle(folder: Path) -> nn.Module:
