@@ -39,6 +39,11 @@ def check_export(output: Path, kind: str) -> None:
 
 def check_onnx() -> None:
     """Refuse where the extra is not installed (E555)."""
-    if missing := [name for name in NEEDED_FOR_ONNX if find_spec(name) is None]:
+    if missing := missing_for_onnx():
         cause = f"ONNX needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
         raise UserError("E555", cause, "pip install 'mednoisy[export]'")
+
+
+def missing_for_onnx() -> list[str]:
+    """Packages of the extra that are not installed."""
+    return [name for name in NEEDED_FOR_ONNX if find_spec(name) is None]
