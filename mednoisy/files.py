@@ -6,6 +6,7 @@ import errno
 import fcntl
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,34 @@ def written_aside(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
+def folder_written_aside(path: Path | str) -> Iterator[Path]:
+    """A new temporary folder beside `path`, which is absent; it becomes `path` when the block ends well.
+
+    If the block raises, nothing is left. What a killed process left there is swept, see `sweep`.
+
+    Raises:
+        UserError: E320, the disk is full or fails.
+        OSError: the folder above cannot be written, or `path` has come into being meanwhile.
+    """
+    path = Path(path)
+    with telling_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
+        handle = os.open(aside, os.O_RDONLY)
+        try:
+            _try_lock(handle)  # so that nobody sweeps it
+            sweep(path.parent)
+            yield aside
+            aside.chmod(0o777 & ~_umask())
+            os.rename(aside, path)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        finally:
+            os.close(handle)
+
+
+@contextmanager
 def locked(folder: Path | str, *below: str) -> Iterator[IO]:
     """The folder, made if need be, for this process alone; the lock is let go when the block or the process ends.
 
@@ -122,7 +151,10 @@ def sweep(folder: Path, *below: str) -> None:
         handle = os.open(left, os.O_RDONLY)
         try:
             if _try_lock(handle):
-                left.unlink(missing_ok=True)
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink(missing_ok=True)
         finally:
             os.close(handle)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
+collect_ignore = [] if find_spec("monailabel") else ["label"]  # these have an environment of their own: make test-label
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

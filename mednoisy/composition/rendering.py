@@ -80,14 +80,23 @@ def training(stack: Stack) -> Config:
 
 def inference(stack: Stack) -> Config:
     """The entries of `inference.yaml`: its frame, the network that is deployed, and what both refer to."""
-    config = stack.config
+    return inference_of(stack.config, _alternatives(stack))
+
+
+def inference_of(config: Config, alternatives: Sequence[str] = ()) -> Config:
+    """The entries of `inference.yaml` of a composed configuration.
+
+    Args:
+        config: of a stack, or of a run.
+        alternatives: entries of networks that may stand in the place of `network_def`, where that is deployed.
+    """
     frame = read_config(bundles_folder() / "inference_frame.yaml")
     deployed = config["deployed_def"]
-    frame["network_def"] = config["network_def"] if deployed == "%network_def" else _inlined(deployed, config)
-    frame["inferer"] = _inlined(frame["inferer"], config)
+    frame["network_def"] = config["network_def"] if deployed == "%network_def" else inlined(deployed, config)
+    frame["inferer"] = inlined(frame["inferer"], config)
     pulled: Config = {}
     if deployed == "%network_def":  # and the networks that may stand in its place
-        pulled = {name: config[name] for name in _alternatives(stack)}
+        pulled = {name: config[name] for name in alternatives}
     waiting: list[Any] = [frame, pulled]
     while waiting:
         for name in sorted({reference.partition("#")[0] for reference in references(waiting.pop())}):
@@ -174,13 +183,13 @@ def _alternatives(stack: Stack) -> Sequence[str]:
     return [name for name in of_data if name.endswith("_def") and name not in ("network_def", "partner_def")]
 
 
-def _inlined(value: Any, config: Config) -> Any:
+def inlined(value: Any, config: Config) -> Any:
     """A value with the entries that it copies (`%id`) in their places."""
     if isinstance(value, str) and value.startswith("%"):
-        return _inlined(entry(config, value[1:]), config)
+        return inlined(entry(config, value[1:]), config)
     if isinstance(value, Mapping):
-        return {key: _inlined(part, config) for key, part in value.items()}
-    return [_inlined(part, config) for part in value] if isinstance(value, list) else value
+        return {key: inlined(part, config) for key, part in value.items()}
+    return [inlined(part, config) for part in value] if isinstance(value, list) else value
 
 
 def _ships(bundle: Path) -> bool:

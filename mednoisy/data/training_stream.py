@@ -159,7 +159,8 @@ class TrainingStream:
         published_margin: see `padded`; with a number crops never take the last position, either. A labeled crop that
             would hold nothing that somebody looked at is drawn again, see `starts_that_see`.
         beyond: what smaller images are padded with, one number a channel; None: 0. Labels are padded with 0.
-        repeated: whether labeled crops of a step may be of the same case, where there are fewer cases than crops.
+        repeated: whether labeled crops of a step may be of the same case, where there are fewer cases than crops; of
+            both sections where it is "all".
         seed: all randomness comes from (seed, stage and section, draw number).
 
     Raises:
@@ -175,7 +176,7 @@ class TrainingStream:
         intensity: Intensity | None = None,
         order: Callable[[Draw, int, int], int] = shuffled,
         published_margin: int | None = None,
-        repeated: bool = False,
+        repeated: bool | str = False,
         beyond: Sequence[float] | None = None,
         seed: int = 0,
     ):
@@ -205,7 +206,7 @@ class TrainingStream:
             ("labeled", labeled, self.labeled),
             ("unlabeled", unlabeled, self.unlabeled or ()),
         ):
-            least = min(needed, 1) if self.repeated and section == "labeled" else needed
+            least = min(needed, 1) if self.repeated == "all" or (self.repeated and section == "labeled") else needed
             if isinstance(cases, AllImages) and least > len(cases):
                 cause = f"a step draws {needed} crops from different cases, labeled or not, and there are {len(cases)}"
                 raise UserError("E220", cause, "Add cases or lower batch_size (--set batch_size=N)")

@@ -219,7 +219,8 @@ def _by_rows(
         for step in range(reached + 1, min(target, middle - 1) + 1):
             for neighbour in (np.maximum(line - step, 0), np.minimum(line + step, middle - 1)):
                 table.take(plane + neighbour, 0, taken, "clip")
-                np.add(squares(taken), step**2 * weights[1], out=candidate)
+                # numpy 1 would add in the 32 bits of the table: its rules do not count a scalar's precision
+                np.add(squares(taken), step**2 * weights[1], out=candidate, dtype=candidate.dtype)
                 np.minimum(lowest, candidate, out=lowest)
         reached = target
         for first in range(0, waiting.size, most):

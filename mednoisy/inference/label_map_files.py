@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, SaveImaged
 
 from mednoisy.data.file_formats import NIFTI, is_picture
 from mednoisy.data.images import case_name, write_nifti, write_nifti_like, write_picture
@@ -53,8 +53,10 @@ def write_grey(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
         write_nifti(path, values, affine)
 
 
-class SaveLabelsd(MapTransform):
+class SaveLabelsd(SaveImaged):
     """Save label maps (1, *spatial) under the names of their images; for a bundle's `inference.yaml`.
+
+    A `SaveImaged` in name alone: MONAI Label leaves out what is one, for it writes and returns results itself.
 
     Args:
         keys: of the label maps, on the grid of the image's file.
@@ -67,7 +69,7 @@ class SaveLabelsd(MapTransform):
     """
 
     def __init__(self, keys: str, output_dir: Path | str, image: str = "image", codes: Sequence[int] = ()):
-        super().__init__(keys)
+        MapTransform.__init__(self, keys)
         self.output_dir, self.image, self.codes = Path(output_dir), image, tuple(codes)
         self._sources: dict[tuple[Path, Hashable], str] = {}  # of what was written
 

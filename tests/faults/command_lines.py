@@ -65,6 +65,7 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "evaluate": (["--predictions", PLACE, "--references", PLACE, "--output", PLACE, "--workers", "1"], [PLACE]),
     "compare": ([PLACE, PLACE],),
     "predict": ([PLACE, PLACE, "--output", PLACE],),
+    "export": ([PLACE, PLACE, "--for", "monai-label"], [PLACE, PLACE, "--for", "torchscript"]),
     "query": ([PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],),
     "annotate": ([PLACE, PLACE, "--data", PLACE, "--output", PLACE],),
     "report": ([PLACE],),

@@ -1,0 +1,49 @@
+"""Which exports there are, and what is refused before PyTorch is loaded."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from mednoisy.errors import UserError, did_you_mean
+
+ENDINGS = {"torchscript": (".ts", ".pt"), "onnx": (".onnx",), "zoo": (".zip",), "monai-label": ()}
+OTHER_TASKS = re.compile("deepedit|deepgrow|detection|classification", re.IGNORECASE)  # that MONAI Label reads in names
+NEEDED_FOR_ONNX = ("onnx", "onnxruntime")  # the extra `export`
+
+
+def check_export(output: Path, kind: str) -> None:
+    """Refuse an output that cannot be, before anything is loaded.
+
+    Raises:
+        UserError: E550, an unknown kind; E552, a name that programs would not take for one; E553, it is there already;
+            E555, as `check_onnx`.
+    """
+    if kind not in ENDINGS:
+        raise UserError("E550", f"there is no export for {kind!r}", did_you_mean(kind, ENDINGS))
+    endings = ENDINGS[kind]
+    if endings and output.suffix.lower() not in endings:
+        raise UserError("E552", f"the output {output} of {kind} does not end so", f"Name it *{' or *'.join(endings)}")
+    if not endings and not re.fullmatch(r"[A-Za-z0-9_.-]+", output.name):
+        cause = f"MONAI Label lists models between commas, and {output.name!r} is no plain name"
+        raise UserError("E552", cause, "Use letters, digits, _ and -")
+    if not endings and OTHER_TASKS.search(output.name):
+        cause = f"MONAI Label would take a model called {output.name!r} for one of another task than segmentation"
+        raise UserError("E552", cause, "Give it another name, such as that of the organ")
+    if output.exists() or output.is_symlink():
+        raise UserError("E553", f"the output {output} is there already", "Remove it, or give another name")
+    if kind == "onnx":
+        check_onnx()
+
+
+def check_onnx() -> None:
+    """Refuse where the extra is not installed (E555)."""
+    if missing := missing_for_onnx():
+        cause = f"ONNX needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
+        raise UserError("E555", cause, "pip install 'mednoisy[export]'")
+
+
+def missing_for_onnx() -> list[str]:
+    """Packages of the extra that are not installed."""
+    return [name for name in NEEDED_FOR_ONNX if find_spec(name) is None]
