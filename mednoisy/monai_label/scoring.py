@@ -107,12 +107,16 @@ def rank(
     known = [_labeled_case(study) for study in labeled(studies)]
     failed: UserError | None = None
     picks: list[Pick] = []
-    for anything in (False, True):
+    for anything in (False, True, True):
+        readable = len(cases) - len({fault.case for fault in faults})
+        if not readable:
+            break
         asked = Question(
-            question.strategy, min(question.budget, len(cases)), question.seed, question.number,
+            question.strategy, min(question.budget, readable), question.seed, question.number,
             same_patient=anything, duplicates=anything,
         )  # fmt: skip
         try:
+            faults.clear()
             picks = answered(
                 asked, cases, known, run, features_of, store=place.folder / "scoring", on_fault=faults.append,
                 on_progress=lambda done, total: note("scoring", done, total),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -61,6 +62,10 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             coroutine.send(None)
         except StopIteration as end:
             return end.value
+        except BaseException:
+            for late in getattr(kwargs.get("background_tasks"), "tasks", ()):  # which FastAPI drops: they remove uploads
+                late.func(*late.args, **late.kwargs)
+            raise
         raise RuntimeError(f"{endpoint.__name__} waits for something, so it cannot be run on a thread")
 
     run.__signature__ = inspect.signature(endpoint, eval_str=True)  # type: ignore[attr-defined]
@@ -253,8 +258,10 @@ def made() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
             if middleware.cls is CORSMiddleware:
                 middleware.kwargs |= {"allow_origins": [], "allow_origin_regex": LOCAL}
     place = Workplace(Path(settings.MONAI_LABEL_STUDIES))
-    tempfile.tempdir = str(place.folder / "incoming")
-    Path(tempfile.tempdir).mkdir(parents=True, exist_ok=True)
+    incoming = place.folder / "incoming"
+    shutil.rmtree(incoming, ignore_errors=True)  # of a server that was killed
+    incoming.mkdir(parents=True)
+    tempfile.tempdir = str(incoming)
     return Guard(app, place.settings().upload_mb * MEGABYTE)
 
 
