@@ -101,7 +101,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     composition.check_overrides()
     names = overrides.get("label_names", composition.config.get("label_names"))
     if not isinstance(names, list):
-        raise UserError("E108", f"{options.bundle} names no classes", "Give label_names in its dataset.yaml")
+        raise UserError("E589", f"{options.bundle} names no classes", "Give label_names in its dataset.yaml")
     if options.features_of is not None:
         from mednoisy.evaluation.read_finished_run import read_finished_run
 

@@ -31,7 +31,7 @@ from mednoisy.monai_label.workplace import Workplace
 VERSION = "0.1"
 
 
-class App(MONAILabelApp):  # type: ignore[misc]
+class App(MONAILabelApp):
     """All that a server does for one folder of studies; tasks are thin, the modules beside this one do the work."""
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]):
@@ -137,7 +137,7 @@ class App(MONAILabelApp):  # type: ignore[misc]
         return None
 
 
-class Segmentation(InferTask):  # type: ignore[misc]
+class Segmentation(InferTask):
     """Classes, and as a further segment where students or folds disagree."""
 
     def __init__(self, app: App):
@@ -171,7 +171,7 @@ class Segmentation(InferTask):  # type: ignore[misc]
         return str(file), told
 
 
-class Rounds(TrainTask):  # type: ignore[misc]
+class Rounds(TrainTask):
     """Trains on labeled and unlabeled studies."""
 
     def __init__(self, app: App):
@@ -193,7 +193,7 @@ class Rounds(TrainTask):  # type: ignore[misc]
         return self.app.trainings.start(request)
 
 
-class Ranking(Strategy):  # type: ignore[misc]
+class Ranking(Strategy):
     """A strategy of `mednoisy query`."""
 
     def __init__(self, app: App, name: str):

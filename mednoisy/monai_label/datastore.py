@@ -19,7 +19,7 @@ from mednoisy.monai_label.studies import Study, found_studies
 from mednoisy.monai_label.workplace import Workplace
 
 
-class Studies(LocalDatastore):  # type: ignore[misc]
+class Studies(LocalDatastore):
     """The studies of a folder, for MONAI Label.
 
     Args:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mednoisy.active.catalogue import COLD, STRATEGIES, known_strategy
+from mednoisy.active.catalogue import COLD, STRATEGIES
 from mednoisy.active.pool import Pick
-from mednoisy.errors import UserError
+from mednoisy.errors import UserError, did_you_mean, kept_fault
 from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.workplace import Settings, Workplace, read_state, write_state
 
@@ -45,7 +45,7 @@ def read_order(place: Workplace, network: str, strategy: str) -> Order | None:
         return None
     content = read_state(path)
     fault = content.get("fault")
-    return Order(content["number"], content["picks"], None if fault is None else UserError(**fault))
+    return Order(content["number"], content["picks"], None if fault is None else kept_fault(fault))
 
 
 def write_order(
@@ -73,8 +73,8 @@ def answerable(place: Workplace, settings: Settings, strategy: str) -> tuple[str
     Raises:
         UserError: E395, an unknown one, or an oracle.
     """
-    if known_strategy(strategy).oracle:
-        raise UserError("E395", f"the strategy {strategy} reads true labels", f"Ask one of {', '.join(offered())}")
+    if strategy not in offered():
+        raise UserError("E395", f"unknown strategy {strategy!r}", did_you_mean(strategy, offered()))
     if network_name(place) != "cold":
         return strategy, ""
     with_features = features_run(place, settings) is not None

@@ -63,13 +63,13 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         except StopIteration as end:
             return end.value
         except BaseException:
-            for late in getattr(kwargs.get("background_tasks"), "tasks", ()):  # which FastAPI drops: they remove uploads
+            for late in getattr(kwargs.get("background_tasks"), "tasks", ()):  # FastAPI drops them: they remove uploads
                 late.func(*late.args, **late.kwargs)
             raise
         raise RuntimeError(f"{endpoint.__name__} waits for something, so it cannot be run on a thread")
 
     run.__signature__ = inspect.signature(endpoint, eval_str=True)  # type: ignore[attr-defined]
-    del run.__wrapped__  # type: ignore[attr-defined]  # or it is taken for the coroutine function
+    del run.__wrapped__  # or it is taken for the coroutine function
     return run
 
 

@@ -18,7 +18,7 @@ NEW_LABELS = (2, 2, 4)  # in each round
 
 
 def test_dice_rises_over_three_rounds_and_power_cuts_lose_nothing(server, client, atria: Atria, tmp_path):
-    """The studies are those that the server asks for, the labels real ones, the figures of cases it never sees labels of."""
+    """The server asks for studies and is given real labels; the figures are of cases whose labels it never sees."""
     studies = atria.copy_to(tmp_path / "studies")
     made = server(program=program(studies, "--folds", "2", "--batch", "4"))
     annotator, dices, labeled = client(made), [], []
