@@ -117,9 +117,9 @@ class App(MONAILabelApp):
         study = store.study(checked_id(image))
         return dict(super().infer({**request, "image": study.id, "study": study.id}, datastore or store))
 
-    def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a round; its state."""
-        return self.trainings.start(request)
+    def infer_wsi(self, request: Mapping[str, Any], datastore: Studies | None = None) -> dict[str, Any]:
+        """Refused: whole slides are no studies here (E586)."""
+        raise UserError("E586", "whole slides are not predicted here", "Use /infer/ with the id of a study")
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The study to annotate next; empty where none is left."""
@@ -190,7 +190,7 @@ class Rounds(TrainTask):
 
     def __call__(self, request: Mapping[str, Any], datastore: Studies) -> dict[str, Any]:
         """Start a round; its state."""
-        return self.app.trainings.start(request)
+        return self.app.trainings.start()
 
 
 class Ranking(Strategy):

@@ -22,6 +22,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from monailabel.app import app
 from monailabel.config import settings
+from monailabel.endpoints import batch_infer, datastore, infer, info, login, logs, ohif, scoring, session
 from monailabel.endpoints.user import auth
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
@@ -43,6 +44,9 @@ NAMES = {"image": checked_id, "id": checked_id, "label": checked_id, "tag": chec
 STATES = {"waiting": "RUNNING", "training": "RUNNING", "done": "DONE", "failed": "ERROR", "stopped": "STOPPED"}
 LOCAL = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"  # pages that may call the server where nothing else is set
 MEGABYTE = 2**20
+STOCK = (info, infer, batch_infer, datastore, session, scoring, logs, ohif)  # neither proxies nor whole slides
+WITH_LOGIN = (login,) if settings.MONAI_LABEL_AUTH_ENABLE else ()
+PAGES = ("/openapi.json", "/docs", "/static", "/", "/favicon.ico")
 
 Admin = Annotated[auth.User, Depends(auth.RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 Annotator = Annotated[auth.User, Depends(auth.RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
@@ -89,17 +93,24 @@ class Guard:
         except UserError as fault:
             await told(fault)(scope, receive, send)
             return
-        received = 0
+        received, over = 0, None
 
         async def counted() -> MutableMapping[str, Any]:
-            nonlocal received
+            nonlocal received, over
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.limit:
-                raise self._too_large(received)
+                over = self._too_large(received)
+                raise over
             return message
 
-        await self.inner(scope, counted, send)
+        async def unless_over(message: MutableMapping[str, Any]) -> None:
+            if over is None:  # else it is what a route makes of a body that breaks off
+                await send(message)
+
+        await self.inner(scope, counted, unless_over)
+        if over is not None:
+            await told(over)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
@@ -147,7 +158,7 @@ def train(model: str, user: Admin, params: dict | None = None) -> dict:
     known = app_instance()._trainers
     if model not in known:
         raise UserError("E571", f"there is no trainer {model!r}", did_you_mean(model, known))
-    return task(app_instance().trainings.start(params))
+    return task(app_instance().trainings.start())
 
 
 def train_all(user: Admin, params: dict | None = None) -> dict:
@@ -230,25 +241,18 @@ OWN = (
 def made() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """MONAI Label's app with all of that, behind the guard."""
     auth.jwt = SimpleNamespace(decode=functools.partial(jwt.decode, algorithms=ALGORITHMS))
-    stock = [route for route in app.router.routes if isinstance(route, APIRoute)]
-    others = [route for route in app.router.routes if not isinstance(route, APIRoute)]
+    pages = [route for route in app.router.routes if getattr(route, "path", None) in PAGES]
     app.router.routes[:] = []
     for path, endpoint, method in OWN:
         app.add_api_route(settings.MONAI_LABEL_API_STR + path, endpoint, methods=[method])
-    own = {
-        (route.path, method) for route in app.router.routes if isinstance(route, APIRoute) for method in route.methods
-    }
-    for route in stock:
-        if any((route.path, method) in own for method in route.methods):
-            continue
-        if inspect.iscoroutinefunction(route.endpoint) and "proxy" not in route.endpoint.__module__:
-            app.add_api_route(
-                route.path, threaded(route.endpoint), methods=list(route.methods), response_model=route.response_model,
-                include_in_schema=route.include_in_schema, summary=route.summary, tags=route.tags,
-            )  # fmt: skip
-        else:
-            app.router.routes.append(route)
-    app.router.routes.extend(others)
+    for route in (route for module in (*STOCK, *WITH_LOGIN) for route in module.router.routes):
+        assert isinstance(route, APIRoute)
+        app.add_api_route(
+            settings.MONAI_LABEL_API_STR + route.path, threaded(route.endpoint), methods=list(route.methods),
+            response_model=route.response_model, include_in_schema=route.include_in_schema, summary=route.summary,
+            tags=route.tags,
+        )  # fmt: skip
+    app.router.routes.extend(pages)
     app.add_exception_handler(UserError, _of_user)
     app.add_exception_handler(json.JSONDecodeError, _of_json)
     app.add_exception_handler(MONAILabelException, _of_monailabel)

@@ -80,11 +80,8 @@ class Trainings:
     place: Workplace
     _process: subprocess.Popen | None = field(default=None, init=False)
 
-    def start(self, wishes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def start(self) -> dict[str, Any]:
         """Start a round on the labels that there are now, or go on with the last one if it has the same; its state.
-
-        Args:
-            wishes: of a client; `max_epochs` and what else names no setting of ours is not heeded.
 
         Raises:
             UserError: E577, one is running; E578, nothing is labeled; E2xx, an image that cannot be read.

@@ -15,6 +15,8 @@ import pytest
 import requests
 
 from mednoisy.cli import main
+from mednoisy.data.phantoms import make_dataset
+from tests.small_runs import SMALL_ARGUMENTS
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "left_atrium"
 SMALL = (
@@ -64,7 +66,39 @@ def atria(tmp_path_factory) -> Atria:
     )
 
 
-def program(studies: Path, *more: str, method: str = "sdcl", steps: int = 60) -> list[str]:
+@dataclass(frozen=True)
+class Phantoms:
+    """Phantoms without a label yet.
+
+    Attributes:
+        studies: the folder that is served.
+        labels: what a reader would draw, by id.
+        outside: a folder beside, in which nothing may change.
+    """
+
+    studies: Path
+    labels: dict[str, Path]
+    outside: Path
+
+
+def phantoms(folder: Path, count: int = 6) -> Phantoms:
+    """A folder of studies and, apart from it, their labels."""
+    listed = json.loads(make_dataset(folder / "made", labeled=count, unlabeled=0, test=0).read_text())["labeled"]
+    studies = folder / "beside" / "studies"
+    studies.mkdir(parents=True)
+    for case in listed:
+        shutil.copyfile(folder / "made" / case["image"], studies / f"{case['id']}.nii.gz")
+    return Phantoms(studies, {case["id"]: folder / "made" / case["label"] for case in listed}, folder / "beside")
+
+
+def phantom_program(studies: Path, *more: str) -> list[str]:
+    """Words that start our server over phantoms, with SDCL in a few steps."""
+    words = [sys.executable, "-m", "mednoisy", "label", "--bundle", "phantom", "--studies", str(studies)]
+    words += ["--method", "sdcl", "--steps", "4", "--folds", "2", "--device", "cpu", "--port", "{port}", *more]
+    return [*words, *SMALL_ARGUMENTS]
+
+
+def program(studies: Path, *more: str, method: str = "sdcl", steps: int = 50) -> list[str]:
     """Words that start our server, for the fixture `server`."""
     words = [sys.executable, "-m", "mednoisy", "label", "--bundle", "left_atrium", "--studies", str(studies)]
     words += ["--method", method, "--steps", str(steps), "--device", "cpu", "--port", "{port}", *more]
