@@ -103,8 +103,8 @@ def take_back(place: Workplace) -> Deployed:
     """
     serving = Deployed.read(place)
     if not serving.previous:
-        cause = f"no network served before {'the first' if serving.round is None else f'round {serving.round}'}"
-        raise UserError("E579", cause, "Train another round")
+        one = "the first" if serving.round is None else f"round {serving.round}"
+        raise UserError("E579", f"no network served before {one}", "Train another round")
     *before, number = serving.previous
     reason = f"round {number} was taken back in place of round {serving.round}"
     taken = Deployed(number, tuple(before), reason)

@@ -123,7 +123,8 @@ class Guard:
             raise self._too_large(int(lengths[0]))
 
     def _too_large(self, size: int) -> UserError:
-        cause = f"{size / MEGABYTE:.1f} MB are sent, {self.limit / MEGABYTE:.0f} MB are the limit"
+        sent, limit = f"{size / MEGABYTE:.1f}", f"{self.limit / MEGABYTE:.0f}"
+        cause = f"{sent} MB are sent, {limit} MB are the limit"
         return UserError("E574", cause, "Start the server with a larger --upload-mb")
 
 
