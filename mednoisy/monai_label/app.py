@@ -71,7 +71,8 @@ class App(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Go on with a training or a ranking that was interrupted; begin a pretext where one is wished."""
         super().on_init_complete()
-        if self.trainings.resume() is None and Deployed.read(self.place).round is None:
+        resumed = self.trainings.resume()
+        if resumed is None and not self.trainings.running() and Deployed.read(self.place).round is None:
             self.trainings.start_pretext()
         self.rank_again()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Studies(LocalDatastore):
     def __init__(self, place: Workplace, classes: tuple[str, ...], on_label: Callable[[str], None]):
         self.place, self.classes, self.on_label = place, classes, on_label
         self._seen: tuple[int, ...] = ()
+        self._listing, self._saving = threading.RLock(), threading.Lock()  # requests come on threads of their own
         super().__init__(str(place.studies), extensions=tuple(f"*{suffix}" for suffix in SUFFIXES))
         self.look()
 
@@ -38,9 +40,10 @@ class Studies(LocalDatastore):
         """Take note of files that were put into the folders, or taken out, since the last look."""
         folders = [self.place.studies, *sorted(path for path in self.place.labels.parent.iterdir() if path.is_dir())]
         seen = tuple(folder.stat().st_mtime_ns for folder in folders)
-        if seen != self._seen:
-            self.refresh()
-            self._seen = seen
+        with self._listing:
+            if seen != self._seen:
+                self.refresh()
+                self._seen = seen
 
     def study(self, name: object) -> Study:
         """The study of an id (E571, E572)."""
@@ -48,13 +51,15 @@ class Studies(LocalDatastore):
 
     def add_image(self, image_id: str, image_filename: str, image_info: Mapping[str, Any]) -> str:
         """Put an uploaded image among the studies; its id."""
-        path = add_image(self.place, image_id or case_name(image_filename), Path(image_filename))
+        with self._saving:
+            path = add_image(self.place, image_id or case_name(image_filename), Path(image_filename))
         name = case_name(path)
-        if name not in self._datastore.objects:
-            info = {**_plain(image_info), "name": path.name}
-            model = ImageLabelModel(image=DataModel(info=info, ext=path.name[len(name) :]))
-            self._datastore.objects[name] = model
-            self._update_datastore_file()
+        with self._listing:
+            if name not in self._datastore.objects:
+                info = {**_plain(image_info), "name": path.name}
+                model = ImageLabelModel(image=DataModel(info=info, ext=path.name[len(name) :]))
+                self._datastore.objects[name] = model
+                self._update_datastore_file()
         return name
 
     def remove_image(self, image_id: str) -> None:
@@ -65,12 +70,15 @@ class Studies(LocalDatastore):
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: Mapping[str, Any]) -> str:
         """Check and save a label map, the one before kept; the id of the study."""
         study, tag = self.study(image_id), checked_tag(getattr(label_tag, "value", label_tag))
-        saved = save_label(self.place, study, Path(label_filename), self.classes, label_info, tag)
-        self.look()
-        info = {**_plain(label_info), "name": saved.path.name, "voxels": dict(saved.voxels), "version": saved.version}
-        ending = saved.path.name[len(study.id) :]
-        self._datastore.objects[study.id].labels[tag] = DataModel(info=info, ext=ending)
-        self._update_datastore_file()
+        told = _plain(label_info)
+        with self._saving:
+            saved = save_label(self.place, study, Path(label_filename), self.classes, told, tag)
+        info = {**told, "name": saved.path.name, "voxels": dict(saved.voxels), "version": saved.version}
+        with self._listing:
+            self.look()
+            model = DataModel(info=info, ext=saved.path.name[len(study.id) :])
+            self._datastore.objects[study.id].labels[tag] = model
+            self._update_datastore_file()
         if tag == self.place.labels.name:
             self.on_label(study.id)
         return study.id
@@ -81,9 +89,10 @@ class Studies(LocalDatastore):
         path = label_path(self.place, study, tag)
         if not path.is_file():
             raise UserError("E571", f"{study.id!r} has no label of the tag {tag}", "See /datastore/?output=all")
-        keep_version(self.place, study.id, path, tag)
-        path.unlink()
-        self.refresh()
+        with self._saving:
+            keep_version(self.place, study.id, path, tag)
+            path.unlink()
+        self.look()
 
     def get_image_uri(self, image_id: str) -> str:
         """The file of a study (E571, E572)."""
@@ -106,8 +115,9 @@ class Studies(LocalDatastore):
     def update_image_info(self, image_id: str, info: Mapping[str, Any]) -> None:
         """Note what a client says of an image (E571, E572, E585)."""
         self.study(image_id)
-        self.look()
-        super().update_image_info(image_id, _plain(info))
+        with self._listing:
+            self.look()
+            super().update_image_info(image_id, _plain(info))
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """What is known of a label map (E571, E572)."""
@@ -118,8 +128,24 @@ class Studies(LocalDatastore):
     def update_label_info(self, label_id: str, label_tag: str, info: Mapping[str, Any]) -> None:
         """Note what a client says of a label map (E571, E572, E585)."""
         self.get_label_uri(label_id, label_tag)
-        self.look()
-        super().update_label_info(label_id, label_tag, _plain(info))
+        with self._listing:
+            self.look()
+            super().update_label_info(label_id, label_tag, _plain(info))
+
+    def json(self) -> dict[str, Any]:
+        """The whole list."""
+        with self._listing:
+            return dict(super().json())
+
+    def status(self) -> dict[str, Any]:
+        """How many studies there are, and how many labels of each tag."""
+        with self._listing:
+            return dict(super().status())
+
+    def list_images(self) -> list[str]:
+        """Ids of all studies."""
+        with self._listing:
+            return list(super().list_images())
 
     def _list_files(self, path: str, patterns: object) -> dict[str, str]:
         """Names of files that are studies or label maps: neither hidden ones nor links."""

@@ -36,11 +36,15 @@ def want(place: Workplace, strategy: str, number: int = 0) -> None:
 
 
 def progress(place: Workplace) -> dict[str, Any]:
-    """What is being ranked: `state`, `strategy`, `done` of `total` studies, `faults` of studies that were left out."""
-    status = read_state(_status(place), NOTHING)
-    if status["state"] == "scoring" and not busy(place.folder / "scoring"):
-        return {**status, "state": "interrupted"}
-    return status
+    """What is being ranked: `state`, `strategy`, `done` of `total` studies, `faults` of studies that were left out.
+
+    The state is `scoring`, then `estimating` (the Dice to expect), and `idle` where no process is at it; `interrupted`
+    where one died.
+    """
+    status, working = read_state(_status(place), NOTHING), busy(place.folder / "scoring")
+    if status["state"] == "idle":
+        return {**status, "state": "estimating" if working else "idle"}
+    return status if working else {**status, "state": "interrupted"}
 
 
 def expected_of(place: Workplace, network: str) -> dict[str, Any]:

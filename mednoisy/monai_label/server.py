@@ -41,7 +41,8 @@ STATUS = {"E571": 404, "E573": 413, "E574": 413, "E576": 409, "E577": 429, "E578
 BAD_REQUEST, NO_ROOM, SERVER_AT_FAULT = 400, 507, 500
 ALGORITHMS = ["RS256", "ES256"]  # of tokens; PyJWT 2 asks for them, which MONAI Label 0.8.5 does not know
 NAMES = {"image": checked_id, "id": checked_id, "label": checked_id, "tag": checked_tag, "session_id": checked_session}
-STATES = {"waiting": "RUNNING", "training": "RUNNING", "done": "DONE", "failed": "ERROR", "stopped": "STOPPED"}
+STATES = {"waiting": "RUNNING", "training": "RUNNING", "done": "DONE", "failed": "ERROR", "stopped": "STOPPED",
+          "interrupted": "STOPPED"}  # fmt: skip
 LOCAL = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"  # pages that may call the server where nothing else is set
 MEGABYTE = 2**20
 STOCK = (info, infer, batch_infer, datastore, session, scoring, logs, ohif)  # neither proxies nor whole slides

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from mednoisy.text_files import Unusable, read_table
 FOLDS = 3  # of a training on few labels, where there are so many
 WITHOUT_UNLABELED = "supervised"
 ENDED = ("done", "failed", "stopped")
+INTERRUPTED = "interrupted"  # neither ended nor at work, as after a power cut
 LAST_LINES = 20
 PRETEXT = "pretext"  # in the place of a round's number
 
@@ -79,6 +81,7 @@ class Trainings:
 
     place: Workplace
     _process: subprocess.Popen | None = field(default=None, init=False)
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def start(self) -> dict[str, Any]:
         """Start a round on the labels that there are now, or go on with the last one if it has the same; its state.
@@ -86,6 +89,10 @@ class Trainings:
         Raises:
             UserError: E577, one is running; E578, nothing is labeled; E2xx, an image that cannot be read.
         """
+        with self._one_at_a_time:
+            return self._start()
+
+    def _start(self) -> dict[str, Any]:
         if self.running():
             raise UserError("E577", "a training is running", "Wait for it, or stop it first")
         studies, settings = found_studies(self.place), self.place.settings()
@@ -177,6 +184,8 @@ class Trainings:
         """What is known of a round (E580, its file is damaged), and of its process: `steps` done and the log's end."""
         folder = self._folder(number)
         state = read_state(folder / "round.json")
+        if state["state"] not in ENDED and not self.running():
+            state = {**state, "state": INTERRUPTED, "outcome": "interrupted; it goes on when it is started again"}
         return {**state, "steps": steps_done(folder / "run"), "details": log_lines(folder / "log.txt")}
 
     def _launch(self, number: int | str, state: Mapping[str, Any]) -> dict[str, Any]:

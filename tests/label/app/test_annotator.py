@@ -13,8 +13,9 @@ import requests
 
 from mednoisy.data.images import read_image
 from mednoisy.evaluation.overlap import dice_by_class
-from tests.label.app.conftest import Atria, finished_ranking, finished_training, program, wait_for
+from tests.label.app.conftest import LEAKING, Atria, finished_ranking, finished_training, program, wait_for
 
+pytestmark = pytest.mark.filterwarnings(LEAKING)
 SECONDS = 900  # for a training on a busy core
 NEW_LABELS = (1, 2, 3)  # in each round
 

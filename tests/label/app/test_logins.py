@@ -17,8 +17,9 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.label.app.conftest import phantom_program, phantoms
+from tests.label.app.conftest import LEAKING, phantom_program, phantoms
 
+pytestmark = pytest.mark.filterwarnings(LEAKING)
 ROLES = {"reader": ["monailabel-user"], "annotator": ["monailabel-user", "monailabel-annotator"]}
 
 

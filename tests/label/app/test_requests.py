@@ -16,6 +16,7 @@ import requests
 
 from mednoisy.data.images import read_image, write_nifti
 from tests.label.app.conftest import (
+    LEAKING,
     Phantoms,
     finished_ranking,
     finished_training,
@@ -24,6 +25,7 @@ from tests.label.app.conftest import (
     words_of,
 )
 
+pytestmark = pytest.mark.filterwarnings(LEAKING)
 SECONDS = 600
 TRAIN = {  # as 3D Slicer sends it, flat
     "device": "NVIDIA", "pretrained": True, "max_epochs": 50, "val_split": 0.2, "multi_gpu": True, "gpus": "all",
