@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
@@ -62,6 +64,10 @@ class App(MONAILabelApp):
         """All strategies of `mednoisy query` but oracles, the server's own first."""
         own = self.choices.strategy
         return {name: Ranking(self, name) for name in dict.fromkeys([own, *offered()])}
+
+    def init_batch_infer(self) -> BatchInferTask:
+        """The stock task, which takes a machine without a GPU for one of none."""
+        return OnWhatIsThere()
 
     def datastore(self) -> Studies:
         """The list of studies as they lie in the folder now."""
@@ -170,6 +176,15 @@ class Segmentation(InferTask):
             "latencies": {"total": round(time.monotonic() - started, 2)},
         }  # fmt: skip
         return str(file), told
+
+
+class OnWhatIsThere(BatchInferTask):
+    """Predicts many studies; where there is no GPU, several are not asked for."""
+
+    def __call__(self, request: Mapping[str, Any], datastore: Studies, infer: Callable[..., Any]) -> dict[str, Any]:
+        """By study what was predicted."""
+        several = bool(request.get("multi_gpu", True)) and torch.cuda.device_count() > 0
+        return dict(super().__call__({**request, "multi_gpu": several}, datastore, infer))
 
 
 class Rounds(TrainTask):

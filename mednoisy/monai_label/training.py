@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ class Trainings:
         digest = _digest(studies, settings)
         if last is not None:
             state = self.state(last)
-            if state["state"] != "done" and state["digest"] == digest and (self._folder(last) / "run").is_dir():
+            if state["state"] != "done" and state["digest"] == digest:
                 return self._launch(last, state)
         number = max(listed_numbers(self.place.folder / "rounds"), default=0) + 1
         folder = self._folder(number)
@@ -158,7 +159,8 @@ class Trainings:
             return None
         state = self.newest()
         assert state is not None  # for it is running
-        os.kill(state["pid"], signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(state["pid"], signal.SIGTERM)
         return state
 
     def running(self) -> bool:

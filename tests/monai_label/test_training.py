@@ -86,7 +86,7 @@ def test_a_round_that_is_refused_tells_the_line(place, label_file):
     save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
     trainings = Trainings(place)
     assert trainings.start()["number"] == 1
-    end = time.monotonic() + 120
+    end = time.monotonic() + 500
     while trainings.running() and time.monotonic() < end:
         time.sleep(0.2)
     state = trainings.state(1)

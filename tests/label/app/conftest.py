@@ -24,7 +24,7 @@ SMALL = (
     "batch_size=2",
 )  # fmt: skip
 BETWEEN = 0.5  # seconds
-LEAKING = "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"  # MONAI Label's client
+LEAKING = "ignore:Exception ignored in. <(socket.socket|_io.FileIO):pytest.PytestUnraisableExceptionWarning"  # MONAI Label's client
 
 
 @dataclass(frozen=True)

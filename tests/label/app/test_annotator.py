@@ -71,9 +71,9 @@ def test_dice_rises_over_three_rounds_and_power_cuts_lose_nothing(server, client
 
 
 def pid_of(studies: Path, number: int) -> int | None:
-    """Of the process of a round that is at work; None before it is."""
+    """Of the process of a round that is at work; None where it has ended."""
     state = json.loads((studies / ".mednoisy" / "rounds" / str(number) / "round.json").read_text())
-    return state["pid"] if state["state"] == "training" else None
+    return state.get("pid") if state["state"] in ("waiting", "training") else None
 
 
 def held_dice(annotator, atria: Atria) -> float:

@@ -241,6 +241,7 @@ def test_ohif_from_a_page_of_this_machine(trained):
     first = trained.post("/activelearning/random", json={}, headers=page).json()
     second = trained.post("/activelearning/random", json={}, headers=page).json()
     assert first["id"] != second.get("id")
+    finished_training(trained.url, SECONDS)
     started = trained.post("/train/", json={"phantom": {"max_epochs": 2}}).json()
     assert started["phantom"]["result"]["status"] == "RUNNING"
     assert trained.get("/train/", params={"check_if_running": "true"}).status_code == 200
@@ -296,7 +297,8 @@ def save(on: Trained, content: bytes | None = None, params: str = "{}", image: s
 def in_pieces(on: Trained) -> requests.Response:
     """What is said to nine megabytes whose length is not told before."""
     kind = {"content-type": "multipart/form-data; boundary=x"}
-    pieces = (b"x" * 2**20 for _ in range(9))
+    head = b'--x\r\nContent-Disposition: form-data; name="label"; filename="x.nii.gz"\r\n\r\n'
+    pieces = (head if number == 0 else b"y" * 2**20 for number in range(10))
     return on.put("/datastore/label", params={"image": FIRST}, data=pieces, headers=kind)
 
 
