@@ -1,13 +1,13 @@
 """What a user can cause: one line that names the case, the cause and the cure.
 
 Codes: E1xx command line and configuration, E2xx data, E3xx runs and checkpoints, E4xx evaluation, E5xx
-pretexts.
+pretexts, queries and the annotation server.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 DONE, DONE_IN_PART, REFUSED = 0, 1, 2  # the exit codes of every command
 
@@ -41,6 +41,12 @@ def _in_a_line(text: str) -> str:
 
 def _rebuild(code: str, cause: str, cure: str, case: str | None, exit_code: int) -> UserError:
     return UserError(code, cause, cure, case=case, exit_code=exit_code)
+
+
+def kept_fault(facts: Mapping[str, str | None]) -> UserError:
+    """A refusal that a file has kept: its `code`, `cause`, `cure` and `case`."""
+    texts = {name: facts.get(name) or "" for name in ("code", "cause", "cure")}
+    return _rebuild(texts["code"], texts["cause"], texts["cure"], facts.get("case"), REFUSED)
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

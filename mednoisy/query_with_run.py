@@ -21,7 +21,7 @@ from mednoisy.data.datalist_checks import Case, patient_of
 from mednoisy.data.images import read_image
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.opened_run import OpenedRun, opened_run
-from mednoisy.scored_pool import OnFault, PoolScoring, hidden_references, told_fault, true_foreground
+from mednoisy.scored_pool import OnFault, OnProgress, PoolScoring, hidden_references, told_fault, true_foreground
 from mednoisy.scored_regions import POOLED_OVER, RegionScoring, Unit, check_unit, partly_labeled
 
 FROM_NETWORK = ("uncertainty", "class_uncertainty", "gradients", "foreground")  # that only a segmentation can tell
@@ -188,6 +188,7 @@ def answered(
     store: Path | None = None,
     features: Path | None = None,
     on_fault: OnFault | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Answer:
     """Score cases one by one and choose. What a case is as features or gradients goes to disk, not to memory.
 
@@ -202,6 +203,7 @@ def answered(
             not computed again; of a scoring that was interrupted none is there.
         features: a file to read them from; it must belong here. What it lacks is computed.
         on_fault: as for `query_run`.
+        on_progress: is given how many cases are scored, of how many.
 
     Raises:
         UserError: E393 to E395, see `active`; E511 and E512, features of others; E514, members that the run has not;
@@ -218,7 +220,9 @@ def answered(
         if STRATEGIES[question.strategy].oracle:
             known, fields = true_foreground(cases, datalist, with_run=run is not None)
         elif question.needs:
-            scoring = PoolScoring(_wanted(question, features_of), scorer, run, features_of, place, features, on_fault)
+            scoring = PoolScoring(
+                _wanted(question, features_of), scorer, run, features_of, place, features, on_fault, on_progress
+            )
             known, fields = scoring.fields(cases, labeled if "features" in question.needs else ())
         picks = _chosen(question, known, fields, run or features_of, on_fault)
         return Answer(picks, known, fields.get("uncertainty"), scorer)

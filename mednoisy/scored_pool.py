@@ -28,6 +28,7 @@ from mednoisy.errors import REFUSED, UserError
 from mednoisy.opened_run import OpenedRun
 
 OnFault = Callable[[UserError], None]
+OnProgress = Callable[[int, int], None]
 FILES = {"features": "features.h5", "gradients": "gradients.h5"}  # fields that go to disk
 
 
@@ -59,6 +60,7 @@ class PoolScoring:
         store: folder of the files.
         features: a file with features, which must belong here; what it lacks is computed.
         on_fault: is given why a case is left out; None: it ends the work.
+        on_progress: is given how many cases are scored, of how many.
     """
 
     wanted: tuple[str, ...]
@@ -68,6 +70,7 @@ class PoolScoring:
     store: Path
     features: Path | None = None
     on_fault: OnFault | None = None
+    on_progress: OnProgress | None = None
     _known: StoredRows | None = field(default=None, init=False)
     _images: dict[str, str] = field(default_factory=dict, init=False)  # fingerprints by id
 
@@ -170,9 +173,11 @@ class PoolScoring:
             image = self.features_of.image(case)
         return pooled_bottleneck(self.features_of.network, image, self.features_of.inferer)  # type: ignore[arg-type]
 
-    @staticmethod
-    def _bar(cases: Sequence[Case], words: str) -> Iterator[Case]:
-        yield from tqdm(cases, desc=words, unit="case", disable=None if cases else True)
+    def _bar(self, cases: Sequence[Case], words: str) -> Iterator[Case]:
+        for number, case in enumerate(tqdm(cases, desc=words, unit="case", disable=None if cases else True), 1):
+            yield case
+            if self.on_progress is not None:
+                self.on_progress(number, len(cases))
 
 
 def hidden_references(cases: Sequence[Case], datalist: Datalist | None, *, with_run: bool = True) -> dict[str, Case]:

@@ -24,7 +24,7 @@ GROUPS = {
     "E2": "Data",
     "E3": "Runs, checkpoints, studies, rounds",
     "E4": "Evaluation and comparison",
-    "E5": "Pretexts, queries, annotations, simulations; starts and regions",
+    "E5": "Pretexts, starts and regions, queries, annotations, simulations, exports, the annotation server",
 }
 INTRODUCTION = """# Error codes
 

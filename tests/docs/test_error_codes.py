@@ -46,6 +46,10 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E512": "a file of features that is none",
     "E520": "a folder that cannot be asked, or not once more",
     "E515": "an unknown rule or kind of a query",
+    "E571": "a study, a label, a model or a trainer that the server has not",
+    "E572": "a name in a request that leads elsewhere",
+    "E585": "parameters of a request that are no JSON object",
+    "E586": "what the server does not do over a network",
 }
 
 

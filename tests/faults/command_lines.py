@@ -68,6 +68,7 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "export": ([PLACE, PLACE, "--for", "monai-label"], [PLACE, PLACE, "--for", "torchscript"]),
     "query": ([PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],),
     "annotate": ([PLACE, PLACE, "--data", PLACE, "--output", PLACE],),
+    "label": (["--studies", PLACE, "--back"], ["--studies", PLACE, "--bundle", PLACE]),  # neither becomes a server
     "report": ([PLACE],),
     "study": (
         ["phantom", "--data", PLACE, "--output", PLACE, "--methods", "supervised", "--labeled", "1", "--steps", "1"],

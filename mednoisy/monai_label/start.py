@@ -1,0 +1,79 @@
+"""`mednoisy label` from the checks to the server that takes the place of this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mednoisy.errors import UserError
+from mednoisy.files import write_text
+from mednoisy.monai_label.studies import found_studies, labeled
+from mednoisy.monai_label.workplace import Settings, Workplace
+
+INSTALL = "Install it under Python 3.11: pip install --constraint constraints-label.txt monailabel==0.8.5"
+MAIN = '"""What MONAI Label looks for."""\n\nfrom mednoisy.monai_label.app import App  # noqa: F401\n'
+
+
+def check_installed() -> None:
+    """Refuse to start without MONAI Label (E581)."""
+    if importlib.util.find_spec("monailabel") is None:
+        raise UserError("E581", "the server needs MONAI Label, which is not installed here", INSTALL)
+
+
+def checked_place(studies: Path) -> Workplace:
+    """The folder of studies.
+
+    Raises:
+        UserError: E582, it is not there.
+    """
+    if not studies.is_dir():
+        raise UserError("E582", f"the folder of studies {studies} does not exist", "Correct --studies")
+    return Workplace(studies.resolve())
+
+
+def check_classes(place: Workplace, settings: Settings) -> None:
+    """Refuse other classes than those that labels were saved with (E588)."""
+    if not (place.folder / "settings.json").is_file():
+        return
+    before = place.settings()
+    if before.classes != settings.classes and labeled(found_studies(place)):
+        cause = (
+            f"the labels in {place.studies} are of {', '.join(before.classes)}, not of {', '.join(settings.classes)}"
+        )
+        raise UserError("E588", cause, f"Start with --bundle {before.bundle}, or take another folder")
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at (E583)."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+        raise UserError("E583", f"cannot listen at {host}:{port}: {why}", "Give another --port or --host") from fault
+
+
+def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoReturn:
+    """Keep the settings and become the server."""
+    app = place.folder / "app"
+    write_text(app / "main.py", MAIN)
+    place.keep_settings(settings)
+    environment = {
+        **os.environ,
+        "MONAI_LABEL_SESSION_PATH": str(place.folder / "sessions"),
+        "MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false",
+        "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",
+        "MONAI_LABEL_STUDIES": str(place.studies),
+    }
+    words: Sequence[str] = [
+        sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(place.studies),
+        "--host", host, "--port", str(port), "--uvicorn_app", "mednoisy.monai_label.server:served",
+    ]  # fmt: skip
+    print(f"studies: {place.studies}\nserver: http://{host}:{port}", flush=True)
+    os.execve(sys.executable, list(words), environment)

@@ -1,0 +1,286 @@
+"""Rounds of training on the studies as they are labeled now, each a process that survives the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mednoisy.child_processes import PARENT
+from mednoisy.composition import checked_path
+from mednoisy.data.counter_based_random import Draw
+from mednoisy.engines.run_folder import folds_of
+from mednoisy.errors import UserError
+from mednoisy.files import locked
+from mednoisy.monai_label.deployment import Deployed
+from mednoisy.monai_label.studies import Study, found_studies, held_out, labeled, write_dataset
+from mednoisy.monai_label.warm_start import write_start
+from mednoisy.monai_label.workplace import Settings, Workplace, listed_numbers, read_state, write_state
+from mednoisy.text_files import Unusable, read_table
+
+FOLDS = 3  # of a training on few labels, where there are so many
+WITHOUT_UNLABELED = "supervised"
+ENDED = ("done", "failed", "stopped")
+INTERRUPTED = "interrupted"  # neither ended nor at work, as after a power cut
+LAST_LINES = 20
+PRETEXT = "pretext"  # in the place of a round's number
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a round is trained.
+
+    Attributes:
+        labeled, unlabeled: how many studies the network learns from with and without a label.
+        held: ids of those held out.
+        folds: networks that each hold a part of the labeled studies out; None for a single one.
+        method: None is the bundle's own.
+        remarks: what an annotator should know about it, sentences.
+    """
+
+    labeled: int
+    unlabeled: int
+    held: tuple[str, ...]
+    folds: int | None
+    method: str | None
+    remarks: tuple[str, ...]
+
+
+def plan_of(studies: Sequence[Study], settings: Settings) -> Plan:
+    """Folds while labels are few, then a fixed part held out; a single label gives a network without a figure.
+
+    Raises:
+        UserError: E578, nothing is labeled.
+    """
+    known, held = labeled(studies), held_out(studies)
+    if not known:
+        raise UserError("E578", "no study is labeled, so there is nothing to train on", "Save a label first")
+    unlabeled, remarks, method = len(studies) - len(known), [], settings.method
+    folds = None if held else settings.folds or FOLDS
+    if folds is not None and len(known) < 2:
+        folds = None
+        remarks.append("With a single label nothing tells how good the network is.")
+    elif folds is not None:
+        folds = min(folds, len(known))
+    if not unlabeled:
+        method = WITHOUT_UNLABELED
+        remarks.append("Every study is labeled: the network learns from labels alone.")
+    return Plan(len(known) - len(held), unlabeled, tuple(study.id for study in held), folds, method, tuple(remarks))
+
+
+@dataclass
+class Trainings:
+    """The rounds of a folder of studies: what is running, how far it is; starts and stops them."""
+
+    place: Workplace
+    _process: subprocess.Popen | None = field(default=None, init=False)
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+
+    def start(self) -> dict[str, Any]:
+        """Start a round on the labels that there are now, or go on with the last one if it has the same; its state.
+
+        Raises:
+            UserError: E577, one is running; E578, nothing is labeled; E2xx, an image that cannot be read.
+        """
+        with self._one_at_a_time:
+            return self._start()
+
+    def _start(self) -> dict[str, Any]:
+        if self.running():
+            raise UserError("E577", "a training is running", "Wait for it, or stop it first")
+        studies, settings = found_studies(self.place), self.place.settings()
+        plan, last = plan_of(studies, settings), self.last()
+        digest = _digest(studies, settings)
+        if last is not None:
+            state = self.state(last)
+            if state["state"] != "done" and state["digest"] == digest:
+                return self._launch(last, state)
+        number = max(listed_numbers(self.place.folder / "rounds"), default=0) + 1
+        folder = self._folder(number)
+        held = [study for study in studies if study.id in plan.held]
+        write_dataset(folder / "data", settings, studies, held)
+        learned = [study.id for study in labeled(studies) if study.id not in plan.held]
+        warm = write_start(self.place, folder / "start", plan.held, folds=plan.folds is not None)
+        words = command(settings, plan, folder, number)
+        words += (
+            ["--pretext-from", str(folder / "start"), "--set", f"pretext_parts={warm.parts!r}"]
+            if warm.parts
+            else (["--pretext-from", str(self.place.pretext / "run")] if self._has_pretext() else [])
+        )
+        state = {
+            "number": number, "digest": digest, "command": words, "labeled": learned, "held": list(plan.held),
+            "unlabeled": plan.unlabeled, "folds": plan.folds, "method": plan.method or "the bundle's own",
+            "remarks": [*plan.remarks, *([warm.remark] if warm.remark else [])],
+        }  # fmt: skip
+        return self._launch(number, state)
+
+    def start_pretext(self) -> dict[str, Any] | None:
+        """Begin, or go on, to learn the pretext of the settings from all studies; None where that is done, or unwished.
+
+        Raises:
+            UserError: E577, a training is running.
+        """
+        settings, studies = self.place.settings(), found_studies(self.place)
+        if settings.pretext is None or self._has_pretext() or not studies:
+            return None
+        if self.running():
+            raise UserError("E577", "a training is running", "Wait for it, or stop it first")
+        folder = self.place.pretext
+        if not (folder / "data" / "datalist.json").is_file():
+            unlabeled = [Study(study.id, study.image, None) for study in studies]
+            write_dataset(folder / "data", settings, unlabeled, ())
+        plan = Plan(0, len(studies), (), None, settings.pretext, ())
+        state = {
+            "number": PRETEXT, "digest": "", "command": command(settings, plan, folder, 0), "labeled": [], "held": [],
+            "unlabeled": len(studies), "folds": None, "method": settings.pretext, "remarks": [],
+        }  # fmt: skip
+        return self._launch(PRETEXT, state)
+
+    def resume(self) -> dict[str, Any] | None:
+        """Go on with a training that neither ended nor was stopped, as after a power cut; None where there is none."""
+        for number in (PRETEXT, self.last()):
+            if number is not None and (self._folder(number) / "round.json").is_file() and not self.running():
+                state = self.state(number)
+                if state["state"] not in ENDED:
+                    return self._launch(number, state)
+        return None
+
+    def stop(self) -> dict[str, Any] | None:
+        """Tell the training that is running to save and stop; its state, None where none is running."""
+        if not self.running():
+            return None
+        state = self.newest()
+        assert state is not None  # for it is running
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(state["pid"], signal.SIGTERM)
+        return state
+
+    def running(self) -> bool:
+        """Whether a training is at work, whoever started it."""
+        if self._process is not None and self._process.poll() is None:
+            return True
+        return busy(self.place.folder / "training")
+
+    def newest(self) -> dict[str, Any] | None:
+        """The state of the training that was started last; None before the first."""
+        last = self.last()
+        if last is None:
+            return self.state(PRETEXT) if (self._folder(PRETEXT) / "round.json").is_file() else None
+        return self.state(last)
+
+    def last(self) -> int | None:
+        """Number of the last round; None before the first."""
+        rounds = self.place.folder / "rounds"
+        numbers = [number for number in listed_numbers(rounds) if (rounds / str(number) / "round.json").is_file()]
+        return max(numbers, default=None)
+
+    def state(self, number: int | str) -> dict[str, Any]:
+        """What is known of a round (E580, its file is damaged), and of its process: `steps` done and the log's end."""
+        folder = self._folder(number)
+        state = read_state(folder / "round.json")
+        if state["state"] not in ENDED and not self.running():
+            state = {**state, "state": INTERRUPTED, "outcome": "interrupted; it goes on when it is started again"}
+        return {**state, "steps": steps_done(folder / "run"), "details": log_lines(folder / "log.txt")}
+
+    def _launch(self, number: int | str, state: Mapping[str, Any]) -> dict[str, Any]:
+        folder = self._folder(number)
+        kept = {key: value for key, value in state.items() if key not in ("steps", "details")}
+        write_state(folder / "round.json", {**kept, "state": "waiting", "started": time.time()})
+        self._process = launched("round", self.place, str(number), log=folder / "log.txt")
+        write_state(
+            folder / "round.json", {**kept, "state": "waiting", "started": time.time(), "pid": self._process.pid}
+        )
+        return self.state(number)
+
+    def _folder(self, number: int | str) -> Path:
+        return self.place.pretext if number == PRETEXT else self.place.of_round(int(number))
+
+    def _has_pretext(self) -> bool:
+        return (self.place.pretext / "run" / "report.html").is_file()
+
+
+def command(settings: Settings, plan: Plan, folder: Path, number: int) -> list[str]:
+    """Words behind `mednoisy train` for a new run; seeds differ from round to round."""
+    words = [settings.bundle, "--data", checked_path(folder / "data", "--studies")]
+    words += ["--output", checked_path(folder / "run", "--studies"), "--seed", str(settings.seed + number)]
+    words += ["--labeled", str(plan.labeled)] if plan.labeled else []
+    words += ["--folds", str(plan.folds)] if plan.folds else ["--validation", "0"]
+    options = {"method": plan.method, "recipe": settings.recipe, "dataset": settings.dataset, "steps": settings.steps}
+    for name, value in {**options, "device": settings.device}.items():
+        words += [f"--{name}", str(value)] if value is not None else []
+    given = list(settings.set)
+    if not any(text.startswith("train#stream#repeated=") for text in given):
+        given.append("train#stream#repeated=True")  # labels may be fewer than a batch
+    return [*words, *(word for text in given for word in ("--set", text))]
+
+
+def launched(module: str, place: Workplace, *words: str, log: Path) -> subprocess.Popen:
+    """A process of a module here that goes on when this one ends; what it prints is added to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if key != PARENT}
+    program = [sys.executable, "-m", f"mednoisy.monai_label.{module}", str(place.studies), *words]
+    with open(log, "ab") as stream:
+        return subprocess.Popen(
+            program, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment, start_new_session=True
+        )
+
+
+def busy(folder: Path) -> bool:
+    """Whether a process has a folder for itself."""
+    if not (folder / ".lock").is_file():
+        return False
+    try:
+        with locked(folder):
+            return False
+    except UserError as fault:
+        if fault.code != "E314":
+            raise
+        return True
+
+
+def steps_done(run: Path) -> int:
+    """Training steps that the log of a run, or of its folds together, tells of."""
+    return sum(
+        _steps(folder / "progress.csv")
+        for folder in ([run / "folds" / str(n) for n in listed_numbers(run / "folds")] or [run])
+    )
+
+
+def _steps(progress: Path) -> int:
+    try:
+        rows = read_table(progress) if progress.is_file() else []
+    except Unusable:  # its last line is being written
+        return 0
+    return max((int(row["step"]) for row in rows if row.get("step", "").isdecimal()), default=0)
+
+
+def log_lines(log: Path, most: int = LAST_LINES) -> list[str]:
+    """The last lines of a log."""
+    if not log.is_file():
+        return []
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-most:]
+
+
+def serving_run(place: Workplace) -> Path | None:
+    """Folder of the run whose network serves."""
+    number = Deployed.read(place).round
+    return None if number is None else place.of_round(number) / "run"
+
+
+def networks_of(run: Path) -> list[Path]:
+    """Folders of the single runs of a run."""
+    return folds_of(run) or [run]
+
+
+def _digest(studies: Sequence[Study], settings: Settings) -> str:
+    """What tells trainings apart: studies, their labels as files, and settings."""
+    facts = [(study.id, study.label and study.label.stat().st_mtime_ns) for study in studies]
+    return f"{Draw(0, repr((facts, settings)), 0).key(bits=64):016x}"

@@ -1,0 +1,105 @@
+"""How rounds are planned, and the words that train them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mednoisy.cli import entry
+from mednoisy.errors import UserError
+from mednoisy.monai_label.intake import save_label
+from mednoisy.monai_label.studies import Study, found_studies
+from mednoisy.monai_label.training import Plan, Trainings, busy, command, plan_of
+from mednoisy.monai_label.workplace import Settings, write_state
+from tests.monai_label.conftest import SETTINGS, box
+
+SDCL = Settings("left_atrium", ("background", "atrium"), method="sdcl", steps=40, set=("width=4",))
+
+
+def some(labeled: int, unlabeled: int) -> list[Study]:
+    from pathlib import Path
+
+    return [Study(f"s{n}", Path("i"), Path("l") if n < labeled else None) for n in range(labeled + unlabeled)]
+
+
+@pytest.mark.parametrize(
+    ("labeled", "unlabeled", "folds", "method"),
+    [(1, 4, None, "sdcl"), (2, 4, 2, "sdcl"), (3, 4, 3, "sdcl"), (7, 1, 3, "sdcl"), (4, 0, 3, "supervised")],
+)
+def test_few_labels_are_held_out_in_turn(labeled, unlabeled, folds, method):
+    plan = plan_of(some(labeled, unlabeled), SDCL)
+    assert (plan.labeled, plan.unlabeled, plan.folds, plan.method) == (labeled, unlabeled, folds, method)
+    assert plan.held == ()
+    assert ("With a single label nothing tells how good the network is." in plan.remarks) == (labeled == 1)
+
+
+def test_many_labels_leave_a_fixed_part_out():
+    plan = plan_of(some(30, 5), SDCL)
+    assert plan.folds is None
+    assert 2 <= len(plan.held) < 15
+    assert plan.labeled == 30 - len(plan.held)
+
+
+def test_nothing_labeled_is_refused(place):
+    with pytest.raises(UserError, match=r"^E578 "):
+        Trainings(place).start()
+    assert not (place.folder / "rounds").exists()
+
+
+def test_the_command_parses_as_mednoisy_train(tmp_path):
+    words = command(SDCL, Plan(2, 3, (), 2, "sdcl", ()), tmp_path, 3)
+    options = entry.parser().parse_args(["train", *words])
+    assert (options.bundle, options.method, options.labeled, options.folds) == ("left_atrium", "sdcl", 2, 2)
+    assert (options.steps, options.seed, options.validation) == (40, 3, None)
+    assert options.set == ["width=4", "train#stream#repeated=True"]
+    alone = entry.parser().parse_args(["train", *command(SDCL, Plan(1, 3, (), None, None, ()), tmp_path, 1)])
+    assert (alone.folds, alone.validation, alone.method) == (None, 0, None)
+
+
+def test_a_lock_that_another_process_has_is_a_training_that_runs(place):
+    """Whoever holds it: a server that was started again did not start the training."""
+    folder = place.folder / "training"
+    assert not busy(folder)
+    program = "import sys, time; from mednoisy.files import locked\n"
+    program += f"with locked({str(folder)!r}): print('has it', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "has it\n"
+        try:
+            assert busy(folder)
+            assert Trainings(place).running()
+            with pytest.raises(UserError, match=r"^E577 "):
+                Trainings(place).start()
+        finally:
+            other.kill()
+    assert not busy(folder)
+
+
+def test_a_round_that_is_refused_tells_the_line(place, label_file):
+    """The bundle `phantom` cannot be trained with a patch of no size: the state says so, and nothing serves."""
+    place.keep_settings(Settings("phantom", SETTINGS.classes, device="cpu", steps=2, set=("patch_size=[0,0,0]",)))
+    save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
+    trainings = Trainings(place)
+    assert trainings.start()["number"] == 1
+    end = time.monotonic() + 500
+    while trainings.running() and time.monotonic() < end:
+        time.sleep(0.2)
+    state = trainings.state(1)
+    assert state["state"] == "failed"
+    assert state["outcome"].startswith("E"), state
+    assert not (place.folder / "deployed.json").exists()
+
+
+def test_damaged_state_is_told(place):
+    folder = place.of_round(1)
+    write_state(folder / "round.json", {"number": 1})
+    (folder / "round.json").write_text("{")
+    with pytest.raises(UserError, match=r"^E580 .*round.json is damaged"):
+        Trainings(place).newest()
+    assert json.loads((place.folder / "settings.json").read_text())["bundle"] == "phantom"
+    assert os.path.isfile(place.folder / "settings.json")
