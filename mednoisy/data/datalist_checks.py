@@ -135,7 +135,8 @@ def checked_regions(content: Mapping[str, Any], labels: Mapping[int, str], path:
                 raise UserError("E545", f"{path}: {REGIONS!r} holds the character {strange}", "Leave it out")
             if unknown := [code for code in codes if code not in labels]:
                 cause = f"{path}: the region {part!r} of {name!r} has the code {unknown[0]}, which `labels` has not"
-                raise UserError("E545", cause, f"Take codes from 0 to {len(labels) - 1}")
+                largest = len(labels) - 1
+                raise UserError("E545", cause, f"Take codes from 0 to {largest}")
         checked[name] = {part: tuple(sorted(set(codes))) for part, codes in parts.items()}
     return checked
 
