@@ -24,7 +24,7 @@ GROUPS = {
     "E2": "Data",
     "E3": "Runs, checkpoints, studies, rounds",
     "E4": "Evaluation and comparison",
-    "E5": "Pretexts, queries, annotations and simulations",
+    "E5": "Pretexts, queries, annotations, simulations and exports",
 }
 INTRODUCTION = """# Error codes
 

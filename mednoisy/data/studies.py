@@ -46,7 +46,7 @@ def datalist_of_studies(
         raise UserError("E551", "there is no labeled study to learn from", "Submit the label of one, then train again")
     if not fitting["validation"] and len(fitting["labeled"]) > 1:
         fitting["validation"] = [fitting["labeled"].pop()]
-    beside = sorted({path for case in pairs["labeled"] for path in Path(case["image"]).parent.iterdir()})
+    beside = sorted({path for of in pairs.values() for case in of for path in Path(case["image"]).parent.iterdir()})
     pool = [
         {"id": case_name(path), "image": str(path)} for path in beside if _is_image(path) and str(path) not in known
     ]
