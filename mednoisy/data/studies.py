@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from monai.transforms import Compose
 
@@ -75,7 +76,7 @@ def _is_image(path: Path) -> bool:
 def _fits(case: Case, reader: CheckingReader) -> bool:
     """Whether a case can be read, and its label, where it has one, belongs to it; else why not is told."""
     try:
-        reader(case)
+        reader(dict[Hashable, Any](case))
     except UserError as fault:
         tell(f"left out of the training: {fault}")
         return False
