@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,10 @@ def _is_image(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".") and reader_of(path) is not None
 
 
-def _fits(case: Case, reader: CheckingReader) -> bool:
+def _fits(case: Any, reader: CheckingReader) -> bool:
     """Whether a case can be read, and its label, where it has one, belongs to it; else why not is told."""
     try:
-        reader(dict[Hashable, Any](case))
+        reader(case)
     except UserError as fault:
         tell(f"left out of the training: {fault}")
         return False

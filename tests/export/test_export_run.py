@@ -150,8 +150,7 @@ def test_without_the_extra_a_line_says_what_to_install(places, tmp_path, monkeyp
     monkeypatch.setattr(check, "NEEDED_FOR_ONNX", ("onnx_that_nobody_has",))
     told = refusal(capsys, ["export", str(places["phantom"] / "run"), str(tmp_path / "a.onnx"), "--for", "onnx"])
     assert (
-        told
-        == "mednoisy: E555 ONNX needs onnx_that_nobody_has, which is not installed. pip install 'mednoisy[export]'."
+        told == "mednoisy: E555 ONNX needs what is not installed: onnx_that_nobody_has. pip install 'mednoisy[export]'."
     )
 
 
