@@ -253,3 +253,15 @@ def test_crops_that_cannot_be_turned_are_refused():
     stream(spatial=Geometry([QuarterTurns(axes=(0, 1))]))
     with pytest.raises(UserError, match=r"E231 crops are 8 and 6 voxels long on axes 1 and 2.*Make these sides"):
         stream(spatial=Geometry([QuarterTurns(axes=(1, 2))]))
+
+
+def test_one_case_of_each_section_is_enough_where_crops_may_repeat():
+    """Of labeled cases for a fold; of both for the first studies of an annotation server."""
+    of_both = TrainingStream(cases(1, True), cases(1, False), PATCH, repeated="all")
+    of_both.check(4, 4)
+    batch = of_both.batch("stage", 0, 4, 4)
+    assert (batch.labeled.shape[0], len(set(batch.labeled_ids)), len(set(batch.unlabeled_ids))) == (4, 1, 1)
+    with pytest.raises(UserError, match="E220 .*'unlabeled' has 1"):
+        TrainingStream(cases(1, True), cases(1, False), PATCH, repeated=True).check(4, 4)
+    with pytest.raises(UserError, match="E220 .*'unlabeled' has 0"):
+        TrainingStream(cases(1, True), None, PATCH, repeated="all").check(4, 4)
