@@ -261,7 +261,7 @@ def test_one_case_of_each_section_is_enough_where_crops_may_repeat():
     of_both.check(4, 4)
     batch = of_both.batch("stage", 0, 4, 4)
     assert (batch.labeled.shape[0], len(set(batch.labeled_ids)), len(set(batch.unlabeled_ids))) == (4, 1, 1)
-    with pytest.raises(UserError, match="E220 .*'unlabeled' has 1"):
+    with pytest.raises(UserError, match=r"E220 .*'unlabeled' has 1"):
         TrainingStream(cases(1, True), cases(1, False), PATCH, repeated=True).check(4, 4)
-    with pytest.raises(UserError, match="E220 .*'unlabeled' has 0"):
+    with pytest.raises(UserError, match=r"E220 .*'unlabeled' has 0"):
         TrainingStream(cases(1, True), None, PATCH, repeated="all").check(4, 4)
