@@ -4,8 +4,9 @@ PIP = .venv/bin/python -m pip install --quiet --constraint constraints.txt
 TORCH = $(shell grep '^torch==' constraints.txt)
 COVERAGE =  # `make test COVERAGE=--cov` measures it, half as slow again, and fails below the bound in pyproject.toml
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1  # a process; two test processes share the cores
+LABEL_PIP = .venv-label/bin/python -m pip install --quiet --constraint constraints-label.txt
 
-.PHONY: demo test slow lint bundles docs audit hooks clean
+.PHONY: demo test slow test-label lint bundles docs audit hooks clean
 
 demo: .venv/installed
 	.venv/bin/python -m mednoisy demo --output demo
@@ -15,6 +16,9 @@ test: .venv/ready-for-tests
 
 slow: .venv/ready-for-tests
 	$(ONE_THREAD) .venv/bin/python -m pytest -n 2 -m slow
+
+test-label: .venv-label/ready  # MONAI Label's real server and client, in an environment of their own
+	$(ONE_THREAD) .venv-label/bin/python -m pytest tests/label
 
 lint: .venv/ready-for-tests
 	.venv/bin/ruff check .
@@ -39,7 +43,7 @@ hooks: .venv/ready-for-tests
 	.venv/bin/pre-commit install
 
 clean:
-	rm -rf .venv build demo site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov
+	rm -rf .venv .venv-label build demo site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -54,4 +58,14 @@ clean:
 
 .venv/ready-for-docs: .venv/installed
 	$(PIP) --editable '.[docs]'
+	touch $@
+
+# MONAI Label needs numpy 1 and Python 3.11 (it imports what 3.12 has no more), and a torchvision beside a torch for CPUs.
+.venv-label/ready: setup.cfg pyproject.toml constraints-label.txt tests/label/_torchvision_operators.py
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 is needed: make PYTHON=..." if sys.version_info[:2] != (3, 11) else 0)'
+	$(PYTHON) -m venv .venv-label
+	$(LABEL_PIP) $(TORCH)
+	$(LABEL_PIP) monailabel torchvision pytest pytest-timeout --editable .
+	cp tests/label/_torchvision_operators.py $$(.venv-label/bin/python -c 'import site; print(site.getsitepackages()[0])')
+	echo 'import _torchvision_operators' > $$(.venv-label/bin/python -c 'import site; print(site.getsitepackages()[0])')/_torchvision_operators.pth
 	touch $@

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from mednoisy.errors import UserError
-from mednoisy.files import sweep, write_text, written_aside
+from mednoisy.files import ASIDE, folder_written_aside, sweep, write_text, written_aside
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -78,3 +78,22 @@ def test_a_full_or_failing_disk_is_told_with_exit_code_1(tmp_path, monkeypatch, 
         write_text(tmp_path / "a.txt", "text")
     assert fault.value.exit_code == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    """What raises leaves nothing; what a killed process left is swept, what a living one writes is not."""
+    place = tmp_path / "bundle"
+    with pytest.raises(IsADirectoryError), folder_written_aside(place) as aside:
+        aside.write_text("a folder is no file")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / f"{ASIDE}left").mkdir()
+    (tmp_path / f"{ASIDE}left" / "a").write_text("of a killed process")
+    with folder_written_aside(place) as aside, folder_written_aside(tmp_path / "other") as other:
+        (aside / "a").write_text("whole")
+        assert not place.exists()
+        assert other.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "other"]
+    assert (place / "a").read_text() == "whole"
+    with pytest.raises(OSError, match="not empty"), folder_written_aside(place) as aside:  # somebody was quicker
+        (aside / "b").write_text("")
+    assert [path.name for path in place.iterdir()] == ["a"]

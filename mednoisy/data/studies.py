@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from monai.transforms import Compose
 
@@ -46,7 +47,7 @@ def datalist_of_studies(
         raise UserError("E551", "there is no labeled study to learn from", "Submit the label of one, then train again")
     if not fitting["validation"] and len(fitting["labeled"]) > 1:
         fitting["validation"] = [fitting["labeled"].pop()]
-    beside = sorted({path for case in pairs["labeled"] for path in Path(case["image"]).parent.iterdir()})
+    beside = sorted({path for of in pairs.values() for case in of for path in Path(case["image"]).parent.iterdir()})
     pool = [
         {"id": case_name(path), "image": str(path)} for path in beside if _is_image(path) and str(path) not in known
     ]
@@ -72,7 +73,7 @@ def _is_image(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".") and reader_of(path) is not None
 
 
-def _fits(case: Case, reader: CheckingReader) -> bool:
+def _fits(case: Any, reader: CheckingReader) -> bool:
     """Whether a case can be read, and its label, where it has one, belongs to it; else why not is told."""
     try:
         reader(case)

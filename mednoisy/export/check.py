@@ -40,7 +40,8 @@ def check_export(output: Path, kind: str) -> None:
 def check_onnx() -> None:
     """Refuse where the extra is not installed (E555)."""
     if missing := missing_for_onnx():
-        cause = f"ONNX needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
+        listed = ", ".join(missing)
+        cause = f"ONNX needs what is not installed: {listed}"
         raise UserError("E555", cause, "pip install 'mednoisy[export]'")
 
 

@@ -289,3 +289,15 @@ def test_a_volume_that_nobody_looked_at_beside_others_is_drawn_anywhere():
     partly.partly_labeled = True
     labels = TrainingStream(partly, None, PATCH, seed=3).batch("s", 0, 5, 0).labels
     assert sum(bool((label == IGNORED).all()) for label in labels) == 1
+
+
+def test_one_case_of_each_section_is_enough_where_crops_may_repeat():
+    """Of labeled cases for a fold; of both for the first studies of an annotation server."""
+    of_both = TrainingStream(cases(1, True), cases(1, False), PATCH, repeated="all")
+    of_both.check(4, 4)
+    batch = of_both.batch("stage", 0, 4, 4)
+    assert (batch.labeled.shape[0], len(set(batch.labeled_ids)), len(set(batch.unlabeled_ids))) == (4, 1, 1)
+    with pytest.raises(UserError, match=r"E220 .*'unlabeled' has 1"):
+        TrainingStream(cases(1, True), cases(1, False), PATCH, repeated=True).check(4, 4)
+    with pytest.raises(UserError, match=r"E220 .*'unlabeled' has 0"):
+        TrainingStream(cases(1, True), None, PATCH, repeated="all").check(4, 4)

@@ -149,7 +149,9 @@ def test_what_cannot_be_written_is_refused_before_any_work(places, tmp_path, mon
 def test_without_the_extra_a_line_says_what_to_install(places, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(check, "NEEDED_FOR_ONNX", ("onnx_that_nobody_has",))
     told = refusal(capsys, ["export", str(places["phantom"] / "run"), str(tmp_path / "a.onnx"), "--for", "onnx"])
-    assert told == "E555 ONNX needs onnx_that_nobody_has, which is not installed. pip install 'mednoisy[export]'."
+    assert (
+        told == "mednoisy: E555 ONNX needs what is not installed: onnx_that_nobody_has. pip install 'mednoisy[export]'."
+    )
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "zoo", "monai-label"])
@@ -158,7 +160,7 @@ def test_what_differs_from_the_run_is_not_left(places, tmp_path, monkeypatch, ca
     monkeypatch.setattr(verification, "largest_difference", lambda *arguments: float("nan"))
     output = tmp_path / {"torchscript": "a.ts", "zoo": "a.zip", "monai-label": "a"}[kind]
     told = refusal(capsys, ["export", str(places["phantom"] / "run"), str(output), "--for", kind])
-    assert told.startswith(f"E556 {output.name} does not predict as the run does: logits differ by nan.")
+    assert told.startswith(f"mednoisy: E556 {output.name} does not predict as the run does: logits differ by nan.")
     assert list(tmp_path.iterdir()) == []
 
 
