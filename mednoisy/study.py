@@ -25,7 +25,7 @@ from mednoisy.study_rivals import FinishedRow, differences
 from mednoisy.study_rows import Cell, Row, grid
 from mednoisy.text_files import Unusable, read_json
 
-OF_THE_STUDY = {  # settings of each of its runs, and the option that says so instead
+OF_THE_STUDY: dict[str, str | None] = {  # settings of each of its runs, and the option that says so instead
     "labeled": "--labeled",
     "seed": "--seeds",
     "fold": "--folds",
