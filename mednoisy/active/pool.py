@@ -119,10 +119,8 @@ class Batch:
 
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= len(self.pool.ids):
-            cause = f"{self.budget} cases are asked for, {len(self.pool.ids)} can be chosen"
-            raise UserError(
-                "E394", cause, f"Ask for {self._budgets()}" if self.pool.ids else "Nothing is left to label"
-            )
+            cause, budgets = f"{self.budget} cases are asked for, {len(self.pool.ids)} can be chosen", self._budgets()
+            raise UserError("E394", cause, f"Ask for {budgets}" if len(self.pool.ids) else "Nothing is left to label")
         if self.near is None:
             features = None if self.duplicates else self.pool.features
             self.near = 0.0 if features is None else NEAR * spread(features)
