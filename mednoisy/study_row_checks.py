@@ -14,7 +14,7 @@ from mednoisy.errors import UserError, user_error_behind
 from mednoisy.study_rows import Row
 from mednoisy.study_starts import OF_STARTS
 
-OF_THE_STUDY = {  # settings of each of its runs, and the option that says so instead
+OF_THE_STUDY: dict[str, str | None] = {  # settings of each of its runs, and the option that says so instead
     "labeled": "--labeled",
     "seed": "--seeds",
     "fold": "--folds",

@@ -112,20 +112,19 @@ def chosen_members(
     if kind is not None and kind not in KINDS:
         raise UserError("E515", f"unknown --members {kind!r}", did_you_mean(kind, KINDS))
     several = {name: networks for name, networks in peers.items() if len(networks) > 1}
-    askable = [*(["dropout"] if dropouts(single_network(deployed)) else []), "flips"]  # again and again
+    again = "dropout or flips" if dropouts(single_network(deployed)) else "flips"  # one network, asked several times
+    members = " or ".join([*several, again])
     if kind in ("folds", "students"):
         if kind not in several:
             cause = f"the run has not several {kind} to compare"
-            raise UserError("E514", cause, f"Give --members {' or '.join([*several, *askable])}")
+            raise UserError("E514", cause, f"Give --members {members}")
         return Members(kind, several[kind], draw)
     single = {"deployed": single_network(deployed) if kind == "dropout" else deployed}
     if kind == "dropout" and not dropouts(single["deployed"]):
-        raise UserError(
-            "E514", "the run's network has no dropout", f"Give --members {' or '.join([*several, *askable])}"
-        )
+        raise UserError("E514", "the run's network has no dropout", f"Give --members {members}")
     if kind == "deployed" and score in NEEDS_MEMBERS:
         cause = f"{score} compares several opinions, the deployed network has one"
-        raise UserError("E514", cause, f"Give --members {' or '.join([*several, *askable])}, or --strategy entropy")
+        raise UserError("E514", cause, f"Give --members {members}, or --strategy entropy")
     if kind is not None:
         return Members(kind, single, draw)
     for name in ("folds", "students"):
@@ -133,7 +132,7 @@ def chosen_members(
             return Members(name, several[name], draw)
     if score == "disagreement":
         cause = "disagreement compares two students or folds, the run has one network"
-        raise UserError("E514", cause, f"Give --members {' or '.join(askable)}, or train with --method sdcl or --folds")
+        raise UserError("E514", cause, f"Give --members {again}, or train with --method sdcl or --folds")
     if score in NEEDS_MEMBERS:
         if not dropouts(deployed):
             cause = f"{score} needs dropout, two students or folds, and the run has none of them"

@@ -129,7 +129,8 @@ class Batch:
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= len(self.pool.ids):
             cause = f"{self.budget} {self.pool.what} are asked for, {len(self.pool.ids)} can be chosen"
-            raise UserError("E394", cause, self._budgets())
+            cure = f"Ask for {self._budgets()}" if len(self.pool.ids) else "Nothing is left to label"
+            raise UserError("E394", cause, cure)
         if self.near is None:
             features = None if self.duplicates else self.pool.features
             self.near = 0.0 if features is None else NEAR * spread(features)
@@ -205,13 +206,11 @@ class Batch:
         return self.picks
 
     def _budgets(self) -> str:
-        """The cure for a budget that cannot be met: those that can."""
+        """Those that can be met, in words."""
         cases, patients = len(self.pool.ids), len(set(self.pool.patients or self.pool.ids))
-        if not cases:
-            return "There is nothing left to label"
         if self.same_patient or self.pool.regions is not None or patients == cases:
-            return f"Ask for 1 to {cases}"
-        return f"Ask for 1 to {patients}, or for up to {cases} with --same-patient"
+            return f"1 to {cases}"
+        return f"1 to {patients}, or for up to {cases} with --same-patient"
 
     def _refusing_options(self) -> list[str]:
         """The options without which some of the cases that were not chosen are refused."""

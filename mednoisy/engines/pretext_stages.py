@@ -88,8 +88,8 @@ def with_pretext(
     most = total - len(stages)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
         cause = f"{steps} of {total} steps are asked for the pretext; {len(stages)} stages come after it"
-        asked = steps if isinstance(steps, int) else 1
-        few = f"Use --steps {len(stages) + max(asked, 1)} or more"
+        fewest = len(stages) + max(steps if isinstance(steps, int) else 1, 1)
+        few = f"Use --steps {fewest} or more"
         raise UserError("E502", cause, f"Use --set pretext_steps=N, N from 1 to {most}" if most > 0 else few)
     share = sum(stage.share for stage in stages) * steps / (total - steps)
     return [pretext_stage(pretext, pretexts, _of_each_kind(stages), images, share), *stages]

@@ -81,7 +81,7 @@ def test_a_budget_beyond_the_pool_is_refused(budget):
 def test_too_few_different_cases_are_told_and_may_be_allowed():
     features, _ = groups((10, 10), spread=1e-5)
     same = pool(features=features)
-    with pytest.raises(UserError, match=r"E394 only 2 of 5 .* Ask for 2, or allow them with --same-patient or --dup"):
+    with pytest.raises(UserError, match=r"E394 only 2 of 5 .* Ask for 2, or allow them with --duplicates"):
         choose(same, "random", 5, DRAW)
     assert len(choose(same, "random", 5, DRAW, duplicates=True)) == 5
     patients = pool(20, patients=["a", "b"] * 10)

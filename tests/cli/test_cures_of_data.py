@@ -199,14 +199,16 @@ def test_phantoms_are_of_a_kind_that_there_is(tmp_path):
 
 
 def channels(odd: int) -> Callable[[], None]:
-    """Images of two channels, but for one."""
+    """Images of two channels, as vectors, but for one."""
 
     def write() -> None:
         for path in Path("phantom/images").iterdir():
-            count = odd if path.name.startswith("labeled_001") else 2
-            rewritten(
-                path, lambda array, count=count: np.stack([array[:, :, :, 0] if array.ndim == 4 else array] * count, 3)
-            )()
+            image = nibabel.load(path)
+            volume = np.asarray(image.dataobj).reshape(*image.shape[:3], -1)[..., 0]
+            stacked = np.stack([volume] * (odd if path.name.startswith("labeled_001") else 2), axis=3)
+            vectors = nibabel.Nifti1Image(stacked[:, :, :, np.newaxis], image.affine)
+            vectors.header.set_intent("vector")
+            nibabel.save(vectors, path)
         changed(lambda content: content.update(channels={"0": "CT", "1": "PET"}))()
 
     return write

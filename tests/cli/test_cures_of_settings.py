@@ -120,7 +120,6 @@ FAULTS %= "{'_target_': 'mednoisy.perturb.picture_faults.MedianFilter'}"
         ("E502", nothing, train("--pretext", "restoration", "--set", "pretext_steps=5", "--steps", "1"), r"Use (--steps \d+) or more", nothing, train("--pretext", "restoration", "--set", "pretext_steps=5", "<1>")),
         ("E503", nothing, [*without_width(train("--pretext", "contrastive")), *OF_MONAI], "or train without a pretext", nothing, [*without_width(train()), *OF_MONAI]),
         ("E504", nothing, train("--pretext-from", "pretext", "--set", "width=3"), "Take a pretext of the same encoder", nothing, train("--pretext-from", "pretext")),
-        ("E505", nothing, train("--set", "batch_size=1", method="contrastive"), "Use a larger batch_size or patch_size", nothing, train(method="contrastive", output="other")),
         ("E507", nothing, train("--pretext", "restoration", method="restoration"), "Drop --pretext", nothing, train(method="restoration")),
         ("E507", nothing, train("--pretext", "restoration", method="restoration"), "or take another", nothing, train("--pretext", "masked_autoencoding", method="restoration")),
         ("E508", nothing, train("--pretext-from", "run"), "Give the folder of a run that has finished its stage of a pretext", nothing, train("--pretext-from", "pretext")),
