@@ -65,7 +65,10 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "evaluate": (["--predictions", PLACE, "--references", PLACE, "--output", PLACE, "--workers", "1"], [PLACE]),
     "compare": ([PLACE, PLACE],),
     "predict": ([PLACE, PLACE, "--output", PLACE],),
-    "query": ([PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],),
+    "query": (
+        [PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],
+        [PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE, "--unit", "box", "--box", "4", "4", "4"],
+    ),
     "annotate": ([PLACE, PLACE, "--data", PLACE, "--output", PLACE],),
     "report": ([PLACE],),
     "study": (
