@@ -200,7 +200,7 @@ class Batch:
             if self.clashes is not None:
                 most = f", {self.per_patient} of a patient at most" if self.per_patient else ""
                 cause = f"only {len(self.picks)} of {self.budget} {self.pool.what} lie apart{most}"
-            options = " or ".join(self._refusing_options())
+            options = " ".join(self._refusing_options())
             cure = f"Ask for {max(len(self.picks), 1)}" + (f", or allow them with {options}" if options else "")
             raise UserError("E394", cause, cure)
         return self.picks

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import monai.bundle
 import nibabel
 import numpy as np
 import pytest
@@ -216,3 +217,13 @@ def test_what_cannot_be_asked_of_parts_is_refused(words, told, run, tmp_path, ca
     given = ["query", str(run), "--output", str(tmp_path / "out"), "--device", "cpu", "--strategy", "entropy"]
     assert told in refusal(capsys, [*given, "--budget", "2", *words])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore:parsing config_file")
+def test_a_bundle_asks_for_boxes(run, tmp_path):
+    config = Path(__file__).parents[2] / "bundles" / "phantom" / "configs" / "query.yaml"
+    more = {"run_dir": str(run), "output_dir": str(tmp_path / "query"), "budget": 2, "unit": "box", "box": [8, 6, 5]}
+    monai.bundle.run(run_id="run", config_file=str(config), sources=f"$Sources(Path('{run}'), device='cpu')", **more)
+    content = read(tmp_path / "query")
+    assert content["box"] == [8, 6, 5]
+    assert len(content["chosen"]) == 2

@@ -45,6 +45,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E511": "features of others",
     "E512": "a file of features that is none",
     "E520": "a folder that cannot be asked, or not once more",
+    "E527": "what cannot be asked of slices and boxes",
     "E515": "an unknown rule or kind of a query",
     "E571": "a study, a label, a model or a trainer that the server has not",
     "E572": "a name in a request that leads elsewhere",

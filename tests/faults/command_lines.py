@@ -66,7 +66,10 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "compare": ([PLACE, PLACE],),
     "predict": ([PLACE, PLACE, "--output", PLACE],),
     "export": ([PLACE, PLACE, "--for", "monai-label"], [PLACE, PLACE, "--for", "torchscript"]),
-    "query": ([PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],),
+    "query": (
+        [PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],
+        [PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE, "--unit", "box", "--box", "4", "4", "4"],
+    ),
     "annotate": ([PLACE, PLACE, "--data", PLACE, "--output", PLACE],),
     "label": (["--studies", PLACE, "--back"], ["--studies", PLACE, "--bundle", PLACE]),  # neither becomes a server
     "report": ([PLACE],),

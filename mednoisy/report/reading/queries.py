@@ -13,6 +13,7 @@ from mednoisy.text_files import Unusable, read_json
 
 QUERY, TABLE, PAGE = "query.json", "query.csv", "query.html"
 PRE_ANNOTATIONS, UNCERTAINTY = "pre_annotations", "uncertainty"  # folders of label maps and grey maps
+OF_PARTS = ("box", "per_patient", "same_patient")  # that it reads besides of slices and boxes
 ASKED = (
     "strategy",
     "budget",
@@ -100,7 +101,8 @@ def read_query(folder: Path | str) -> ReadQuery:
                 raise ValueError(f"a {query.unit} has no place")
             if not isinstance(query.mark, int):
                 raise ValueError("it names no code for what was not asked for")
-        if lacking := [key for key in ASKED if key not in content]:
+        wanted = (*ASKED, *(OF_PARTS if query.unit != "case" else ()))
+        if lacking := [key for key in wanted if key not in content]:
             raise ValueError(f"it has no {lacking[0]}")
         if strange := [case["id"] for case in query.chosen if not _names_a_file(case["id"])]:
             raise ValueError(f"the id {strange[0]!r} cannot be a file's name")
