@@ -164,7 +164,11 @@ class Trainings:
         return state
 
     def running(self) -> bool:
-        """Whether a training is at work, whoever started it."""
+        """Whether a training is at work, whoever started it; not one that has noted its end and is leaving."""
+        last = self.last()
+        path = self._folder(PRETEXT if last is None else last) / "round.json"
+        if path.is_file() and read_state(path)["state"] in ENDED:
+            return False
         if self._process is not None and self._process.poll() is None:
             return True
         return busy(self.place.folder / "training")
