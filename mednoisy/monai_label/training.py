@@ -196,7 +196,7 @@ class Trainings:
 
     def _launch(self, number: int | str, state: Mapping[str, Any]) -> dict[str, Any]:
         folder = self._folder(number)
-        kept = {key: value for key, value in state.items() if key not in ("steps", "details")}
+        kept = {key: value for key, value in state.items() if key not in ("steps", "details", "outcome")}
         write_state(folder / "round.json", {**kept, "state": "waiting", "started": time.time()})
         self._process = launched("round", self.place, str(number), log=folder / "log.txt")
         write_state(
