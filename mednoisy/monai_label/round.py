@@ -16,7 +16,7 @@ from mednoisy.monai_label.deployment import consider, figure_of
 from mednoisy.monai_label.training import ENDED, PRETEXT, launched, log_lines
 from mednoisy.monai_label.workplace import Workplace, read_state, write_state
 
-SECONDS_FOR_LOCK, BETWEEN = 20, 0.2  # who looks whether a training is running has the lock for a moment
+SECONDS_FOR_LOCK, BETWEEN = 60, 0.2  # a round before this one may be leaving; who looks at the lock has it, too
 TOLD = "mednoisy: "  # how the line of a fault begins
 
 

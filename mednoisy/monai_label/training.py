@@ -164,7 +164,11 @@ class Trainings:
         return state
 
     def running(self) -> bool:
-        """Whether a training is at work, whoever started it."""
+        """Whether a training is at work, whoever started it; not one that has noted its end and is leaving."""
+        last = self.last()
+        path = self._folder(PRETEXT if last is None else last) / "round.json"
+        if path.is_file() and read_state(path)["state"] in ENDED:
+            return False
         if self._process is not None and self._process.poll() is None:
             return True
         return busy(self.place.folder / "training")
@@ -192,7 +196,7 @@ class Trainings:
 
     def _launch(self, number: int | str, state: Mapping[str, Any]) -> dict[str, Any]:
         folder = self._folder(number)
-        kept = {key: value for key, value in state.items() if key not in ("steps", "details")}
+        kept = {key: value for key, value in state.items() if key not in ("steps", "details", "outcome")}
         write_state(folder / "round.json", {**kept, "state": "waiting", "started": time.time()})
         self._process = launched("round", self.place, str(number), log=folder / "log.txt")
         write_state(

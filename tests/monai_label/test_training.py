@@ -89,6 +89,8 @@ def test_a_round_that_is_refused_tells_the_line(place, label_file):
     end = time.monotonic() + 500
     while trainings.running() and time.monotonic() < end:
         time.sleep(0.2)
+    assert trainings._process is not None
+    trainings._process.wait(60)
     state = trainings.state(1)
     assert state["state"] == "failed"
     assert state["outcome"].startswith("E"), state

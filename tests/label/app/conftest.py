@@ -20,11 +20,12 @@ from tests.small_runs import SMALL_ARGUMENTS
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "left_atrium"
 SMALL = (
-    "width=4", "patch_size=[48,32,32]", "stride=[24,16,16]", "coarse_stride=[48,32,32]", "val_interval=1000",
+    "width=4", "patch_size=[32,32,16]", "stride=[16,16,8]", "coarse_stride=[32,32,16]", "val_interval=20",
     "batch_size=2",
 )  # fmt: skip
 BETWEEN = 0.5  # seconds
-LEAKING = "ignore:Exception ignored in. <(socket.socket|_io.FileIO):pytest.PytestUnraisableExceptionWarning"  # MONAI Label's client
+# of MONAI Label's client
+LEAKING = "ignore:Exception ignored in. <(socket.socket|_io.FileIO):pytest.PytestUnraisableExceptionWarning"
 
 
 @dataclass(frozen=True)
