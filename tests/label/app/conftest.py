@@ -24,8 +24,9 @@ SMALL = (
     "batch_size=2",
 )  # fmt: skip
 BETWEEN = 0.5  # seconds
-# of MONAI Label's client
-LEAKING = "ignore:Exception ignored in. <(socket.socket|_io.FileIO):pytest.PytestUnraisableExceptionWarning"
+LEAKING = (  # what the client of MONAI Label does
+    "ignore:Exception ignored in. <(socket.socket|_io.FileIO):pytest.PytestUnraisableExceptionWarning"
+)
 
 
 @dataclass(frozen=True)
