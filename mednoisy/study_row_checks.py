@@ -78,11 +78,18 @@ def check_start(
         raise UserError("E548", cause, "Drop the setting, or --starts")
     if row.start.pretext and folds is not None:
         cause = f"the pretext {row.start.pretext}, which rows share, would see the images that --folds holds out"
-        own = shlex.quote(f"{row.method} pretext={row.start.pretext}")
-        cure = f"Drop --folds, or take rows with a pretext of their own: {own}"
+        own = shlex.quote(_with_own_pretext(row))
+        cure = f"Drop --folds, or take rows with a pretext of their own, such as {own}, in place of --starts"
         raise UserError("E548", cause, cure)
     if row.start:
         _check_networks(row, bundle, settings, dataset)
+
+
+def _with_own_pretext(row: Row) -> str:
+    """As `Row.parse` reads it: the row with the pretext that it was to share."""
+    settings = {**row.settings, "pretext": row.start.pretext}
+    method = row.method if row.recipe == "default" else f"{row.method}:{row.recipe}"
+    return shlex.join([method, *(f"{key}={value}" for key, value in settings.items())])
 
 
 def _check_networks(row: Row, bundle: str, settings: Mapping[str, Any], dataset: Path | None) -> None:

@@ -38,7 +38,8 @@ def write_torchscript(run: DeployedRun, path: Path) -> None:
         try:
             scripted = torch.jit.script(run.network)
         except (RuntimeError, torch.jit.frontend.NotSupportedError) as fault:
-            cause = f"the network {type(run.network).__name__} has no TorchScript ({str(fault).splitlines()[0]})"
+            first = next(filter(None, map(str.strip, str(fault).splitlines())), type(fault).__name__)
+            cause = f"the network {type(run.network).__name__} has no TorchScript ({first})"
             raise UserError("E554", cause, "Export it --for onnx or monai-label") from fault
         torch.jit.save(scripted, str(path), _extra_files={FACTS: facts_of(run)})
 

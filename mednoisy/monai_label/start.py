@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from mednoisy.monai_label.studies import found_studies, labeled
 from mednoisy.monai_label.workplace import Settings, Workplace
 
 INSTALL = "Install it under Python 3.11: pip install --constraint constraints-label.txt monailabel==0.8.5"
+NAMES = "label_names="  # how a setting of the classes begins
 MAIN = '"""What MONAI Label looks for."""\n\nfrom mednoisy.monai_label.app import App  # noqa: F401\n'
 
 
@@ -45,7 +47,18 @@ def check_classes(place: Workplace, settings: Settings) -> None:
         cause = (
             f"the labels in {place.studies} are of {', '.join(before.classes)}, not of {', '.join(settings.classes)}"
         )
-        raise UserError("E588", cause, f"Start with --bundle {before.bundle}, or take another folder")
+        raise UserError("E588", cause, f"Start {_with_classes_of(before, settings)}, or take another folder")
+
+
+def _with_classes_of(before: Settings, settings: Settings) -> str:
+    """The words of the command that name classes, as they were before."""
+    named = {"--bundle": [before.bundle], "--dataset": [before.dataset] if before.dataset else []}
+    named["--set"] = [text for text in before.set if text.startswith(NAMES)]
+    words = shlex.join(word for option, values in named.items() for value in values for word in (option, value))
+    given = {"--dataset": settings.dataset is not None, "--set": any(text.startswith(NAMES) for text in settings.set)}
+    without = [f"{option} label_names" if option == "--set" else option for option in given
+               if given[option] and not named[option]]  # fmt: skip
+    return f"with {words}{' and without ' + ' and '.join(without) if without else ''}"
 
 
 def check_port(host: str, port: int) -> None:

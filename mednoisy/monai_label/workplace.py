@@ -132,4 +132,5 @@ def listed_numbers(folder: Path) -> Sequence[int]:
 
 
 def _damaged(path: Path, why: object) -> UserError:
-    return UserError("E580", f"{path} is damaged: {why}", "Restore it, or remove it: labels lie elsewhere")
+    cure = "Restore it, or remove it and start mednoisy label again: labels lie elsewhere"
+    return UserError("E580", f"{path} is damaged: {why}", cure)

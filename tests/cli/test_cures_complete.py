@@ -8,6 +8,7 @@ from pathlib import Path
 
 from docs.generate.error_codes import faults
 
+REQUESTS = Path(__file__).parents[1] / "label" / "app" / "test_requests.py"  # to a running annotation server
 FOLLOWED_BY = sorted(path for path in Path(__file__).parent.glob("test_cures*.py") if path != Path(__file__))
 CODE = re.compile(r"\bE[1-9]\d\d\b")
 NOT_FOLLOWED = {  # code: why
@@ -20,7 +21,19 @@ NOT_FOLLOWED = {  # code: why
     "E432": "needs a system that ends a worker; told in tests/evaluation/test_folder_scoring.py",
     "E505": "needs a network whose norm takes one voxel: others refuse such a crop before (E112)",
     "E536": "needs another program's query: `mednoisy simulate` chooses from its own pool alone",
+    # to a running server, by tests/label/app/test_requests.py:
+    "E574": "needs a request; test_what_is_too_large_is_taken_where_more_may_be_sent goes on",
+    "E585": "needs a request; test_slicer_saves_with_its_own_numbers_and_our_map_is_no_class sends a JSON object",
+    "E586": "needs a request; test_slicer_uploads_an_image_to_a_session_and_predicts_it, test_slicer_predicts_a_study "
+    "and, of a file that is removed, test_slicer_uploads_an_image_as_a_study go on",
 }
+
+
+def test_the_requests_that_reasons_name_are_tests():
+    named = {name for why in NOT_FOLLOWED.values() for name in re.findall(r"\btest_\w+\b(?!\.py)", why)}
+    there = {node.name for node in ast.parse(REQUESTS.read_text(encoding="utf-8")).body if hasattr(node, "name")}
+    assert named
+    assert named <= there
 
 
 def codes_named(text: str) -> set[str]:

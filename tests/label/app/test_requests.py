@@ -336,6 +336,27 @@ def test_what_does_not_fit_is_refused_with_its_line(trained, unchanged, ask, sta
     assert words_of(refused).startswith(words)
 
 
+def test_what_is_too_large_is_taken_where_more_may_be_sent(trained, server, tmp_path):
+    """An image of noise, which packs badly, to a server with 8 MB and to one with 16."""
+    large = tmp_path / "large.nii.gz"
+    write_nifti(large, np.random.default_rng(0).normal(size=(144, 144, 144)).astype(np.float32), np.eye(4))
+    assert 8 * 2**20 < large.stat().st_size < 15 * 2**20
+
+    def upload(url: str) -> requests.Response:
+        file = {"file": (large.name, large.read_bytes())}
+        return requests.put(f"{url}/datastore/", params={"image": "large"}, files=file, timeout=SECONDS)
+
+    refused = upload(trained.url)
+    assert (refused.status_code, words_of(refused)[:4]) == (413, "E574")
+    assert "larger --upload-mb" in words_of(refused)
+    data = phantoms(tmp_path / "phantoms", 1)
+    other = server(program=phantom_program(data.studies, "--upload-mb", "16"))
+    taken = upload(other.url)
+    assert taken.status_code == 200, taken.text
+    assert (data.studies / "large.nii.gz").read_bytes() == large.read_bytes()
+    other.kill()
+
+
 def other_grid(trained: Trained) -> bytes:
     return _nifti(trained, lambda array: array[:-2])
 
