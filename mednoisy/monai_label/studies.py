@@ -114,13 +114,9 @@ def write_dataset(folder: Path, settings: Settings, studies: Sequence[Study], he
 
 
 def keep_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no links: whoever writes renames, so it stays."""
+    """Copy a file, whole or not at all: no second name of it, for editors and `cp` write into the file that is there."""
     with written_aside(target) as aside:
-        aside.unlink()
-        try:
-            os.link(source, aside)
-        except OSError:  # of another file system, or one without links
-            shutil.copyfile(source, aside)
+        shutil.copyfile(source, aside)
 
 
 def _channels(study: Study) -> int:
