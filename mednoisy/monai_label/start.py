@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from mednoisy.errors import UserError
 from mednoisy.files import write_text
+from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.studies import found_studies, labeled
 from mednoisy.monai_label.workplace import Settings, Workplace
 
@@ -37,14 +38,17 @@ def checked_place(studies: Path) -> Workplace:
 
 
 def check_classes(place: Workplace, settings: Settings) -> None:
-    """Refuse other classes than those that labels were saved with (E588)."""
+    """Refuse other classes than those of the labels that were saved, or of the network that serves (E588)."""
     if not (place.folder / "settings.json").is_file():
         return
     before = place.settings()
-    if before.classes != settings.classes and labeled(found_studies(place)):
-        cause = (
-            f"the labels in {place.studies} are of {', '.join(before.classes)}, not of {', '.join(settings.classes)}"
-        )
+    if before.classes == settings.classes:
+        return
+    what = "labels" if labeled(found_studies(place)) else "network" if Deployed.read(place).round is not None else None
+    if what is not None:
+        verb = "are" if what == "labels" else "is"
+        told = [", ".join(classes) for classes in (before.classes, settings.classes)]
+        cause = f"the {what} in {place.studies} {verb} of {told[0]}, not of {told[1]}"
         raise UserError("E588", cause, f"Start with --bundle {before.bundle}, or take another folder")
 
 

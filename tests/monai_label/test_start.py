@@ -14,6 +14,7 @@ import pytest
 from mednoisy.cli import main
 from mednoisy.errors import UserError
 from mednoisy.monai_label import start
+from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.intake import save_label
 from mednoisy.monai_label.start import check_port
 from mednoisy.monai_label.studies import found_studies
@@ -71,6 +72,13 @@ def test_labels_of_other_classes_are_not_served(place, label_file, without_monai
     (place.labels / "a.nii.gz").unlink()
     assert main(words(place, "--set", "label_names=['background','vein']")) == 2
     assert "E581" in capsys.readouterr().err  # as far as it comes here
+
+
+def test_a_network_of_other_classes_does_not_serve_under_new_names(place, without_monailabel, capsys):
+    """Without a label left: a vein would be called an atrium."""
+    Deployed(1, (), "").write(place)
+    assert main(words(place, "--set", "label_names=['background','vein']")) == 2
+    assert "E588 the network in" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken():
