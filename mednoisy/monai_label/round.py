@@ -13,7 +13,8 @@ from mednoisy.child_processes import finish
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.monai_label.deployment import consider, figure_of
-from mednoisy.monai_label.training import ENDED, PRETEXT, launched, log_lines
+from mednoisy.monai_label.plans import PRETEXT, words_of
+from mednoisy.monai_label.training import ENDED, launched, log_lines
 from mednoisy.monai_label.workplace import Workplace, read_state, write_state
 
 SECONDS_FOR_LOCK, BETWEEN = 60, 0.2  # a round before this one may be leaving; who looks at the lock has it, too
@@ -53,7 +54,7 @@ def run_round(place: Workplace, number: str) -> int:
         words += ["--resume", str(run), *(["--trust"] if settings.trust else [])]
         words += ["--device", settings.device] if settings.device else []
     else:
-        words += [*state["command"], *(["--resume"] if (run / "run.json").is_file() else [])]
+        words += [*words_of(place, number, state), *(["--resume"] if (run / "run.json").is_file() else [])]
     code, stopped = finish(words, settings.threads)
     finished = (run / "report.html").is_file()
     if stopped and not finished:

@@ -114,7 +114,7 @@ def write_dataset(folder: Path, settings: Settings, studies: Sequence[Study], he
 
 
 def keep_copy(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all: no second name of it, for editors and `cp` write into the file that is there."""
+    """Copy a file, whole or not at all; no second name for it, since editors and `cp` write into what is there."""
     with written_aside(target) as aside:
         shutil.copyfile(source, aside)
 
