@@ -117,6 +117,30 @@ def test_a_folder_from_elsewhere_does_not_say_what_is_run(place, monkeypatch):
     assert not any(word.startswith("/elsewhere") or "abort" in word for word in words)
 
 
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        ("mednoisy: E206 a label holds 7. Mend it.\nmednoisy: note: flat\n", "E206 a label holds 7. Mend it."),
+        ("mednoisy: note: case 'a': is flat\n", "it ended with exit code -9, see "),
+    ],
+)  # fmt: skip
+def test_a_round_that_failed_tells_its_own_fault(place, monkeypatch, told, outcome):
+    """Neither a note, where it was killed for memory, nor what ended it when it was tried before."""
+    state = {"number": 1, "state": "waiting", "labeled": ["a"], "held": [], "unlabeled": 2, "folds": None, "start": []}
+    write_state(place.of_round(1) / "round.json", state)
+    log = place.of_round(1) / "log.txt"
+    log.write_text("mednoisy: E320 the disk was full then.\n")
+
+    def finish(words: list[str], threads: int | None) -> tuple[int, bool]:
+        with open(log, "a") as stream:
+            stream.write(told)
+        return -9, False
+
+    monkeypatch.setattr(round_module, "finish", finish)
+    round_module.run_round(place, "1")
+    assert Trainings(place).state(1)["outcome"].startswith(outcome)
+
+
 def test_a_pretext_that_is_learned_again_is_the_training_that_runs(place, monkeypatch):
     """Rounds before it failed, so nothing serves, and a server that is started again goes back to the pretext."""
 
