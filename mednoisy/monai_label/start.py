@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -65,8 +66,7 @@ def check_port(host: str, port: int) -> None:
 
 def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoReturn:
     """Keep the settings and become the server."""
-    app = place.folder / "app"
-    write_text(app / "main.py", MAIN)
+    app = _app(place.folder / "app")
     place.keep_settings(settings)
     environment = {
         **os.environ,
@@ -81,3 +81,20 @@ def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoRetur
     ]  # fmt: skip
     print(f"studies: {place.studies}\nserver: http://{host}:{port}", flush=True)
     os.execve(sys.executable, list(words), environment)
+
+
+def _app(folder: Path) -> Path:
+    """The folder of the app, with nothing but `main.py` and the logs before.
+
+    MONAI Label puts it first where Python looks for modules, and the studies may have come from elsewhere.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if left.is_dir() and not left.is_symlink():
+            if left.name != "logs":
+                shutil.rmtree(left)
+        else:
+            left.unlink()
+    write_text(folder / "main.py", MAIN)
+    return folder

@@ -92,6 +92,11 @@ def test_a_port_that_is_taken():
 def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     """On this machine alone unless told, with an app that MONAI Label finds, and settings that a training finds."""
     became: list = []
+    planted = place.folder / "app" / "lib" / "torch.py"  # as studies from elsewhere may have it
+    kept = place.folder / "app" / "logs" / "app.log"
+    for path in (planted, planted.parents[1] / "torch.py", kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: object())
     monkeypatch.setattr(start, "check_port", lambda host, port: None)
     monkeypatch.setattr(os, "execve", lambda *call: became.append(call))
@@ -103,6 +108,8 @@ def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     assert arguments[arguments.index("--port") + 1] == "8123"
     assert environment["MONAI_LABEL_SESSION_PATH"] == str(place.folder / "sessions")
     assert "App" in (place.folder / "app" / "main.py").read_text()
+    found = [path.relative_to(place.folder / "app") for path in (place.folder / "app").rglob("*.*")]
+    assert sorted(map(str, found)) == ["logs/app.log", "main.py"]
     settings = place.settings()
     assert (settings.method, settings.steps, settings.classes) == ("sdcl", 7, ("background", "atrium"))
 
