@@ -11,6 +11,7 @@ from monai.transforms import Compose
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.file_formats import reader_of
+from mednoisy.data.held_out_names import held_out_of_few
 from mednoisy.data.images import case_name
 from mednoisy.data.load_case import CheckingReader, checking_reader
 from mednoisy.errors import UserError
@@ -25,11 +26,12 @@ def datalist_of_studies(
     """The studies whose image and label fit as labeled and validation cases, all other images beside them unlabeled.
 
     Files come from people and their viewers: each is read whole, and what cannot be used is told and left out, for one
-    broken upload would end every training. Where the server holds nothing out, the last of two or more labeled studies
-    is held out, so that networks can be compared.
+    broken upload would end every training. Which labeled studies are held out follows from their names: the server
+    holds out the last ones of its list, which changes as labels come in, so that what is served, where each training
+    begins, would have learned from them.
 
     Args:
-        labeled, validation: pairs of files.
+        labeled, validation: pairs of files, as the server has split them.
         label_names: of the codes 0 to K-1, which labels may hold.
         name: of the dataset.
         preprocessing: how the network sees an image.
@@ -38,16 +40,13 @@ def datalist_of_studies(
         UserError: E551, no labeled study can be used.
     """
     reader = checking_reader(preprocessing, range(len(label_names)))
-    pairs = {part: [_case(pair) for pair in of] for part, of in (("labeled", labeled), ("validation", validation))}
-    known = {case["image"] for of in pairs.values() for case in of}
-    fitting = {part: [case for case in of if _fits(case, reader)] for part, of in pairs.items()}
-    if not fitting["labeled"] and fitting["validation"]:
-        fitting = {"labeled": fitting["validation"], "validation": []}
-    if not fitting["labeled"]:
+    pairs = [_case(pair) for pair in (*labeled, *validation)]
+    known = {case["image"] for case in pairs}
+    fitting = [case for case in pairs if _fits(case, reader)]
+    if not fitting:
         raise UserError("E551", "there is no labeled study to learn from", "Submit the label of one, then train again")
-    if not fitting["validation"] and len(fitting["labeled"]) > 1:
-        fitting["validation"] = [fitting["labeled"].pop()]
-    beside = sorted({path for of in pairs.values() for case in of for path in Path(case["image"]).parent.iterdir()})
+    held = held_out_of_few([case["id"] for case in fitting])
+    beside = sorted({path for case in pairs for path in Path(case["image"]).parent.iterdir()})
     pool = [
         {"id": case_name(path), "image": str(path)} for path in beside if _is_image(path) and str(path) not in known
     ]
@@ -56,7 +55,8 @@ def datalist_of_studies(
         channels={0: "image"},
         labels=dict(enumerate(label_names)),
         sections={
-            **fitting,
+            "labeled": [case for case in fitting if case["id"] not in held],
+            "validation": [case for case in fitting if case["id"] in held],
             "unlabeled": [case for case in pool if _fits(case, reader)],
             "test": [],
             "hidden": [],

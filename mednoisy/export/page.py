@@ -29,8 +29,8 @@ In MONAI Label, put this folder into `model/` of a copy of its `monaibundle` app
 {training}
 """
 TRAINING = """Training there goes on from the weights in `models/model.pt`, on all labeled studies and on the unlabeled
-ones beside them, and writes each training's run into `runs/`. The last fifth of the labeled studies (of two the last)
-is held out. The trained network is served only if its Dice there is higher: then the one before is kept as
+ones beside them, and writes each training's run into `runs/`. About a fifth of the labeled studies, told by their
+names, is held out. The trained network is served only if its Dice there is higher: then the one before is kept as
 `models/previous.pt`, else the new one as `models/candidate.pt`."""
 NO_TRAINING = "The networks of a cross-validation predict together; MONAI Label cannot train on from them."
 FACTS = ("dataset", "method", "recipe", "folds", "labeled", "unlabeled", "validation", "steps", "batch_size", "width")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mednoisy.data.images import case_name
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
@@ -78,8 +80,8 @@ class Deployed:
 def consider(place: Workplace, number: int) -> tuple[Deployed, bool]:
     """Let the network of a finished round serve if it is not worse than the one that does; and whether it does now.
 
-    Both are compared on the studies that were held out of both; where there is no such study, the new network, which
-    had more labels, takes over, unless it alone has no figure.
+    Both are compared on the studies that were held out of both and scored against the same label; where there is no
+    such study, the new network, which had more labels, takes over, unless it alone has no figure.
     """
     serving = Deployed.read(place)
     if serving.round == number:
@@ -117,17 +119,25 @@ def _verdict(place: Workplace, serving: int | None, number: int) -> tuple[bool, 
     if serving is None:
         return True, f"round {number} serves, the first network: {new}"
     old = figure_of(place.of_round(serving) / "run")
-    common = sorted(new.studies.keys() & old.studies.keys())
+    then, now = _labels_of(place, serving), _labels_of(place, number)
+    common = [study for study in sorted(new.studies.keys() & old.studies.keys()) if then.get(study) == now.get(study)]
     if not common:
         if old.mean is not None and new.mean is None:
             return False, f"round {serving} stays: of round {number} there is {new}"
-        return True, f"round {number} serves: {new}; it has no held-out study in common with round {serving}"
+        return True, f"round {number} serves: {new}; it has no held-out label in common with round {serving}"
     means = {name: 100 * float(np.mean([figure.studies[study] for study in common]))
              for name, figure in (("new", new), ("old", old))}  # fmt: skip
     told = f"Dice {means['new']:.1f} % against {means['old']:.1f} % on {len(common)} studies held out of both"
     if means["new"] < means["old"]:
         return False, f"round {serving} stays: round {number} reached {told}"
     return True, f"round {number} serves in place of round {serving}: {told}"
+
+
+def _labels_of(place: Workplace, number: int) -> dict[str, bytes]:
+    """By study the digest of the label that a round was scored against: it may have been corrected since."""
+    kept = place.of_round(number) / "data" / "labels"
+    files = kept.iterdir() if kept.is_dir() else ()
+    return {case_name(path): hashlib.sha256(path.read_bytes()).digest() for path in files}
 
 
 def _file(place: Workplace) -> Path:

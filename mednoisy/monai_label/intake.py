@@ -59,7 +59,7 @@ def save_label(
 
     Raises:
         UserError: E201 to E209, E223, E224: it cannot be read, is no label map, or is on another grid; E573, far
-            larger than its image; E575, a segment of no class.
+            larger than its image; E575, a segment of no class, or a mark of disagreement where nothing was shown.
     """
     checked_tag(tag)
     image = read_image(study.image, channels=True, case=study.id)
@@ -98,7 +98,7 @@ def codes_of_segments(
         None where values are class codes.
 
     Raises:
-        UserError: E575, a name that is no class, twice the same, or values that fit no list.
+        UserError: E575, a name that is no class, or values that fit no list.
     """
     if not listed:
         return None
@@ -169,11 +169,12 @@ def keep_shown(place: Workplace, study: Study, labels: np.ndarray, affine: np.nd
 
 
 def _shown(place: Workplace, study: Study, shape: tuple[int, ...]) -> np.ndarray:
-    """The classes that were shown last; background where none were."""
+    """The classes that were shown last (E575, none were: the mark stands for nothing)."""
     path = label_file(place.folder / "shown", study.id, study.image)
-    return (
-        read_image(path, "label", case=study.id).array.reshape(shape) if path.is_file() else np.zeros(shape, np.uint8)
-    )
+    if not path.is_file():
+        cause = "voxels are marked as disagreement, and no prediction of this study was shown"
+        raise UserError("E575", cause, "Give them a class, or the background's", case=study.id)
+    return read_image(path, "label", case=study.id).array.reshape(shape)
 
 
 def _read(file: Path, study: Study) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -13,11 +14,12 @@ from mednoisy.child_processes import finish
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.monai_label.deployment import consider, figure_of
-from mednoisy.monai_label.training import ENDED, PRETEXT, launched, log_lines
+from mednoisy.monai_label.plans import PRETEXT, words_of
+from mednoisy.monai_label.training import ENDED, launched
 from mednoisy.monai_label.workplace import Workplace, read_state, write_state
 
 SECONDS_FOR_LOCK, BETWEEN = 60, 0.2  # a round before this one may be leaving; who looks at the lock has it, too
-TOLD = "mednoisy: "  # how the line of a fault begins
+FAULT = re.compile(r"^mednoisy: (E\d{3} .*)$", re.MULTILINE)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,16 +55,16 @@ def run_round(place: Workplace, number: str) -> int:
         words += ["--resume", str(run), *(["--trust"] if settings.trust else [])]
         words += ["--device", settings.device] if settings.device else []
     else:
-        words += [*state["command"], *(["--resume"] if (run / "run.json").is_file() else [])]
+        words += [*words_of(place, number, state), *(["--resume"] if (run / "run.json").is_file() else [])]
+    log = folder / "log.txt"
+    begin = log.stat().st_size if log.is_file() else 0
     code, stopped = finish(words, settings.threads)
     finished = (run / "report.html").is_file()
     if stopped and not finished:
         note(state="stopped", ended=time.time(), outcome="stopped; it goes on when it is started again")
         return DONE_IN_PART
     if not finished:
-        lines = [line for line in log_lines(folder / "log.txt", 200) if line.startswith(TOLD)]
-        outcome = lines[-1].removeprefix(TOLD) if lines else f"it ended with exit code {code}, see {folder / 'log.txt'}"
-        note(state="failed", ended=time.time(), outcome=outcome)
+        note(state="failed", ended=time.time(), outcome=_fault(log, begin, code))
         return code
     if number == PRETEXT:
         note(state="done", ended=time.time(), outcome="the pretext is learned")
@@ -71,6 +73,13 @@ def run_round(place: Workplace, number: str) -> int:
         note(state="done", ended=time.time(), outcome=deployed.reason, serves=serves, figure=figure_of(run).mean)
     launched("scoring", place, log=place.folder / "scoring" / "log.txt")
     return 0
+
+
+def _fault(log: Path, begin: int, code: int) -> str:
+    """The last line of a fault that was logged from a byte on: neither a note nor what ended an earlier attempt."""
+    text = log.read_bytes()[begin:].decode(errors="replace") if log.is_file() else ""
+    faults: list[str] = FAULT.findall(text)
+    return faults[-1] if faults else f"it ended with exit code {code}, see {log}"
 
 
 if __name__ == "__main__":

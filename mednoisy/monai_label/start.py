@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from mednoisy.errors import UserError
 from mednoisy.files import write_text
+from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.studies import found_studies, labeled
 from mednoisy.monai_label.workplace import Settings, Workplace
 
@@ -39,14 +41,17 @@ def checked_place(studies: Path) -> Workplace:
 
 
 def check_classes(place: Workplace, settings: Settings) -> None:
-    """Refuse other classes than those that labels were saved with (E588)."""
+    """Refuse other classes than those of the labels that were saved, or of the network that serves (E588)."""
     if not (place.folder / "settings.json").is_file():
         return
     before = place.settings()
-    if before.classes != settings.classes and labeled(found_studies(place)):
-        cause = (
-            f"the labels in {place.studies} are of {', '.join(before.classes)}, not of {', '.join(settings.classes)}"
-        )
+    if before.classes == settings.classes:
+        return
+    what = "labels" if labeled(found_studies(place)) else "network" if Deployed.read(place).round is not None else None
+    if what is not None:
+        verb = "are" if what == "labels" else "is"
+        told = [", ".join(classes) for classes in (before.classes, settings.classes)]
+        cause = f"the {what} in {place.studies} {verb} of {told[0]}, not of {told[1]}"
         raise UserError("E588", cause, f"Start {_with_classes_of(before, settings)}, or take another folder")
 
 
@@ -74,8 +79,7 @@ def check_port(host: str, port: int) -> None:
 
 def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoReturn:
     """Keep the settings and become the server."""
-    app = place.folder / "app"
-    write_text(app / "main.py", MAIN)
+    app = _app(place.folder / "app")
     place.keep_settings(settings)
     environment = {
         **os.environ,
@@ -90,3 +94,20 @@ def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoRetur
     ]  # fmt: skip
     print(f"studies: {place.studies}\nserver: http://{host}:{port}", flush=True)
     os.execve(sys.executable, list(words), environment)
+
+
+def _app(folder: Path) -> Path:
+    """The folder of the app, with nothing but `main.py` and the logs before.
+
+    MONAI Label puts it first where Python looks for modules, and the studies may have come from elsewhere.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if left.is_dir() and not left.is_symlink():
+            if left.name != "logs":
+                shutil.rmtree(left)
+        else:
+            left.unlink()
+    write_text(folder / "main.py", MAIN)
+    return folder

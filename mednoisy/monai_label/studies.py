@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.composition.catalogue import DATALIST
-from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.file_formats import reader_of
+from mednoisy.data.held_out_names import is_held_out
 from mednoisy.data.images import case_name, read_image
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
@@ -22,7 +22,6 @@ from mednoisy.inference.label_map_files import label_file
 from mednoisy.monai_label.workplace import Settings, Workplace
 
 HELD_FROM = 10  # labels from which on a part of them is set aside; below, folds hold each out in turn
-HELD_SHARE = 5  # one of so many
 FEWEST_HELD = 2
 
 
@@ -80,7 +79,7 @@ def held_out(studies: Sequence[Study]) -> list[Study]:
     None below `HELD_FROM` labels, or where fewer than `FEWEST_HELD` names would be set aside.
     """
     known = labeled(studies)
-    held = [study for study in known if Draw(0, "held out", 0).key(study.id) % HELD_SHARE == 0]
+    held = [study for study in known if is_held_out(study.id)]
     return held if len(known) >= HELD_FROM and len(held) >= FEWEST_HELD else []
 
 
@@ -114,13 +113,9 @@ def write_dataset(folder: Path, settings: Settings, studies: Sequence[Study], he
 
 
 def keep_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no links: whoever writes renames, so it stays."""
+    """Copy a file, whole or not at all; no second name for it, since editors and `cp` write into what is there."""
     with written_aside(target) as aside:
-        aside.unlink()
-        try:
-            os.link(source, aside)
-        except OSError:  # of another file system, or one without links
-            shutil.copyfile(source, aside)
+        shutil.copyfile(source, aside)
 
 
 def _channels(study: Study) -> int:

@@ -15,65 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.child_processes import PARENT
-from mednoisy.composition import checked_path
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
 from mednoisy.files import locked
 from mednoisy.monai_label.deployment import Deployed
-from mednoisy.monai_label.studies import Study, found_studies, held_out, labeled, write_dataset
+from mednoisy.monai_label.plans import PRETEXT, has_pretext, plan_of
+from mednoisy.monai_label.studies import Study, found_studies, labeled, write_dataset
 from mednoisy.monai_label.warm_start import write_start
 from mednoisy.monai_label.workplace import Settings, Workplace, listed_numbers, read_state, write_state
 from mednoisy.text_files import Unusable, read_table
 
-FOLDS = 3  # of a training on few labels, where there are so many
-WITHOUT_UNLABELED = "supervised"
 ENDED = ("done", "failed", "stopped")
 INTERRUPTED = "interrupted"  # neither ended nor at work, as after a power cut
 LAST_LINES = 20
-PRETEXT = "pretext"  # in the place of a round's number
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a round is trained.
-
-    Attributes:
-        labeled, unlabeled: how many studies the network learns from with and without a label.
-        held: ids of those held out.
-        folds: networks that each hold a part of the labeled studies out; None for a single one.
-        method: None is the bundle's own.
-        remarks: what an annotator should know about it, sentences.
-    """
-
-    labeled: int
-    unlabeled: int
-    held: tuple[str, ...]
-    folds: int | None
-    method: str | None
-    remarks: tuple[str, ...]
-
-
-def plan_of(studies: Sequence[Study], settings: Settings) -> Plan:
-    """Folds while labels are few, then a fixed part held out; a single label gives a network without a figure.
-
-    Raises:
-        UserError: E578, nothing is labeled.
-    """
-    known, held = labeled(studies), held_out(studies)
-    if not known:
-        raise UserError("E578", "no study is labeled, so there is nothing to train on", "Save a label first")
-    unlabeled, remarks, method = len(studies) - len(known), [], settings.method
-    folds = None if held else settings.folds or FOLDS
-    if folds is not None and len(known) < 2:
-        folds = None
-        remarks.append("With a single label nothing tells how good the network is.")
-    elif folds is not None:
-        folds = min(folds, len(known))
-    if not unlabeled:
-        method = WITHOUT_UNLABELED
-        remarks.append("Every study is labeled: the network learns from labels alone.")
-    return Plan(len(known) - len(held), unlabeled, tuple(study.id for study in held), folds, method, tuple(remarks))
 
 
 @dataclass
@@ -109,14 +64,8 @@ class Trainings:
         write_dataset(folder / "data", settings, studies, held)
         learned = [study.id for study in labeled(studies) if study.id not in plan.held]
         warm = write_start(self.place, folder / "start", plan.held, folds=plan.folds is not None)
-        words = command(settings, plan, folder, number)
-        words += (
-            ["--pretext-from", str(folder / "start"), "--set", f"pretext_parts={warm.parts!r}"]
-            if warm.parts
-            else (["--pretext-from", str(self.place.pretext / "run")] if self._has_pretext() else [])
-        )
         state = {
-            "number": number, "digest": digest, "command": words, "labeled": learned, "held": list(plan.held),
+            "number": number, "digest": digest, "start": warm.parts, "labeled": learned, "held": list(plan.held),
             "unlabeled": plan.unlabeled, "folds": plan.folds, "method": plan.method or "the bundle's own",
             "remarks": [*plan.remarks, *([warm.remark] if warm.remark else [])],
         }  # fmt: skip
@@ -129,7 +78,7 @@ class Trainings:
             UserError: E577, a training is running.
         """
         settings, studies = self.place.settings(), found_studies(self.place)
-        if settings.pretext is None or self._has_pretext() or not studies:
+        if settings.pretext is None or has_pretext(self.place) or not studies:
             return None
         if self.running():
             raise UserError("E577", "a training is running", "Wait for it, or stop it first")
@@ -137,16 +86,16 @@ class Trainings:
         if not (folder / "data" / "datalist.json").is_file():
             unlabeled = [Study(study.id, study.image, None) for study in studies]
             write_dataset(folder / "data", settings, unlabeled, ())
-        plan = Plan(0, len(studies), (), None, settings.pretext, ())
         state = {
-            "number": PRETEXT, "digest": "", "command": command(settings, plan, folder, 0), "labeled": [], "held": [],
-            "unlabeled": len(studies), "folds": None, "method": settings.pretext, "remarks": [],
+            "number": PRETEXT, "digest": "", "start": [], "labeled": [], "held": [], "unlabeled": len(studies),
+            "folds": None, "method": settings.pretext, "remarks": [],
         }  # fmt: skip
         return self._launch(PRETEXT, state)
 
     def resume(self) -> dict[str, Any] | None:
         """Go on with a training that neither ended nor was stopped, as after a power cut; None where there is none."""
-        for number in (PRETEXT, self.last()):
+        pretext = PRETEXT if self.place.settings().pretext is not None else None  # it may be wished no more
+        for number in (pretext, self.last()):
             if number is not None and (self._folder(number) / "round.json").is_file() and not self.running():
                 state = self.state(number)
                 if state["state"] not in ENDED:
@@ -165,9 +114,8 @@ class Trainings:
 
     def running(self) -> bool:
         """Whether a training is at work, whoever started it; not one that has noted its end and is leaving."""
-        last = self.last()
-        path = self._folder(PRETEXT if last is None else last) / "round.json"
-        if path.is_file() and read_state(path)["state"] in ENDED:
+        number = self._newest()
+        if number is not None and read_state(self._folder(number) / "round.json")["state"] in ENDED:
             return False
         if self._process is not None and self._process.poll() is None:
             return True
@@ -175,10 +123,8 @@ class Trainings:
 
     def newest(self) -> dict[str, Any] | None:
         """The state of the training that was started last; None before the first."""
-        last = self.last()
-        if last is None:
-            return self.state(PRETEXT) if (self._folder(PRETEXT) / "round.json").is_file() else None
-        return self.state(last)
+        number = self._newest()
+        return None if number is None else self.state(number)
 
     def last(self) -> int | None:
         """Number of the last round; None before the first."""
@@ -194,6 +140,14 @@ class Trainings:
             state = {**state, "state": INTERRUPTED, "outcome": "interrupted; it goes on when it is started again"}
         return {**state, "steps": steps_done(folder / "run"), "details": log_lines(folder / "log.txt")}
 
+    def _newest(self) -> int | str | None:
+        """What was started last: a round, or a pretext, which is learned again where rounds before it failed."""
+        there = [number for number in (PRETEXT, self.last())
+                 if number is not None and (self._folder(number) / "round.json").is_file()]  # fmt: skip
+        if len(there) < 2:
+            return there[0] if there else None
+        return max(there, key=lambda number: read_state(self._folder(number) / "round.json")["started"])
+
     def _launch(self, number: int | str, state: Mapping[str, Any]) -> dict[str, Any]:
         folder = self._folder(number)
         kept = {key: value for key, value in state.items() if key not in ("steps", "details", "outcome")}
@@ -206,24 +160,6 @@ class Trainings:
 
     def _folder(self, number: int | str) -> Path:
         return self.place.pretext if number == PRETEXT else self.place.of_round(int(number))
-
-    def _has_pretext(self) -> bool:
-        return (self.place.pretext / "run" / "report.html").is_file()
-
-
-def command(settings: Settings, plan: Plan, folder: Path, number: int) -> list[str]:
-    """Words behind `mednoisy train` for a new run; seeds differ from round to round."""
-    words = [settings.bundle, "--data", checked_path(folder / "data", "--studies")]
-    words += ["--output", checked_path(folder / "run", "--studies"), "--seed", str(settings.seed + number)]
-    words += ["--labeled", str(plan.labeled)] if plan.labeled else []
-    words += ["--folds", str(plan.folds)] if plan.folds else ["--validation", "0"]
-    options = {"method": plan.method, "recipe": settings.recipe, "dataset": settings.dataset, "steps": settings.steps}
-    for name, value in {**options, "device": settings.device}.items():
-        words += [f"--{name}", str(value)] if value is not None else []
-    given = list(settings.set)
-    if not any(text.startswith("train#stream#repeated=") for text in given):
-        given.append("train#stream#repeated=True")  # labels may be fewer than a batch
-    return [*words, *(word for text in given for word in ("--set", text))]
 
 
 def launched(module: str, place: Workplace, *words: str, log: Path) -> subprocess.Popen:

@@ -11,10 +11,11 @@ from mednoisy.monai_label import round as round_module
 from mednoisy.monai_label import training
 from mednoisy.monai_label.leases import Leases
 from mednoisy.monai_label.orders import read_order
+from mednoisy.monai_label.plans import PRETEXT
 from mednoisy.monai_label.round import run_round
 from mednoisy.monai_label.scoring import rank_wanted
 from mednoisy.monai_label.selection import Selection
-from mednoisy.monai_label.training import PRETEXT, Trainings
+from mednoisy.monai_label.training import Trainings
 from mednoisy.monai_label.workplace import Settings, Workplace
 from tests.small_runs import SMALL
 

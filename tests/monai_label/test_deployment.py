@@ -45,6 +45,19 @@ def test_a_worse_network_never_takes_over_and_an_equal_one_does(place, figures):
     assert Deployed.read(place).previous == (1, 2)
 
 
+def test_figures_of_a_label_that_was_corrected_are_not_compared(place, figures):
+    """The network before was scored against the label as it was then, which may have been its own prediction."""
+    figures.update({"1": dice(a=0.99, b=0.5), "2": dice(a=0.6, b=0.6)})
+    for number, label in (("1", b"as it was"), ("2", b"corrected")):
+        labels = place.of_round(int(number)) / "data" / "labels"
+        labels.mkdir(parents=True)
+        (labels / "a.nii.gz").write_bytes(label)
+        (labels / "b.nii.gz").write_bytes(b"the same")
+    consider(place, 1)
+    assert consider(place, 2)[1]
+    assert "Dice 60.0 % against 50.0 % on 1 studies held out of both" in Deployed.read(place).reason
+
+
 def test_a_network_without_a_figure_does_not_replace_one_with(place, figures):
     figures.update({"1": dice(a=0.2), "2": NO_FIGURE})
     consider(place, 1)

@@ -82,6 +82,13 @@ def test_the_segment_of_disagreement_takes_the_class_that_was_shown_there(place,
     assert saved.undecided == 27
 
 
+def test_a_mark_where_nothing_was_shown_is_refused(place, label_file):
+    """As of an image that was predicted from a session, or of a label map that has a class more than the server."""
+    with pytest.raises(UserError, match=r"^E575 case 'a': voxels are marked as disagreement, and no prediction"):
+        save_label(place, study(place), label_file(box(len(CLASSES))), CLASSES, {})
+    assert study(place).label is None
+
+
 def test_what_is_replaced_is_kept(place, label_file):
     first = save_label(place, study(place), label_file(box(1)), CLASSES, {})
     second = save_label(place, study(place), label_file(box(2)), CLASSES, {})

@@ -14,6 +14,7 @@ import pytest
 from mednoisy.cli import main
 from mednoisy.errors import UserError
 from mednoisy.monai_label import start
+from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.intake import save_label
 from mednoisy.monai_label.start import check_port
 from mednoisy.monai_label.studies import found_studies
@@ -73,6 +74,13 @@ def test_labels_of_other_classes_are_not_served(place, label_file, without_monai
     assert "E581" in capsys.readouterr().err  # as far as it comes here
 
 
+def test_a_network_of_other_classes_does_not_serve_under_new_names(place, without_monailabel, capsys):
+    """Without a label left: a vein would be called an atrium."""
+    Deployed(1, (), "").write(place)
+    assert main(words(place, "--set", "label_names=['background','vein']")) == 2
+    assert "E588 the network in" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -84,6 +92,11 @@ def test_a_port_that_is_taken():
 def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     """On this machine alone unless told, with an app that MONAI Label finds, and settings that a training finds."""
     became: list = []
+    planted = place.folder / "app" / "lib" / "torch.py"  # as studies from elsewhere may have it
+    kept = place.folder / "app" / "logs" / "app.log"
+    for path in (planted, planted.parents[1] / "torch.py", kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: object())
     monkeypatch.setattr(start, "check_port", lambda host, port: None)
     monkeypatch.setattr(os, "execve", lambda *call: became.append(call))
@@ -95,6 +108,8 @@ def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     assert arguments[arguments.index("--port") + 1] == "8123"
     assert environment["MONAI_LABEL_SESSION_PATH"] == str(place.folder / "sessions")
     assert "App" in (place.folder / "app" / "main.py").read_text()
+    found = [path.relative_to(place.folder / "app") for path in (place.folder / "app").rglob("*.*")]
+    assert sorted(map(str, found)) == ["logs/app.log", "main.py"]
     settings = place.settings()
     assert (settings.method, settings.steps, settings.classes) == ("sdcl", 7, ("background", "atrium"))
 

@@ -28,6 +28,18 @@ def test_labels_are_kept_as_they_were_when_the_training_began(place, label_file,
     )
 
 
+def test_what_was_kept_stays_when_a_label_is_edited_in_place(place, label_file, tmp_path):
+    """As editors do, and `cp` over a file: they write into it, where the server renames."""
+    save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
+    save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
+    write_dataset(tmp_path / "data", SETTINGS, found_studies(place), ())
+    kept = [tmp_path / "data" / "labels" / "a.nii.gz", place.folder / "versions" / "final" / "a" / "1" / "a.nii.gz"]
+    before = [path.read_bytes() for path in kept]
+    with open(place.labels / "a.nii.gz", "r+b") as label:
+        label.write(b"edited")
+    assert [path.read_bytes() for path in kept] == before
+
+
 def test_two_files_of_one_id_are_refused(place):
     (place.studies / "a.nii").write_bytes(b"")
     with pytest.raises(UserError, match=r"^E207 case 'a': a.nii and a.nii.gz"):

@@ -12,9 +12,12 @@ import pytest
 
 from mednoisy.cli import entry
 from mednoisy.errors import UserError
+from mednoisy.monai_label import round as round_module
+from mednoisy.monai_label import training
 from mednoisy.monai_label.intake import save_label
+from mednoisy.monai_label.plans import PRETEXT, Plan, command, plan_of
 from mednoisy.monai_label.studies import Study, found_studies
-from mednoisy.monai_label.training import Plan, Trainings, busy, command, plan_of
+from mednoisy.monai_label.training import Trainings, busy
 from mednoisy.monai_label.workplace import Settings, write_state
 from tests.monai_label.conftest import SETTINGS, box
 
@@ -95,6 +98,67 @@ def test_a_round_that_is_refused_tells_the_line(place, label_file):
     assert state["state"] == "failed"
     assert state["outcome"].startswith("E"), state
     assert not (place.folder / "deployed.json").exists()
+
+
+def test_a_folder_from_elsewhere_does_not_say_what_is_run(place, monkeypatch):
+    """Somebody's studies come with a round that was interrupted: the server's own bundle and settings go on with it."""
+    state = {
+        "number": 1, "digest": "", "state": "training", "started": 0.0, "command": ["/elsewhere/bundle"],
+        "labeled": ["a"], "held": [], "unlabeled": 2, "folds": None, "method": "/elsewhere/overlay.yaml",
+        "start": ["$__import__('os').abort()", "encoder"], "remarks": [],
+    }  # fmt: skip
+    write_state(place.of_round(1) / "round.json", state)
+    run: list[list[str]] = []
+    monkeypatch.setattr(round_module, "finish", lambda words, threads: (run.append(words), (2, False))[1])
+    round_module.run_round(place, "1")
+    (words,) = run
+    assert words[4:6] == ["phantom", "--data"]
+    assert "pretext_parts=['encoder']" in words
+    assert not any(word.startswith("/elsewhere") or "abort" in word for word in words)
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        ("mednoisy: E206 a label holds 7. Mend it.\nmednoisy: note: flat\n", "E206 a label holds 7. Mend it."),
+        ("mednoisy: note: case 'a': is flat\n", "it ended with exit code -9, see "),
+    ],
+)  # fmt: skip
+def test_a_round_that_failed_tells_its_own_fault(place, monkeypatch, told, outcome):
+    """Neither a note, where it was killed for memory, nor what ended it when it was tried before."""
+    state = {"number": 1, "state": "waiting", "labeled": ["a"], "held": [], "unlabeled": 2, "folds": None, "start": []}
+    write_state(place.of_round(1) / "round.json", state)
+    log = place.of_round(1) / "log.txt"
+    log.write_text("mednoisy: E320 the disk was full then.\n")
+
+    def finish(words: list[str], threads: int | None) -> tuple[int, bool]:
+        with open(log, "a") as stream:
+            stream.write(told)
+        return -9, False
+
+    monkeypatch.setattr(round_module, "finish", finish)
+    round_module.run_round(place, "1")
+    assert Trainings(place).state(1)["outcome"].startswith(outcome)
+
+
+def test_a_pretext_that_is_learned_again_is_the_training_that_runs(place, monkeypatch):
+    """Rounds before it failed, so nothing serves, and a server that is started again goes back to the pretext."""
+
+    class Started:
+        pid = 1
+
+        def poll(self) -> None:
+            return None
+
+    monkeypatch.setattr(training, "launched", lambda *words, log: Started())
+    place.keep_settings(Settings("phantom", SETTINGS.classes, pretext="restoration"))
+    write_state(place.of_round(1) / "round.json", {"number": 1, "state": "failed", "started": 1.0})
+    trainings = Trainings(place)
+    trainings.start_pretext()
+    newest = trainings.newest()
+    assert newest is not None
+    assert newest["number"] == PRETEXT
+    assert trainings.running()
 
 
 def test_damaged_state_is_told(place):
