@@ -36,7 +36,7 @@ class PretextRun:
 
     @property
     def kind(self) -> str:
-        """All of its name but the seed: its settings in words where a folder's name can hold them, else their digest."""
+        """All of its name but the seed: settings in words where a folder's name can hold them, else their digest."""
         words = [f"{key}={value!r}" for key, value in self.settings.items()]
         if words != safe_words(self.settings) or len("-".join(words)) > LONGEST:
             words = ["set=" + hashlib.sha256("\n".join(words).encode()).hexdigest()[:DIGITS]]
