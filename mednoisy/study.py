@@ -148,7 +148,7 @@ class Study:
         if count > 1:
             rows = [cell.row for cell in self.cells if cell.name == name]
             cure = "Give one of them a `name` of its own in a file of rows"
-            if len({row.start.definition for row in rows}) > 1:
+            if len({row.start for row in rows}) > 1:
                 cure = "Rename one of the files of weights"
             elif not any(row.settings or row.name for row in rows):
                 cure = "Rename an overlay's file"
