@@ -72,7 +72,7 @@ def pictures(study: Study, name: str, page: Path) -> list[str]:
 
 def gap_picture(study: Study) -> EmbeddedPlot | None:
     """What rows gain over copy-paste under their own recipe, with intervals and seeds."""
-    table = rival_tables(study.finished(), study.bundle, study.dataset)[0]
+    table = rival_tables(study.finished(), study.bundle, study.dataset, study.settings)[0]
     several = len(study.labeled) > 1
     lines = []
     for gain in table.gains:

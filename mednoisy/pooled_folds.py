@@ -14,8 +14,10 @@ from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.run_scoring import PACKAGES, checkpoint_figures
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined
-from mednoisy.evaluation.metrics import write_metrics
+from mednoisy.evaluation.metrics import read_metrics, write_metrics
 from mednoisy.evaluation.read_finished_run import FinishedRun, read_finished_run
+from mednoisy.evaluation.regions import COLUMNS as REGION_COLUMNS
+from mednoisy.evaluation.regions import FILE as REGIONS
 from mednoisy.evaluation.summary_file import (
     CheckpointFigures,
     RunSummary,
@@ -29,6 +31,8 @@ from mednoisy.report.tables.expected_table import NO_CASE
 
 def write_pooled(run_folder: RunFolder, folds: Sequence[Path], datalist: Datalist, predicted: int = 0) -> None:
     """Write `metrics.csv`, `scores.csv` and `summary.json` of all folds together, as any run has them.
+
+    Where the datalist names regions also `regions.csv`.
 
     Args:
         run_folder: of the cross-validated run.
@@ -50,6 +54,10 @@ def write_pooled(run_folder: RunFolder, folds: Sequence[Path], datalist: Datalis
     shown = [row for row in rows if (row["checkpoint"], row["predictor"]) == (summary.shown, summary.deployed)]
     write_metrics(run_folder.path / "scores.csv", rows, ("checkpoint", "predictor", *COLUMNS))
     write_metrics(run_folder.path / "metrics.csv", shown, COLUMNS)
+    if datalist.regions:
+        regions = [row for fold in folds for row in read_metrics(fold / REGIONS)]
+        regions.sort(key=lambda row: (kinds.index((row["checkpoint"], row["predictor"])), place[str(row["case"])]))
+        write_metrics(run_folder.path / REGIONS, regions, ("checkpoint", "predictor", *REGION_COLUMNS))
     cases = [
         _seen_from(run_folder.path, run, case, labeled[case.id]["label"], labeled[case.id]["image"])
         for run in runs

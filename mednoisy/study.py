@@ -146,8 +146,12 @@ class Study:
                 check_start(row, self.bundle, self.settings, self.dataset, self.folds)
         name, count = Counter(cell.name for cell in self.cells).most_common(1)[0]
         if count > 1:
-            plain = not any(cell.row.settings or cell.row.name for cell in self.cells if cell.name == name)
-            cure = "Rename an overlay's file" if plain else "Give one of them a `name` of its own in a file of rows"
+            rows = [cell.row for cell in self.cells if cell.name == name]
+            cure = "Give one of them a `name` of its own in a file of rows"
+            if len({row.start for row in rows}) > 1:
+                cure = "Rename one of the files of weights"
+            elif not any(row.settings or row.name for row in rows):
+                cure = "Rename an overlay's file"
             raise UserError("E352", f"{count} rows would be called {name}", cure)
         checked_path(self.output, "--output")
         known = self.output / "study.json"
@@ -249,7 +253,7 @@ class Study:
         if not done:
             return
         finished = finished_rows(done)
-        write_results(self.output, done, finished, self.bundle, self.dataset)
+        write_results(self.output, done, finished, self.bundle, self.dataset, self.settings)
         if any(row.row.start for row in finished):
             write_starts(self.output, finished, self.pool, self._costs())
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mednoisy.study_rows import Cell, safe_words
-from mednoisy.study_starts import trains_partner, with_use
+from mednoisy.study_starts import DIGITS, trains_partner, with_use
 
 FIRST, SECOND = "network_def", "partner_def"
 PAIR = "pair"
+LONGEST = 100  # characters of settings in a name
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,11 @@ class PretextRun:
 
     @property
     def kind(self) -> str:
-        """All of its name but the seed."""
-        return "-".join([self.pretext, *([PAIR] if self.pair else []), *safe_words(self.settings)])
+        """All of its name but the seed: settings in words where a folder's name can hold them, else their digest."""
+        words = [f"{key}={value!r}" for key, value in self.settings.items()]
+        if words != safe_words(self.settings) or len("-".join(words)) > LONGEST:
+            words = ["set=" + hashlib.sha256("\n".join(words).encode()).hexdigest()[:DIGITS]]
+        return "-".join([self.pretext, *([PAIR] if self.pair else []), *words])
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,12 @@ def finished_rows(done: Sequence[Done]) -> list[FinishedRow]:
 
 
 def write_results(
-    output: Path, done: Sequence[Done], finished: Sequence[FinishedRow], bundle: str, dataset: Path | None
+    output: Path,
+    done: Sequence[Done],
+    finished: Sequence[FinishedRow],
+    bundle: str,
+    dataset: Path | None,
+    shared: Mapping[str, Any],
 ) -> None:
     """Write `rows.csv`, `table.md`, `differences.md`, `comparison.html` and, with centres, `groups.md`.
 
@@ -83,6 +88,7 @@ def write_results(
         output: folder of the study.
         done, finished: its finished runs, by themselves and by row.
         bundle, dataset: of the study.
+        shared: settings of all its runs.
     """
     rows = result_rows(done)
     row_of = {cell.name: cell.row for cell, _ in done}
@@ -97,7 +103,7 @@ def write_results(
     }
     validated = any_validated(runs)
     write_text(output / TABLE, study_table(titled, runs[0].unit, validated=validated, intervals=intervals))
-    write_text(output / "differences.md", differences(finished, bundle, dataset))
+    write_text(output / "differences.md", differences(finished, bundle, dataset, shared))
     groups = {(row.labeled, row.row.title, row.recipe): list(row.runs.values()) for row in finished}
     if by_centre := seeds_by_centre(groups):
         write_text(output / "groups.md", by_centre)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from mednoisy.composition import compose
-from mednoisy.errors import UserError
 from mednoisy.evaluation.metrics import Row as MetricRow
 from mednoisy.evaluation.ranking import holm
 from mednoisy.evaluation.seeds_and_patients import SeedFigures, difference_over_seeds, mean_over_seeds
@@ -23,11 +23,12 @@ from mednoisy.report.patient_words import patient_noun, who_varies
 from mednoisy.report.reading.runs import Run, patients_of
 from mednoisy.report.tables.difference_tables import family, gain_line, gain_table
 from mednoisy.study_rows import Row
-from mednoisy.study_starts import SCRATCH
+from mednoisy.study_starts import SCRATCH, with_use
 
 SUPERVISED, MIXING = "supervised", "copy_paste"  # names of methods
 PLAIN = "default"  # the recipe that adds nothing
 METRIC = "dice"
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,11 @@ class RivalTable:
     missing: Mapping[str, tuple[str, ...]]
 
 
-def differences(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None) -> str:
+def differences(
+    rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None, shared: Mapping[str, Any] = NO_SETTINGS
+) -> str:
     """What rows gain over their rivals, as `differences.md` tells it; arguments as in `rival_tables`."""
-    tables = rival_tables(rows, bundle, dataset)
+    tables = rival_tables(rows, bundle, dataset, shared)
     runs = [run for row in rows for run in row.runs.values()]
     texts = [
         gain_table(
@@ -123,7 +126,9 @@ def differences(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None =
     return "\n".join([*texts, family(count, several, who) if count else f"{who}\n"])
 
 
-def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None) -> list[RivalTable]:
+def rival_tables(
+    rows: Sequence[FinishedRow], bundle: str, dataset: Path | None = None, shared: Mapping[str, Any] = NO_SETTINGS
+) -> list[RivalTable]:
     """Three tables, the hardest rival first, and that of starts; every pair of rows is in one of them, or in none.
 
     A rival has the row's number of labels and those of its settings that the rival's configuration has at all: SDCL's
@@ -132,6 +137,7 @@ def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None 
     Args:
         rows: of a study, finished.
         bundle, dataset: of the study.
+        shared: settings of all its runs.
     """
     methods = [row for row in rows if row.method not in (SUPERVISED, MIXING)]
     others = [row for row in rows if row.method != SUPERVISED]
@@ -144,7 +150,8 @@ def rival_tables(rows: Sequence[FinishedRow], bundle: str, dataset: Path | None 
 
     def wanted(row: Row, rival: str, recipe: str | None) -> Row:
         recipe = recipe or row.recipe
-        known = {key: value for key, value in row.settings.items() if _has_use(bundle, dataset, rival, recipe, key)}
+        used = with_use({**shared, **row.settings}, bundle, dataset, rival, recipe)
+        known = {key: value for key, value in row.settings.items() if key in used}
         return Row(rival, recipe, known, start=row.start)
 
     tables = [
@@ -178,16 +185,3 @@ def _is(row: FinishedRow, wanted: Row, labeled: int) -> bool:
     same = (row.method, row.recipe) == (Path(wanted.method).stem, Path(wanted.recipe).stem)
     same = same and row.labeled == labeled and row.row.start == wanted.start
     return same and dict(row.row.settings) == dict(wanted.settings)
-
-
-@cache
-def _has_use(bundle: str, dataset: Path | None, method: str, recipe: str, key: str) -> bool:
-    """Whether a configuration has an entry of this name that a run comes to."""
-    composed = compose(bundle, method, recipe, dataset=dataset, overrides={key: None})
-    try:
-        composed.check_overrides()
-    except UserError as fault:
-        if fault.code != "E103":
-            raise
-        return False
-    return True

@@ -37,13 +37,17 @@ class Start:
         """The start of `scratch`, the name of a pretext, or `pretrained:FILE`.
 
         Raises:
-            UserError: E546, it is none of these.
+            UserError: E546, it is none of these, or a file that tables would call as another start.
         """
         if text == NOTHING:
             return cls()
-        if text.startswith(FILE) and text != FILE:
-            return cls(file=Path(text.removeprefix(FILE)).expanduser())
         known = pretexts()
+        if text.startswith(FILE) and text != FILE:
+            start = cls(file=Path(text.removeprefix(FILE)).expanduser())
+            if start.name in (NOTHING, *known):
+                cause = f"start {text!r} would be called {start.name}, as another start is"
+                raise UserError("E546", cause, "Rename the file")
+            return start
         if text not in known:
             raise UserError("E546", f"unknown start {text!r}", did_you_mean(text, [NOTHING, *known, f"{FILE}FILE"]))
         return cls(pretext=text)
@@ -80,24 +84,35 @@ def with_use(
     settings: Mapping[str, Any], bundle: str, dataset: Path | None, method: str, recipe: str = "default"
 ) -> dict[str, Any]:
     """Those of some settings that a configuration has entries for which a run comes to, all of them being set."""
-    config = deepcopy(compose(bundle, method, recipe, dataset=dataset).config)
-    known = {key: value for key, value in settings.items() if siblings(config, key) is None}
-    for key, value in known.items():
-        merge(config, {key: value}, "a setting")
+    config = deepcopy(_composed(bundle, dataset, method, recipe))
+    known: dict[str, Any] = {}
+    for key, value in settings.items():
+        if siblings(config, key) is None:
+            known[key] = value
+            merge(config, {key: value}, "a setting")
     reached = reachable(config)
     return {key: value for key, value in known.items() if SEPARATOR.split(key)[0] in reached}
 
 
 def trains_partner(bundle: str, dataset: Path | None, method: str, recipe: str, settings: Mapping[str, Any]) -> bool:
     """Whether a run trains a second network that is of another kind than the first."""
-    config = compose(bundle, method, recipe, dataset=dataset).config | dict(settings)
+    config = _composed(bundle, dataset, method, recipe) | dict(settings)
     first, second = (_definition(config, f"{name}_def") for name in ("network", "partner"))
     return "partner_def" in reachable(config, ["stages"]) and first != second
 
 
+@cache
+def _composed(bundle: str, dataset: Path | None, method: str, recipe: str) -> dict[str, Any]:
+    """A configuration, to be left as it is: a study asks for it once a row and more."""
+    return compose(bundle, method, recipe, dataset=dataset).config
+
+
 def _definition(config: Mapping[str, Any], name: str) -> Any:
-    """What an entry is, or the one that it copies."""
-    value = config.get(name)
+    """What an entry is, or the one that it copies; None of entries that copy one another."""
+    seen, value = {name}, config.get(name)
     while isinstance(value, str) and value.startswith("%") and value[1:] in config:
+        if value[1:] in seen:
+            return None
+        seen.add(value[1:])
         value = config[value[1:]]
     return value

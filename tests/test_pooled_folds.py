@@ -10,6 +10,7 @@ import pytest
 
 from mednoisy.cli import main
 from mednoisy.engines.run_folder import folds_of
+from mednoisy.evaluation.metrics import read_metrics
 from mednoisy.evaluation.summary_file import read_summary
 from tests.folded_runs import arguments, refusal, write_dataset
 
@@ -22,6 +23,7 @@ def run(tmp_path_factory) -> Path:
 
     def change(content):
         content["unlabeled"] = []
+        content["regions"] = {"ball or not": {"not": [0], "ball": [1]}}
         for case in content["labeled"]:
             case["centre"] = CENTRES[case["id"]]
 
@@ -39,6 +41,19 @@ def test_a_centre_counts_as_learned_from_where_every_network_has_seen_it(run):
     assert facts["centres_in_training"] == ["A"]
     assert facts["predicted"] == "no unlabeled case"
     assert not (run / "predictions").exists()
+
+
+def test_regions_of_all_folds_stand_together(run):
+    """Each held-out case once under each checkpoint and predictor, in the order of the labeled section."""
+    of_folds = [row for fold in folds_of(run) for row in read_metrics(fold / "regions.csv")]
+    pooled = read_metrics(run / "regions.csv")
+    assert len(pooled) == len(of_folds)
+    assert all(row in of_folds for row in pooled)
+    final = [row for row in pooled if row["checkpoint"] == "final"]
+    assert [(row["case"], row["region"]) for row in final] == [
+        (case, region) for case in sorted(CENTRES) for region in ("not", "ball")
+    ]
+    assert "<h3>Ball or not</h3>" in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_folds_in_different_units_have_no_mean(run, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mednoisy.study_pretexts import PretextRun, pretexts_of
 from mednoisy.study_rows import Cell, Row
@@ -36,6 +37,21 @@ def test_seeds_networks_and_what_concerns_the_pretext_tell_them_apart():
         pretext = of(row, seed=seed)
         assert pretext is not None
         assert pretext.name == name
+
+
+def test_settings_that_no_folder_can_be_called_after_tell_pretexts_apart():
+    """Too long, or alike once written as a folder's name, though rows have names of their own."""
+    long = {"_target_": "mednoisy.networks.unet.UNet", "in_channels": 1, "out_channels": 2, "dropout": [0.1] * 60}
+    names = set()
+    settings: list[dict[str, Any]] = [{"network_def": long}, {"network_def": {**long, "out_channels": 3}}]
+    settings += [{"patch_size": [8, 8, 8]}, {"patch_size": "$[8, 8, 8]"}]
+    for number, of_row in enumerate(settings):
+        pretext = of(Row("supervised", settings=of_row, name=f"r{number}", start=RESTORATION))
+        assert pretext is not None
+        assert len(pretext.name) < 60
+        assert set(pretext.name) <= {*"abcdefghijklmnopqrstuvwxyz0123456789-=_"}
+        names.add(pretext.name)
+    assert len(names) == 4
 
 
 def test_no_pretext_is_learned_for_others():

@@ -86,6 +86,18 @@ def test_settings_that_a_rival_cannot_have_are_left_out_and_others_are_not():
     assert mixing.missing == {"copy_paste-strong-width=4 with 2 labeled": ("wide",)}
 
 
+@pytest.mark.parametrize("shared", [{}, {"network_def": "%unet_def"}])
+def test_a_setting_that_another_one_gives_its_use_is_no_less_the_rivals(shared):
+    """DeepLab has no width; the U-Net that the row, or all rows, have in its place has."""
+    network = {} if shared else {"network_def": "%unet_def"}
+    rows = [
+        finished(Row(method, settings={**network, "width": 4}, name=method), level)
+        for method, level in (("copy_paste", 0.5), ("bcp", 0.6))
+    ]
+    mixing = rival_tables(rows, "body_skin", shared=shared)[0]
+    assert listed(mixing) == [("bcp", "copy_paste")]
+
+
 def test_gains_are_those_of_the_deployed_predictor_at_the_final_checkpoint():
     """Of one seed the paired difference by patients; of others only the seeds that both rows have."""
     sdcl, rival = finished("sdcl", 0.55, seeds=(0, 1)), finished("copy_paste", 0.5)

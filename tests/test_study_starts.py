@@ -28,6 +28,13 @@ def test_what_is_no_start(text):
     assert all(name in str(refused.value) for name in ("restoration", "pretrained:FILE"))
 
 
+@pytest.mark.parametrize("name", ["scratch", "restoration"])
+def test_a_file_that_would_be_called_as_another_start_is_none(name):
+    """Else its rows would be taken for those from scratch, which all gains are measured against."""
+    with pytest.raises(UserError, match=rf"E546 start 'pretrained:w/{name}.pth' would be called {name}, .* Rename"):
+        Start.parse(f"pretrained:w/{name}.pth")
+
+
 def test_a_file_is_told_by_what_is_in_it(tmp_path):
     """The same name elsewhere is the same start, other content under the same name is not."""
     for folder, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
@@ -78,7 +85,18 @@ def test_second_networks_are_known_by_what_stages_name():
         assert trains_partner("acdc", None, method, "default", settings) is pair, method
 
 
+def test_entries_that_copy_one_another_are_told_when_the_configuration_is_read():
+    settings = {"network_def": "%partner_def", "partner_def": "%network_def"}
+    assert trains_partner("acdc", None, "sdcl", "default", settings) is False
+
+
 def test_what_a_configuration_has_a_use_for():
     settings = {"teachers": "each", "width": 3, "no such entry": 1}
     assert with_use(settings, "phantom", None, "sdcl") == {"teachers": "each", "width": 3}
     assert with_use(settings, "phantom", None, "restoration") == {"width": 3}
+
+
+def test_a_setting_may_be_part_of_what_one_before_it_sets():
+    network = {"_target_": "mednoisy.networks.unet.UNet", "width": 4}
+    settings = {"network_def": network, "network_def#width": 2}
+    assert with_use(settings, "body_skin", None, "restoration") == settings

@@ -57,6 +57,8 @@ class Interruptions:
         raise _Interrupted
 
     def _raise_if_lost(self, number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code is Interruptions.__exit__.__code__:
+            return  # the block has ended, and nobody above it waits for an interruption
         if not isinstance(sys.exc_info()[1], KeyboardInterrupt):  # else it is on its way out
             raise _Interrupted
 

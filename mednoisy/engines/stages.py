@@ -93,12 +93,14 @@ def check_stages(stages: Sequence[Stage]) -> None:
     They are made, and thrown away: networks, weights and torch's generators stay as they are.
 
     Raises:
-        UserError: E107, an argument that one of them refuses, or something that is none of them.
+        UserError: E107, an argument that one of them refuses, or something that is none of them; what a method's
+            `check_crops` refuses.
     """
     for stage in stages:
         try:
             with torch.random.fork_rng(devices=[]):
                 method = stage.method()
+                method.check_crops(stage.labeled, stage.unlabeled)
                 check_dice(getattr(method, "dice", "per_sample"))  # else refused by the loss, in the first step
                 for name, student in method.students.items():
                     (method.optimiser(name) or stage.optimiser)(list(student.parameters()))

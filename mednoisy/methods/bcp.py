@@ -8,7 +8,7 @@ from torch import nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.labeled_unlabeled_copy_paste import Pairing, bidirectional, label_halves
+from mednoisy.methods.labeled_unlabeled_copy_paste import Pairing, bidirectional, check_pairs, label_halves
 from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.perturb.copy_paste import BoxRule, DrawBox
@@ -59,6 +59,10 @@ class BCP(Method):
         self.teacher = MomentumTeacher(network, decay, buffers=teacher_buffers, mode=teacher_mode)
         self.pairing, self.pseudo_weight, self.dice = pairing, pseudo_weight, dice
         self.connectivity, self.box = connectivity, box
+
+    def check_crops(self, labeled: int, unlabeled: int) -> None:
+        """As many labeled crops as unlabeled ones (E121)."""
+        check_pairs(labeled, unlabeled)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice_*` and `ce_*` of the mixtures `labeled_outside` and `unlabeled_outside`."""

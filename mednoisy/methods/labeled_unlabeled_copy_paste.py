@@ -59,6 +59,17 @@ def halves(tensor: Tensor, name: str = "labeled") -> tuple[Tensor, Tensor]:
     return first, second
 
 
+def check_pairs(labeled: int, unlabeled: int) -> None:
+    """Refuse numbers of crops that do not pair up.
+
+    Raises:
+        UserError: E121, they differ.
+    """
+    if labeled != unlabeled:
+        cause = f"a step has {labeled} labeled and {unlabeled} unlabeled crops, which pair up"
+        raise UserError("E121", cause, "Choose the same number of both")
+
+
 def bidirectional(
     batch: Batch, pseudo_labels: Tensor, box: Box, pairing: Pairing, pseudo_weight: float
 ) -> dict[str, Mixture]:
@@ -80,12 +91,7 @@ def bidirectional(
     """
     if pairing not in ("same", "cross"):
         raise ValueError(f"pairing is {pairing!r}; it must be 'same' or 'cross'")
-    if len(batch.labeled) != len(batch.unlabeled):
-        raise UserError(
-            "E121",
-            f"a step has {len(batch.labeled)} labeled and {len(batch.unlabeled)} unlabeled crops, which pair up",
-            "Choose the same number of both",
-        )
+    check_pairs(len(batch.labeled), len(batch.unlabeled))
     labeled = tuple(zip(halves(batch.labeled), halves(batch.labels), strict=True))
     pseudo_labels = pseudo_labels.to(batch.labels.dtype)  # of a mixture some labels may be ignored
     unlabeled = tuple(zip(halves(batch.unlabeled, "unlabeled"), halves(pseudo_labels, "unlabeled"), strict=True))

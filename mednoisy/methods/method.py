@@ -49,6 +49,12 @@ class Method(nn.Module):
 
     students: nn.ModuleDict
 
+    def check_crops(self, labeled: int, unlabeled: int) -> None:
+        """Refuse numbers of labeled and unlabeled crops a step that the method cannot learn from (`UserError`).
+
+        Called before the first step of the first stage.
+        """
+
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """The loss terms of each student, by its name in `students`.
 

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from mednoisy.data.batch import Batch
 from mednoisy.losses.discrepancy import disagreement, doubt_where_wrong, squared_gap_to_label
 from mednoisy.losses.segmentation import DiceKind
-from mednoisy.methods.labeled_unlabeled_copy_paste import Mixture, Pairing, bidirectional, label_halves
+from mednoisy.methods.labeled_unlabeled_copy_paste import (
+    Mixture,
+    Pairing,
+    bidirectional,
+    check_pairs,
+    label_halves,
+)
 from mednoisy.methods.method import Method, Step, Terms, forward_each
 from mednoisy.methods.ramp_up import Weight, weight_at
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -77,6 +83,10 @@ class SDCL(Method):
         )
         self.gap_weight, self.doubt_weight, self.pseudo_weight = gap_weight, doubt_weight, pseudo_weight
         self.pairing, self.dice, self.connectivity, self.box = pairing, dice, connectivity, box
+
+    def check_crops(self, labeled: int, unlabeled: int) -> None:
+        """As many labeled crops as unlabeled ones (E121)."""
+        check_pairs(labeled, unlabeled)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Per student and mixture the terms `dice_*`, `ce_*`, `gap_*`, `doubt_*`; `disagreement` is a share, 0..1."""

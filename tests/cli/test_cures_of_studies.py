@@ -75,6 +75,16 @@ def overlays_of_one_name() -> None:
         shutil.copy(bundles_folder() / "methods" / "supervised.yaml", f"{folder}/it.yaml")
 
 
+def weights_of_one_name() -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        shutil.copy("finished/models/model.pt", folder)
+
+
+def another_model() -> None:
+    Path("b/model.pt").rename("b/other.pt")
+
+
 def another_name() -> None:
     Path("b/it.yaml").rename("b/other.yaml")
 
@@ -94,6 +104,7 @@ def two_rows(**changes: Any) -> Callable[[], None]:
     [
         ("E352", overlays_of_one_name, ["--methods", "a/it.yaml", "b/it.yaml"], "Rename an overlay's file", another_name, ["--methods", "a/it.yaml", "b/other.yaml"]),
         ("E352", two_rows(), ["--rows", "rows.yaml"], "Give one of them a `name` of its own in a file of rows", two_rows(name="two"), ["--rows", "rows.yaml"]),
+        ("E352", weights_of_one_name, ["--methods", "supervised", "--starts", "pretrained:a/model.pt", "pretrained:b/model.pt"], "Rename one of the files of weights", another_model, ["--methods", "supervised", "--starts", "pretrained:a/model.pt", "pretrained:b/other.pt"]),
         ("E354", rows(name="??"), ["--rows", "rows.yaml"], "Give the row a `name` in a file of rows", rows(name="mine"), ["--rows", "rows.yaml"]),
         ("E355", rows(metod="bcp"), ["--rows", "rows.yaml"], "Did you mean 'method'", rows(), ["--rows", "rows.yaml"]),
         ("E356", nothing, [*PLAIN, "--set", "labeled=1"], r"Drop it, and use (--\w+)", nothing, [*PLAIN, "<1>", "1"]),

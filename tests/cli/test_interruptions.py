@@ -54,6 +54,27 @@ def test_a_signal_that_was_lost_is_raised_again(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_an_alarm_as_the_block_ends_raises_nothing():
+    """By then nothing is left to be interrupted; Python runs handlers at the first instruction of `__exit__`, too."""
+    signals = Interruptions()
+    reached = []
+
+    def trace(frame, event, argument):
+        if frame.f_code is Interruptions.__exit__.__code__ and event == "call":
+            reached.append(event)
+            signals._raise_if_lost(signal.SIGALRM, frame)
+
+    before = sys.gettrace()
+    try:
+        with signals:
+            sys.settrace(trace)
+    finally:
+        sys.settrace(before)
+    assert reached == ["call"]
+    with pytest.raises(KeyboardInterrupt):
+        signals._raise_if_lost(signal.SIGALRM, sys._getframe())
+
+
 def test_what_is_cleared_away_is_not_disturbed():
     cleared = []
 

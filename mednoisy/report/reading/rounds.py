@@ -87,6 +87,9 @@ def _case(row: Mapping[str, str]) -> LabeledCase:
     return LabeledCase(row["id"], row["kept"] == "1", row["reason"], row.get("centre") or "", figures)
 
 
-def damaged(path: Path, why: str) -> UserError:
-    """What is said of a file of a run that cannot be used."""
-    return UserError("E404", f"{path} cannot be used: {why}", "Restore the file, or train the run again")
+def damaged(path: Path, why: str, *, scored: bool = False) -> UserError:
+    """What is said of a file of a run that cannot be used; `scored`, one of figures, which runs have and others."""
+    cure = "Restore the file, or train the run again"
+    if scored:
+        cure = "Restore the file, or score again by mednoisy evaluate"
+    return UserError("E404", f"{path} cannot be used: {why}", cure)

@@ -198,7 +198,7 @@ def _read_run(folder: Path) -> Run:
     first = run.metrics[0] if run.metrics else {}
     needed = (*MAIN_METRICS, *(VOLUMES if set(VOLUMES) & set(first) else ()))  # both volumes, or neither
     if first and (absent := [name for name in needed if name not in first]):
-        raise damaged(folder / "metrics.csv", f"it lacks the columns {', '.join(absent)}")
+        raise damaged(folder / "metrics.csv", f"it lacks the columns {', '.join(absent)}", scored=True)
     progress = _progress(folder / "progress.csv")
     return Run(folder, run.summary.name, run.summary, run.metrics, run.scores, progress, _regions(folder / REGIONS))
 
@@ -207,7 +207,7 @@ def _regions(path: Path) -> list[Row]:
     """The rows of regions (E401, E404)."""
     rows = read_metrics(path) if path.exists() else []
     if rows and (absent := [name for name in ("checkpoint", "predictor", *COLUMNS) if name not in rows[0]]):
-        raise damaged(path, f"it lacks the columns {', '.join(absent)}")
+        raise damaged(path, f"it lacks the columns {', '.join(absent)}", scored=True)
     return rows
 
 

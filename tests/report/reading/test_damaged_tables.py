@@ -46,7 +46,7 @@ def test_metrics_without_the_columns_that_a_page_shows(tmp_path, capsys, columns
     write_metrics(tmp_path / "metrics.csv", [row], ("case", "class", *columns))
     assert main(["report", str(tmp_path), "--output", str(tmp_path / "page.html")]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    cure = "Restore the file, or train the run again"
+    cure = "Restore the file, or score again by mednoisy evaluate"
     assert line == f"mednoisy: E404 {tmp_path / 'metrics.csv'} cannot be used: {why}. {cure}."
     assert not (tmp_path / "page.html").exists()
 
