@@ -21,7 +21,7 @@ from mednoisy.monai_label.datastore import Studies
 from mednoisy.monai_label.deployment import Deployed, figure_of
 from mednoisy.monai_label.intake import DISAGREEMENT, keep_shown
 from mednoisy.monai_label.leases import Leases
-from mednoisy.monai_label.names import checked_id
+from mednoisy.monai_label.names import FINAL, ORIGINAL, checked_id, checked_tag
 from mednoisy.monai_label.orders import answerable, network_name, offered, read_order
 from mednoisy.monai_label.prediction import Predictor
 from mednoisy.monai_label.scoring import progress, want
@@ -107,8 +107,11 @@ class App(MONAILabelApp):
     def infer(self, request: Mapping[str, Any], datastore: Studies | None = None) -> dict[str, Any]:
         """Predict a study by its id, an upload or the image of a session; no other file is read.
 
+        Not by the stock method, which takes an id for a file where the server's own folder has one of that name.
+
         Raises:
-            UserError: E571, E572, E576, E2xx; E571 also for another model.
+            UserError: E571, E572, E576, E2xx; E571 also for another model; E586, a prediction shall be saved as a
+                finished label, which networks would learn from.
         """
         model = request.get("model")
         if model not in self._infers:
@@ -118,11 +121,18 @@ class App(MONAILabelApp):
         if self._sessions is not None:
             own.append(Path(self._sessions.store_path).resolve())
         given = Path(image).resolve() if isinstance(image, str) else None
-        if given is not None and given.is_file() and any(folder in given.parents for folder in own):
-            return dict(super().infer({**request, "image": str(given), "study": None}, datastore))
-        store = self.datastore()
-        study = store.study(checked_id(image))
-        return dict(super().infer({**request, "image": study.id, "study": study.id}, datastore or store))
+        store, name, path = datastore or self.datastore(), None, given
+        if given is None or not given.is_file() or not any(folder in given.parents for folder in own):
+            study = store.study(checked_id(image))
+            name, path = study.id, study.image.resolve()
+        tag = request.get("label_tag") or ORIGINAL
+        tag, saved = checked_tag(getattr(tag, "value", tag)), name if request.get("save_label") else None
+        if saved is not None and tag == FINAL:
+            cause = f"a prediction is no finished label, so it is not saved under {FINAL}"
+            raise UserError("E586", cause, f"Use label_tag {ORIGINAL}, and let somebody look at it")
+        file, told = self._infers[model]({**request, "image": str(path), "study": name})
+        label = file if saved is None else store.save_label(saved, file, tag, {"model": model, "params": told})
+        return {"label": label, "tag": tag, "file": file, "params": told}
 
     def infer_wsi(self, request: Mapping[str, Any], datastore: Studies | None = None) -> dict[str, Any]:
         """Refused: whole slides are no studies here (E586)."""

@@ -303,6 +303,7 @@ def in_pieces(on: Trained) -> requests.Response:
 
 
 UNKNOWN_SEGMENT = '{"label_info": [{"name": "Segment_1", "idx": 1}]}'
+AS_FINAL = '{"save_label": true, "label_tag": "final"}'
 ARCHIVE = {"files": ("x.zip", b"x")}
 REFUSED: list[tuple[Callable[[Trained], requests.Response], int, str]] = [
     (lambda on: on.post("/infer/nope", params={"image": FIRST}), 404, "E571 there is no model 'nope'"),
@@ -326,6 +327,7 @@ REFUSED: list[tuple[Callable[[Trained], requests.Response], int, str]] = [
     (lambda on: on.put("/model/phantom", files={"file": ("x.pt", b"x")}), 403, "E586"),
     (lambda on: on.post("/infer/phantom", params={"image": FIRST}, files={"params": (None, "no json")}), 400, "E585"),
     (lambda on: on.post("/infer/phantom", files={"file": ("x.nii.gz", b"junk")}), 400, "E202"),
+    (lambda on: on.post("/infer/phantom", params={"image": FIRST}, files={"params": (None, AS_FINAL)}), 403, "E586"),
 ]
 
 
