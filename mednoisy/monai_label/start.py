@@ -8,12 +8,13 @@ import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from mednoisy.errors import UserError
-from mednoisy.files import write_text
+from mednoisy.files import locked, write_text
 from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.studies import found_studies, labeled
 from mednoisy.monai_label.workplace import Settings, Workplace
@@ -78,7 +79,9 @@ def check_port(host: str, port: int) -> None:
 
 
 def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoReturn:
-    """Keep the settings and become the server."""
+    """Keep the settings and become the server, which has the folder for itself until it ends (E584)."""
+    kept = ExitStack()
+    os.set_inheritable(kept.enter_context(_for_one_server(place)).fileno(), True)
     app = _app(place.folder / "app")
     place.keep_settings(settings)
     environment = {
@@ -94,6 +97,18 @@ def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoRetur
     ]  # fmt: skip
     print(f"studies: {place.studies}\nserver: http://{host}:{port}", flush=True)
     os.execve(sys.executable, list(words), environment)
+
+
+@contextmanager
+def _for_one_server(place: Workplace) -> Iterator[IO]:
+    try:
+        with locked(place.folder / "server") as lock:
+            yield lock
+    except UserError as fault:
+        if fault.code != "E314":
+            raise
+        cause = f"another server has the studies in {place.studies}"
+        raise UserError("E584", cause, "Stop it first, or use it: its address is in what it printed") from fault
 
 
 def _app(folder: Path) -> Path:

@@ -22,6 +22,7 @@ from mednoisy.data.images import write_nifti
 from mednoisy.data.load_case import LoadCased
 from mednoisy.data.studies import datalist_of_studies
 from mednoisy.errors import UserError
+from mednoisy.files import locked
 from mednoisy.monai_label import training
 from mednoisy.monai_label.deployment import Deployed, consider
 from mednoisy.monai_label.intake import add_image, save_label
@@ -203,6 +204,14 @@ def test_another_address_is_listened_at(place, served, taken, capsys, cure):
     option = refused_with(capsys, [*LABEL, "--port", str(taken)], "E583", cure)[1]
     assert not served
     main([*LABEL, "--port", str(taken), option, str(free) if option == "--port" else "127.0.0.2"])
+    assert len(served) == 1
+
+
+def test_a_second_server_starts_when_the_first_has_stopped(place, served, capsys):
+    with locked(place.folder / "server"):
+        refused_with(capsys, LABEL, "E584", "(Stop it first)")
+        assert not served
+    main(LABEL)
     assert len(served) == 1
 
 

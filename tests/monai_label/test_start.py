@@ -6,13 +6,16 @@ import ast
 import importlib.util
 import os
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mednoisy.cli import main
 from mednoisy.errors import UserError
+from mednoisy.files import locked
 from mednoisy.monai_label import start
 from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.intake import save_label
@@ -112,6 +115,33 @@ def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     assert sorted(map(str, found)) == ["logs/app.log", "main.py"]
     settings = place.settings()
     assert (settings.method, settings.steps, settings.classes) == ("sdcl", 7, ("background", "atrium"))
+
+
+AS_ANOTHER_PROGRAM = """
+import os, sys
+from pathlib import Path
+from mednoisy.monai_label import start
+from mednoisy.monai_label.workplace import Workplace
+from tests.monai_label.conftest import SETTINGS
+
+become = os.execve
+os.execve = lambda *call: become("/bin/sleep", ["sleep", "60"], {})
+start.serve(Workplace(Path(sys.argv[1])), SETTINGS, "127.0.0.1", 1)
+"""
+
+
+def test_the_program_that_the_command_becomes_keeps_the_folder_for_itself(place):
+    words = [sys.executable, "-c", AS_ANOTHER_PROGRAM, str(place.studies)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=PACKAGE.parent) as server:
+        try:
+            while Path(f"/proc/{server.pid}/comm").read_text() != "sleep\n":
+                time.sleep(0.05)
+            with pytest.raises(UserError, match="E584 another server has the studies in"):
+                start.serve(place, SETTINGS, "127.0.0.1", 1)
+        finally:
+            server.kill()
+    with locked(place.folder / "server"):
+        pass
 
 
 def test_nothing_else_imports_monailabel():
