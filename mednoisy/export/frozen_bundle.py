@@ -28,7 +28,7 @@ FROM_SERVED = {  # entries that some methods have, so that they go on from the s
     "teacher_run": None,
     "trust_teacher": False,
 }
-MODEL = "models/model.pt"
+MODEL, PAGE = "models/model.pt", "README.md"
 TRAINED = ("network_def", "partner_def")
 
 
@@ -51,7 +51,7 @@ def bundle_texts(run: DeployedRun, name: str) -> dict[str, str]:
     texts = {
         "configs/inference.yaml": header + as_yaml(frozen_inference(run)),
         "configs/metadata.json": json.dumps(frozen_metadata(run), indent=1, ensure_ascii=False) + "\n",
-        "docs/README.md": page_of(run, name),
+        f"docs/{PAGE}": page_of(run, name),
         "docs/data_license.txt": _data_license(run),
         "LICENSE": (bundles_folder() / "LICENSE").read_text(encoding="utf-8"),
     }

@@ -1,4 +1,4 @@
-"""The page about an exported bundle, `docs/README.md`."""
+"""The page about an exported bundle, its README."""
 
 from __future__ import annotations
 

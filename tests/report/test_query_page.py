@@ -30,6 +30,7 @@ def write(folder: Path, **changes) -> str:
         "split_digest": "0123456789abcdef",
         "pooling": "mean",
         "pool": 4,
+        "unit": "case",
         "labeled": 2,
         "map": "entropy",
         "uncertainty_white": 0.693,
