@@ -95,6 +95,9 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise UserError("E395", f"unknown strategy {options.strategy!r}", did_you_mean(options.strategy, STRATEGIES))
     if options.pretext is not None and options.pretext not in pretexts():
         raise UserError("E501", f"unknown pretext {options.pretext!r}", did_you_mean(options.pretext, pretexts()))
+    if options.folds is not None and options.folds < 2:
+        cause = f"{options.folds} folds are asked for; every one holds out a part of the labels and trains on others"
+        raise UserError("E370", cause, "Ask for 2 or more")
     device_entry(options.device)
     overrides = dict(parse_setting(text) for text in options.set)
     composition = compose(options.bundle, options.method, options.recipe or "default", (), overrides, options.dataset)

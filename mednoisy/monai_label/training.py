@@ -103,23 +103,32 @@ class Trainings:
         return None
 
     def stop(self) -> dict[str, Any] | None:
-        """Tell the training that is running to save and stop; its state, None where none is running."""
+        """Tell the training that is running to save and stop; its state, None where none is running.
+
+        Raises:
+            UserError: E577, it was started by another server and is only beginning.
+        """
         if not self.running():
             return None
         state = self.newest()
         assert state is not None  # for it is running
+        if self._process is not None and self._process.poll() is None:
+            process = self._process.pid
+        elif "pid" in state:
+            process = state["pid"]
+        else:
+            raise UserError("E577", "a training is only beginning", "Wait for it, or stop it in a minute")
         with suppress(ProcessLookupError):  # it has just ended
-            os.kill(state["pid"], signal.SIGTERM)
+            os.kill(process, signal.SIGTERM)
         return state
 
     def running(self) -> bool:
         """Whether a training is at work, whoever started it; not one that has noted its end and is leaving."""
+        alive = self._process is not None and self._process.poll() is None
         number = self._newest()
         if number is not None and read_state(self._folder(number) / "round.json")["state"] in ENDED:
             return False
-        if self._process is not None and self._process.poll() is None:
-            return True
-        return busy(self.place.folder / "training")
+        return alive or busy(self.place.folder / "training")
 
     def newest(self) -> dict[str, Any] | None:
         """The state of the training that was started last; None before the first."""
@@ -150,12 +159,9 @@ class Trainings:
 
     def _launch(self, number: int | str, state: Mapping[str, Any]) -> dict[str, Any]:
         folder = self._folder(number)
-        kept = {key: value for key, value in state.items() if key not in ("steps", "details", "outcome")}
+        kept = {key: value for key, value in state.items() if key not in ("steps", "details", "outcome", "pid")}
         write_state(folder / "round.json", {**kept, "state": "waiting", "started": time.time()})
-        self._process = launched("round", self.place, str(number), log=folder / "log.txt")
-        write_state(
-            folder / "round.json", {**kept, "state": "waiting", "started": time.time(), "pid": self._process.pid}
-        )
+        self._process = launched("round", self.place, str(number), log=folder / "log.txt")  # and writes from now on
         return self.state(number)
 
     def _folder(self, number: int | str) -> Path:

@@ -78,7 +78,9 @@ def rounds(finished, monkeypatch) -> list[str]:
         shutil.copytree(finished, place.of_round(int(words[0])) / "run")
         consider(place, int(words[0]))
         numbers.append(words[0])
-        return subprocess.Popen(["true"])
+        process = subprocess.Popen(["true"])
+        process.wait()
+        return process
 
     monkeypatch.setattr(training, "launched", launched)
     return numbers

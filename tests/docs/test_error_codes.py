@@ -33,6 +33,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E319": "a file of a run that is damaged",
     "E367": "a source of which nothing can be read",
     "E368": "a pattern that is none, or finds nothing",
+    "E370": "a number of folds that cannot be",
     "E378": "a label that does not fit its scan",
     "E393": "what a strategy needs of a case, and is not there or no finite number",
     "E394": "more cases than can be chosen from or compared",

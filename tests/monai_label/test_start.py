@@ -54,6 +54,7 @@ def test_without_monai_label_one_line_says_what_to_install(place, without_monail
         (["--set", "widht=2"], "E103"),
         (["--features-of", "absent"], "E402"),
         (["--lease", "0"], "E100 argument --lease"),
+        (["--folds", "1"], "E370 1 folds are asked for"),
     ],
 )
 def test_what_a_training_would_refuse_is_refused_at_once(place, without_monailabel, capsys, more, told):

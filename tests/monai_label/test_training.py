@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,37 @@ def test_a_round_that_is_refused_tells_the_line(place, label_file):
     assert state["state"] == "failed"
     assert state["outcome"].startswith("E"), state
     assert not (place.folder / "deployed.json").exists()
+
+
+def test_what_a_round_notes_before_its_start_returns_stays(place, label_file, monkeypatch):
+    """A round that ends at once is done, whatever the server does meanwhile."""
+    save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
+
+    def ends_at_once(module, place, number, log):
+        path = place.of_round(int(number)) / "round.json"
+        write_state(path, {**json.loads(path.read_text()), "state": "done", "pid": 4, "outcome": "it serves"})
+        process = subprocess.Popen(["true"])
+        process.wait()
+        return process
+
+    monkeypatch.setattr(training, "launched", ends_at_once)
+    state = Trainings(place).start()
+    assert (state["state"], state["outcome"]) == ("done", "it serves")
+
+
+def test_a_round_that_is_beginning_is_stopped_by_who_started_it(place, label_file, monkeypatch):
+    """It has not noted its process yet; that of an earlier attempt may be another's by now."""
+    save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
+    monkeypatch.setattr(training, "launched", lambda *words, log: subprocess.Popen(["sleep", "60"]))
+    trainings = Trainings(place)
+    assert "pid" not in trainings.start()
+    process = trainings._process
+    assert process is not None
+    monkeypatch.setattr(training, "busy", lambda folder: True)
+    with pytest.raises(UserError, match=r"^E577 a training is only beginning"):
+        Trainings(place).stop()
+    assert trainings.stop() is not None
+    assert process.wait(10) == -signal.SIGTERM
 
 
 def test_a_folder_from_elsewhere_does_not_say_what_is_run(place, monkeypatch):
