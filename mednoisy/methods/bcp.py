@@ -61,7 +61,7 @@ class BCP(Method):
         self.connectivity, self.box = connectivity, box
 
     def check_crops(self, labeled: int, unlabeled: int) -> None:
-        """As many labeled crops as unlabeled ones (E121)."""
+        """As many labeled crops as unlabeled ones (E121), an even number (E120)."""
         check_pairs(labeled, unlabeled)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mednoisy.data.batch import Batch
 from mednoisy.losses.segmentation import DiceKind, mixed_loss
-from mednoisy.methods.labeled_unlabeled_copy_paste import halves
+from mednoisy.methods.labeled_unlabeled_copy_paste import check_halves, halves
 from mednoisy.methods.method import Method, Step, Terms
 from mednoisy.methods.supervised import supervised_terms
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -49,6 +49,10 @@ class SupervisedCopyPaste(Method):
             raise ValueError(f"loss is {loss!r}; it must be 'mixed_label' or 'per_region'")
         self.students = nn.ModuleDict(networks)
         self.both_directions, self.loss, self.dice, self.box = both_directions, loss, dice, box
+
+    def check_crops(self, labeled: int, unlabeled: int) -> None:
+        """An even number of labeled crops (E120)."""
+        check_halves(labeled)
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Terms]:
         """Terms `dice` and `ce` of each student."""

@@ -47,27 +47,30 @@ def halves(tensor: Tensor, name: str = "labeled") -> tuple[Tensor, Tensor]:
     """The first and the second half of a batch, the papers' a and b.
 
     Raises:
-        UserError: E120 where the batch is empty or its number is odd.
+        UserError: E120, see `check_halves`.
     """
-    if len(tensor) == 0 or len(tensor) % 2:
-        raise UserError(
-            "E120",
-            f"the {name} batch holds {len(tensor)} crops; copy-paste pairs its halves",
-            f"Choose an even number of {name} crops per step",
-        )
+    check_halves(len(tensor), name)
     first, second = tensor.chunk(2)
     return first, second
+
+
+def check_halves(crops: int, name: str = "labeled") -> None:
+    """Refuse a batch that is empty or whose number is odd (E120)."""
+    if crops == 0 or crops % 2:
+        cause = f"the {name} batch holds {crops} crops; copy-paste pairs its halves"
+        raise UserError("E120", cause, f"Choose an even number of {name} crops per step")
 
 
 def check_pairs(labeled: int, unlabeled: int) -> None:
     """Refuse numbers of crops that do not pair up.
 
     Raises:
-        UserError: E121, they differ.
+        UserError: E121, they differ; E120, they are odd.
     """
     if labeled != unlabeled:
         cause = f"a step has {labeled} labeled and {unlabeled} unlabeled crops, which pair up"
         raise UserError("E121", cause, "Choose the same number of both")
+    check_halves(labeled)
 
 
 def bidirectional(

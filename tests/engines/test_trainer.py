@@ -270,9 +270,11 @@ def test_what_is_refused_leaves_nothing(tmp_path):
     refused(folder, "E220 .*section 'labeled' has 1", stages=supervised_stage(), stream=small_stream(labeled=1))
     refused(folder, "E110 1 steps for 2 stages", stages=sdcl_stages(), steps=1)
     refused(folder, r"E112 patch size \[8, 8, 6\] is no multiple of 4.*=\[8,8,8\]", stages=indivisible_stage())
-    odd = sdcl_stages()
-    odd[0] = Stage("pretraining", odd[0].method, 1, odd[0].optimiser, labeled=3)
-    refused(folder, "E120 the labeled batch holds 3 crops", stages=odd)  # by the method, in the first step
+    for place, unlabeled in ((0, 0), (1, 3)):  # before the first stage
+        odd = sdcl_stages()
+        stage = odd[place]
+        odd[place] = Stage(stage.name, stage.method, 1, stage.optimiser, labeled=3, unlabeled=unlabeled)
+        refused(folder, "E120 the labeled batch holds 3 crops", stages=odd)
     with pytest.raises(UserError, match=r"E111 precision 'fp16' is unknown"):
         small_trainer(folder, supervised_stage(), precision="fp16")
 
