@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -20,14 +19,14 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.data.label_presence import absent_labels, check_looked_at
 from mednoisy.data.stream_loader import StreamLoader
 from mednoisy.data.training_data import TrainingData, facts_of, mixed_orientations
+from mednoisy.data.training_stream import TrainingStream
 from mednoisy.engines import checkpoint
 from mednoisy.engines.determinism import only_deterministic
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.distributed import lost_process, rank_and_ranks
 from mednoisy.engines.kept_labels import check_labels
 from mednoisy.engines.noisy_student_rounds import check_round
-from mednoisy.engines.pretext_examples import MOST, as_grid, drawn_examples, write_examples
-from mednoisy.engines.pretext_stages import images_for
+from mednoisy.engines.pretext_reports import checked_images, show_examples, tell_remark
 from mednoisy.engines.progress_log import Progress
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.engines.stage_batches import StageBatches
@@ -37,7 +36,6 @@ from mednoisy.engines.training_state import TrainingState
 from mednoisy.errors import DONE_IN_PART, REFUSED, UserError, check_whole
 from mednoisy.kept_memory import kept_memory
 from mednoisy.methods.method import Step
-from mednoisy.methods.pretext import Pretext
 from mednoisy.notices import tell
 
 LOGGER = logging.getLogger("mednoisy")
@@ -117,6 +115,7 @@ class SemiSupervisedTrainer(Trainer):
             compiled=compiled,
         )
         self._signals = StopSignals()
+        self._images: dict[str, TrainingStream] = {}  # of pretexts, by stage
         self._stop_agreed = 0  # a signal that all ranks know of
         if torch.device(device).type == "cuda" and deterministic:
             only_deterministic()
@@ -184,18 +183,7 @@ class SemiSupervisedTrainer(Trainer):
             labeled = stage.labeled if stage.pseudo is None else 0  # a round adds some
             self.loader.stream.check(labeled * ranks, stage.unlabeled * ranks)
             if stage.images:
-                self._check_images(stage)
-
-    def _check_images(self, stage: Stage) -> None:
-        """Refuse a pretext whose images are too few, or not what it learns from; tell how many are left out."""
-        with torch.random.fork_rng(devices=[]):
-            method = stage.method()
-        loader, left_out = images_for(self.loader, method)
-        loader.stream.check(0, stage.images * self.training.ranks)
-        for reason, number in Counter(left_out.values()).items():
-            total = len(loader.stream.unlabeled or ()) + len(left_out)
-            share = f"{number} of {total} images ({100 * number / total:.3g} %)"
-            tell(f"{share} are {reason} and take no part in the pretext {stage.name}")
+                self._images[stage.name] = checked_images(self.loader, stage, ranks)
 
     def _keep_training_data(self) -> None:
         """Note in the run folder what the scans are that the run learns from."""
@@ -219,31 +207,6 @@ class SemiSupervisedTrainer(Trainer):
                     raise stopped(self._signals.received, training.step)
             finally:
                 training.progress.close()
-
-    def _show_pretext(self, *, ends: bool) -> None:
-        """Pictures of a pretext for TensorBoard, of some crops as they are cut; at its end files too.
-
-        Of other methods nothing.
-        """
-        training, method = self.training, self.training.method
-        if not isinstance(method, Pretext) or training.rank:
-            return
-        stage, stream = training.current.stage.name, images_for(self.loader, method)[0].stream
-        batch = stream.batch(f"{stage}/examples", 0, 0, min(MOST, len(stream.unlabeled or ())))
-        images = batch.unlabeled.to(training.device, memory_format=training.image_format)
-        drawn = drawn_examples(method, images, Draw(self.seed, f"{stage}/examples", 0))
-        training.progress.picture(training.step, f"pretext/{stage}", as_grid(drawn))
-        if ends:
-            write_examples(self.run_folder.path, stage, drawn, batch.unlabeled_ids)
-
-    def _tell_remark(self) -> None:
-        """What a pretext has to say of the row that this step has ended, if it has ended one."""
-        training, rows = self.training, self.training.progress.rows
-        if not isinstance(training.method, Pretext) or not rows or int(rows[-1]["step"]) != training.step:
-            return
-        stage = training.current.stage.name
-        if line := training.method.remark([row for row in rows if row["stage"] == stage]):
-            tell(line)
 
     def _iteration(self, engine: Trainer, batchdata: Batch) -> dict[str, Tensor]:  # type: ignore[override]
         training, optimisers = self.training, self.training.optimisers
@@ -299,9 +262,9 @@ class SemiSupervisedTrainer(Trainer):
         if ends:
             training.progress.flush(step, training.current.stage.name, training.optimisers.learning_rate)
         saves = step % self.save_interval == 0
-        if ends or saves:
-            self._show_pretext(ends=ends)
-        self._tell_remark()
+        if (ends or saves) and training.current.stage.images:
+            show_examples(training, self._images[training.current.stage.name], self.seed, ends=ends)
+        tell_remark(training)
         if ends or training.save_wanted or self._stop_agreed or saves:
             training.save()
         if self._stop_agreed:
