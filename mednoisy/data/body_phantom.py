@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from mednoisy.data.image import LUMA
 from mednoisy.data.smooth_noise import smooth_noise
 
 BODY_LABELS = ("background", "uncertain", "face", "hand", "foot", "limb", "trunk", "scalp", "anogenital")
@@ -16,9 +17,8 @@ BODY_REGIONS: dict[str, dict[str, tuple[int, ...]]] = {
 }
 BODY_SIZE = 96  # pixels along a side
 SIZES = (32, 1024)  # least and greatest
-LUMINANCE = np.array([0.299, 0.587, 0.114])  # of red, green and blue in grey (ITU-R BT.601)
 # Two directions in which a colour changes and its grey does not: towards red, and towards blue.
-CHROMA = np.array([[1.0, -0.299 / 0.587, 0.0], [0.0, -0.114 / 0.587, 1.0]])
+CHROMA = np.array([[1.0, -LUMA[0] / LUMA[1], 0.0], [0.0, -LUMA[2] / LUMA[1], 1.0]])
 UNCERTAIN, FACE, HAND, FOOT, LIMB, TRUNK, SCALP, ANOGENITAL = range(1, 9)
 HUES = {  # of each class, how far along the two directions
     UNCERTAIN: (0.02, 0.13),
@@ -61,7 +61,7 @@ def body(generator: np.random.Generator, size: int = BODY_SIZE) -> tuple[Array, 
 
 def grey_of(image: Array) -> Array:
     """(rows, columns): the luminance of a picture (rows, columns, 3), in its unit."""
-    return np.asarray(image, dtype=np.float64) @ LUMINANCE
+    return np.asarray(image, dtype=np.float64) @ np.array(LUMA)
 
 
 class _Canvas:

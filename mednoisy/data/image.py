@@ -9,6 +9,7 @@ import numpy as np
 
 from mednoisy.data.formats.voxels import UPRIGHT
 
+LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in the grey of a picture, ITU-R BT.601
 RIGHT_WITHIN = 1e-4  # the cosine of an angle that counts as right; rounding of headers stays below
 
 

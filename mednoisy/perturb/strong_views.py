@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mednoisy.data.image import LUMA
 from mednoisy.perturb.host_values import on_device, per_image
 
-_LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in grey, ITU-R BT.601
 _REACH = 3  # standard deviations after which a Gaussian is cut
 _SHARPEST = 0.05  # voxels; narrower Gaussians leave an image as it is
 
@@ -176,10 +176,10 @@ def _jittered(images: Tensor, look: AppearanceChange, rows: np.ndarray) -> Tenso
         return per_image(values[rows], images)
 
     unit = ((images - lowest) / span * own(look.brightness)).clamp(0, 1)
-    mean = _grey(unit).mean(dimensions, keepdim=True)
+    mean = grey(unit).mean(dimensions, keepdim=True)
     unit = torch.lerp(mean, unit, own(look.contrast)).clamp(0, 1)
     if _coloured(unit):
-        unit = torch.lerp(_grey(unit), unit, own(look.saturation)).clamp(0, 1)
+        unit = torch.lerp(grey(unit), unit, own(look.saturation)).clamp(0, 1)
         unit = _hue_turned(unit, own(look.hue))
     return lowest + unit * span
 
@@ -188,11 +188,11 @@ def _coloured(images: Tensor) -> bool:
     return images.ndim == 4 and images.shape[1] == 3
 
 
-def _grey(images: Tensor) -> Tensor:
+def grey(images: Tensor) -> Tensor:
     """(B, C, *S) to (B, 1, *S): the luma of colours, else the mean of all channels."""
     if not _coloured(images):
         return images.mean(dim=1, keepdim=True)
-    red, green, blue = (share * channel for share, channel in zip(_LUMA, images.split(1, dim=1), strict=True))
+    red, green, blue = (share * channel for share, channel in zip(LUMA, images.split(1, dim=1), strict=True))
     return red + green + blue
 
 

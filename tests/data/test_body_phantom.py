@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from mednoisy.data.body_phantom import BODY_LABELS, CHROMA, HUES, LUMINANCE, body, grey_of
+from mednoisy.data.body_phantom import BODY_LABELS, CHROMA, HUES, body, grey_of
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
+from mednoisy.data.image import LUMA
 from mednoisy.data.images import read_image
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.errors import UserError
@@ -57,7 +58,7 @@ def test_every_class_has_the_same_grey_on_average(some):
 
 
 def test_hues_change_no_grey():
-    assert np.allclose(CHROMA @ LUMINANCE, 0)
+    assert np.allclose(CHROMA @ LUMA, 0)
     assert sorted(HUES) == list(range(1, CLASSES))
 
 
