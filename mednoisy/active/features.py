@@ -27,11 +27,11 @@ def single_network(network: nn.Module) -> nn.Module:
 
 
 def has_encoder(network: nn.Module) -> bool:
-    """Whether a network has features, see `encoder_of`."""
+    """Whether a network has features, see `feature_encoder`."""
     return isinstance(getattr(single_network(network), "encoder", None), nn.Module)
 
 
-def encoder_of(network: nn.Module) -> nn.Module:
+def feature_encoder(network: nn.Module) -> nn.Module:
     """What gives a network's feature maps as a list, finest first.
 
     Raises:
@@ -57,9 +57,9 @@ def pooled_bottleneck(network: nn.Module, image: Tensor, inferer: SlidingWindow)
         inferer: of the run, whose patch a window has.
 
     Raises:
-        UserError: E513, as `encoder_of`.
+        UserError: E513, as `feature_encoder`.
     """
-    encoder = encoder_of(network)
+    encoder = feature_encoder(network)
     total, voxels = torch.zeros(()), 0.0
     with eval_mode(encoder):
         for windows, weights in weighted_windows(image, inferer):

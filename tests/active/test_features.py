@@ -12,7 +12,7 @@ from torch import nn
 from mednoisy.active.features import (
     digest_of_network,
     digest_of_settings,
-    encoder_of,
+    feature_encoder,
     gradient_embedding_of_case,
     pooled_bottleneck,
 )
@@ -97,7 +97,7 @@ def test_of_an_ensemble_the_first_member_is_asked():
 
 def test_a_network_without_encoder_is_refused():
     with pytest.raises(UserError, match="E513 Conv2d has no encoder"):
-        encoder_of(nn.Conv2d(1, 2, 1))
+        feature_encoder(nn.Conv2d(1, 2, 1))
 
 
 def test_gradients_of_one_window_are_those_of_the_formula():
