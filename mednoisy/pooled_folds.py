@@ -10,8 +10,8 @@ from typing import Any
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import SOURCE
 from mednoisy.engines.progress_log import TIMES
+from mednoisy.engines.run_figures import PACKAGES, checkpoint_figures
 from mednoisy.engines.run_folder import RunFolder
-from mednoisy.engines.run_scoring import PACKAGES, checkpoint_figures
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined
 from mednoisy.evaluation.metrics import read_metrics, write_metrics

@@ -31,7 +31,8 @@ from mednoisy.files import write_text
 from mednoisy.inference.label_map_files import label_file, write_grey, write_labels
 from mednoisy.inference.prediction import predict_case, preprocessed, to_source_grid
 from mednoisy.opened_run import OpenedRun
-from mednoisy.query_with_run import Answer, Question
+from mednoisy.query_question import Question
+from mednoisy.query_with_run import Answer
 from mednoisy.report.query_page import write_query_page
 from mednoisy.report.reading.queries import COLUMNS, PRE_ANNOTATIONS, QUERY, TABLE, UNCERTAINTY, cases_digest
 from mednoisy.scored_pool import OnFault, told_fault

@@ -17,7 +17,8 @@ from mednoisy.inference.found_images import images_named
 from mednoisy.inference.prediction import check_ids
 from mednoisy.opened_run import OpenedRun, opened_run
 from mednoisy.query_folder import Asked, asked_of, write_query
-from mednoisy.query_with_run import Answer, Question, answered, check_question
+from mednoisy.query_question import Question, check_question
+from mednoisy.query_with_run import Answer, answered
 from mednoisy.report.reading.queries import check_no_query
 
 COMPARED = ("uncertainty", "class_uncertainty", "foreground")  # what is made of the members' opinions

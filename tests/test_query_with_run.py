@@ -18,7 +18,8 @@ from mednoisy.composition import bundles_folder
 from mednoisy.errors import UserError
 from mednoisy.methods.supervised import Supervised
 from mednoisy.opened_run import OpenedRun, opened_run
-from mednoisy.query_with_run import Question, query_run, scorer_of
+from mednoisy.query_question import Question
+from mednoisy.query_with_run import query_run, scorer_of
 from mednoisy.scored_pool import PoolScoring
 from tests.small_queries import POOL, ids, train, write_pool
 from tests.test_cross_validation import SHAPE

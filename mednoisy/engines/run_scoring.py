@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,16 @@ from tqdm import tqdm
 
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.datalist_checks import SOURCE
-from mednoisy.data.images import Image
 from mednoisy.data.label_maps import ignored_codes, read_stored, stored_codes
 from mednoisy.data.load_case import check_chain, checking_reader
 from mednoisy.engines import checkpoint
 from mednoisy.engines.disk_full import writing
 from mednoisy.engines.progress_log import TIMES
+from mednoisy.engines.run_figures import PACKAGES, as_published, checkpoint_figures, scored_case, voxel_size
 from mednoisy.engines.run_folder import RunFolder
 from mednoisy.evaluation.figures import PredictorFigures
 from mednoisy.evaluation.metric_rows import COLUMNS, count_undefined, image_diagonal, score_case
-from mednoisy.evaluation.metrics import TABLE_METRICS, VOLUMES, Row, write_metrics
+from mednoisy.evaluation.metrics import Row, write_metrics
 from mednoisy.evaluation.regions import COLUMNS as REGION_COLUMNS
 from mednoisy.evaluation.regions import FILE as REGIONS
 from mednoisy.evaluation.regions import region_rows
@@ -46,7 +45,6 @@ from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.notices import tell
 
 LOGGER = logging.getLogger("mednoisy")
-SCORED_ZERO = tuple(name for name in TABLE_METRICS if name not in VOLUMES)  # of an empty prediction
 NOTHING_SCORED = (
     "there are neither test nor validation cases: no Dice and no distance can be told, and the last checkpoint is "
     "kept; with --folds N labeled cases are held out in turn and scored"
@@ -55,7 +53,6 @@ CHOSEN_ON_SCORED = (
     "there are no test cases: the figures are of the validation cases, which choose the checkpoint as well, so they "
     "flatter; those of the last checkpoint do not"
 )
-PACKAGES = ("mednoisy", "monai", "torch", "numpy", "scipy")
 
 
 class RunScoring:
@@ -152,7 +149,7 @@ class RunScoring:
                 self._export(predictors[deployed])
         shown = [row for row in rows if row["checkpoint"] == shown_name and row["predictor"] == deployed]
         self._write_tables(rows, shown)
-        scored_cases = tuple(_scored_case(case, self._diagonals[case["id"]]) for case in cases)
+        scored_cases = tuple(scored_case(case, self._diagonals[case["id"]]) for case in cases)
         without: dict[str, PredictorFigures] = {} if cases else {deployed: summarise([])}
         checkpoints = {
             name: CheckpointFigures(step, checkpoint_figures(rows, name, scored_cases) or without)
@@ -234,7 +231,7 @@ class RunScoring:
                     labels = np.where(marked.ignored.reshape(predicted.shape), 0, predicted)
                 for row in score_case(case["id"], labels.reshape(truth.shape), truth.array, spacing, self._classes):
                     if name == "published":
-                        row = _as_published(row, _voxel_size(truth))
+                        row = as_published(row, voxel_size(truth))
                     rows.append({"checkpoint": name, "predictor": predictor, **row})
                 self._regions += [
                     {"checkpoint": name, "predictor": predictor, **row}
@@ -300,41 +297,3 @@ class RunScoring:
         with writing(self.model_file), written_aside(self.model_file) as aside:
             torch.save(network.state_dict(), aside)
         LOGGER.info("deployed predictor written to %s", self.model_file)
-
-
-def checkpoint_figures(
-    rows: Sequence[Row], checkpoint: str, cases: Sequence[ScoredCase]
-) -> dict[str, PredictorFigures]:
-    """Figures of each predictor of a checkpoint; `published` has no diagonals, its distances are in voxels."""
-    patient_of = {case.id: case.drawn_with for case in cases if case.drawn_with}
-    diagonal_of = {case.id: case.diagonal for case in cases if case.diagonal is not None and checkpoint != "published"}
-    rows_of: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["checkpoint"] == checkpoint:
-            rows_of.setdefault(str(row["predictor"]), []).append(row)
-    return {predictor: summarise(of, patient_of, diagonal_of) for predictor, of in rows_of.items()}
-
-
-def _scored_case(case: Case, diagonal: float) -> ScoredCase:
-    image = case["image"]
-    return ScoredCase(
-        id=case["id"],
-        image=tuple(image) if isinstance(image, list) else image,
-        reference=case["label"],
-        prediction=f"predictions/{label_file('', case['id'], image)}",
-        centre=case.get("centre"),
-        patient=case.get("patient"),
-        scene=case.get("scene"),
-        diagonal=round(diagonal, 6),
-    )
-
-
-def _voxel_size(image: Image) -> float:
-    """Of one voxel, in mm³ or mm²."""
-    return abs(float(np.linalg.det(image.steps))) if np.ndim(image.steps) == 2 else math.prod(image.spacing)
-
-
-def _as_published(row: Row, voxel: float) -> Row:
-    """A row that was scored in voxels as the reference code has it: 0 if empty; volumes stay physical."""
-    zeros = dict.fromkeys(SCORED_ZERO, 0.0) if row["volume_prediction"] == 0 else {}
-    return {**row, **zeros, **{name: float(row[name]) * voxel for name in VOLUMES}}

@@ -20,7 +20,8 @@ from mednoisy.monai_label.studies import Study, found_studies, labeled
 from mednoisy.monai_label.training import busy, launched, serving_run
 from mednoisy.monai_label.workplace import Settings, Workplace, read_state, write_state
 from mednoisy.opened_run import OpenedRun, opened_run
-from mednoisy.query_with_run import Question, answered
+from mednoisy.query_question import Question
+from mednoisy.query_with_run import answered
 
 NOTHING: dict[str, Any] = {"state": "idle", "strategy": "", "done": 0, "total": 0, "faults": []}
 EXPECTED = "expected.json"

@@ -17,8 +17,8 @@ from mednoisy.active.pool import Pick
 from mednoisy.cli import main
 from mednoisy.cli import query as command
 from mednoisy.errors import UserError
+from mednoisy.query_question import Question
 from mednoisy.query_to_folder import Sources, query_to_folder
-from mednoisy.query_with_run import Question
 from tests.small_queries import POOL, array, ids, query, read, train, write_pool
 from tests.test_cross_validation import refusal
 

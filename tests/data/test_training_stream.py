@@ -13,9 +13,10 @@ from monai.transforms import Compose, RandFlipd
 
 from mednoisy.data.batch import Augmentations, Batch
 from mednoisy.data.counter_based_random import Draw
+from mednoisy.data.crops import crop_starts, padded
 from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.stream_loader import StreamLoader
-from mednoisy.data.training_stream import ListedPairs, TrainingStream, crop_starts, padded, shuffled
+from mednoisy.data.training_stream import ListedPairs, TrainingStream, shuffled
 from mednoisy.errors import UserError
 from mednoisy.perturb import Affine, Flip, Gamma, GaussianNoise, Geometry, Intensity, QuarterTurns, ShiftIntensity
 
