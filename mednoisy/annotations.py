@@ -9,26 +9,32 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mednoisy.annotated_regions import labels_of_regions
+from mednoisy.annotated_regions import RegionLabels, labels_of_regions
 from mednoisy.composition.catalogue import DATALIST
 from mednoisy.composition.catalogue import PAGE as BUNDLE_PAGE
+from mednoisy.corrected_files import (
+    check_listed,
+    check_places,
+    checked_ignore,
+    corrected_files,
+    datalist_of,
+    read_correction,
+)
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import LABELED_BY_HAND, TRAINING, Case, check_unique
-from mednoisy.data.file_formats import is_lossy, is_picture, reader_of
+from mednoisy.data.file_formats import is_lossy, is_picture
 from mednoisy.data.ignored_voxels import IGNORED, codes_with_mark
-from mednoisy.data.images import case_name, check_pair, distinct_values, read_image
-from mednoisy.data.label_maps import read_reference
+from mednoisy.data.images import distinct_values, read_image
 from mednoisy.data.mask_greys import WHITES
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.evaluation.overlap import dice_by_class
 from mednoisy.files import write_text
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.next_round import next_command, next_query
-from mednoisy.report.reading.queries import PRE_ANNOTATIONS, ReadQuery, cases_digest, read_query
+from mednoisy.report.reading.queries import ReadQuery, read_query
 
 CHANGES = "annotations.csv"
 
@@ -101,25 +107,20 @@ def take_annotations(
             of the pre-annotations; E528, as `RegionLabels.drawn`, where slices or boxes were asked for.
     """
     asked, data, output = read_query(query), Path(data), Path(output)
-    _check_places(asked, Path(corrected), output)
-    datalist, remark = _datalist(asked, data)
-    ignore = _checked_ignore(datalist, [*ignore, *([] if asked.mark is None else [asked.mark])])
+    check_places(asked, Path(corrected), output)
+    datalist, remark = datalist_of(asked, data)
+    ignore = checked_ignore(datalist, [*ignore, *([] if asked.mark is None else [asked.mark])])
     chosen = list({case["id"]: case for case in asked.chosen}.values())  # each once, of several slices or boxes
     labeled = {case["id"]: labels_of_regions(asked, datalist, case["id"]) for case in chosen}
     known = [name for name, of_case in labeled.items() if of_case.known]
-    files, faults = _files(asked, Path(corrected))
+    files, faults = corrected_files(asked, Path(corrected))
     taken: dict[str, tuple[np.ndarray, Change]] = {}
-    for case in chosen:
-        if case["id"] not in files:
-            continue
+    for case in (case for case in chosen if case["id"] in files):
         try:
-            _check_listed(datalist, asked, case)
-            if case["id"] in known:
-                continue
-            labels, pre = _read(asked, datalist, case, files[case["id"]], ignore)
-            of_case = labeled[case["id"]]
-            drawn, wanted = of_case.drawn(labels), of_case.wanted(labels.shape)
-            taken[case["id"]] = of_case.merged(drawn), _change(case["id"], drawn, pre, wanted, datalist.labels)
+            check_listed(datalist, asked, case)
+            if case["id"] not in known:
+                read = read_correction(asked, datalist, case, files[case["id"]], ignore)
+                taken[case["id"]] = _taken(case["id"], labeled[case["id"]], *read, datalist.labels)
         except UserError as fault:
             if fault.exit_code != REFUSED:
                 raise
@@ -140,6 +141,14 @@ def take_annotations(
     return Taken(path, changes, waiting, faults, known, remark, next_command(asked, new, output), next_query(asked))
 
 
+def _taken(
+    case: str, of_case: RegionLabels, labels: np.ndarray, pre: np.ndarray | None, names: Mapping[int, str]
+) -> tuple[np.ndarray, Change]:
+    """The labels of a case, those of earlier rounds among them, and what was changed in what was asked for."""
+    drawn, wanted = of_case.drawn(labels), of_case.wanted(labels.shape)
+    return of_case.merged(drawn), _change(case, drawn, pre, wanted, names)
+
+
 def _nothing_to_take(
     cause: str, data: Path, asked: ReadQuery, known: Sequence[str], faults: Sequence[UserError]
 ) -> UserError:
@@ -151,97 +160,6 @@ def _nothing_to_take(
     if len(known) == len(asked.chosen):
         return UserError("E523", cause, f"All of its cases are labeled there: go on with {data}")
     return UserError("E523", cause, "Save corrections there as ID.nii.gz, of pictures ID.png")
-
-
-def _check_places(asked: ReadQuery, corrected: Path, output: Path) -> None:
-    if corrected.resolve() == (asked.folder / PRE_ANNOTATIONS).resolve():
-        cause = f"{corrected} is the query's own folder, so that nobody can tell what was corrected"
-        raise UserError("E526", cause, "Save corrected files, and these alone, in another folder")
-    if not corrected.is_dir():
-        raise UserError("E521", f"the folder of corrections {corrected} does not exist", "Correct the path")
-    if (output / DATALIST).exists():
-        raise UserError("E522", f"{output} holds a dataset", "Give another --output")
-
-
-def _datalist(asked: ReadQuery, data: Path) -> tuple[Datalist, str]:
-    """The datalist as the query saw it: the same cases labeled, and set aside for validation.
-
-    Of another one, such as a later round's, whose split is made already, all cases stay as they are; a remark says so.
-    """
-    split, path = asked.content["split"], data / DATALIST
-    remark = ""
-    try:
-        datalist = Datalist.load(path, split.get("labeled"), split.get("validation") or 0)
-        same = cases_digest(datalist) == asked.content["split_digest"]
-    except UserError as fault:
-        if fault.code != "E217":  # fewer cases than the split takes
-            raise
-        same = False
-    if not same:
-        datalist = Datalist.load(path)
-        labeled = len(datalist.cases("labeled"))
-        remark = f"{path} has other cases than {asked.folder} was asked of: its {labeled} labeled ones stay labeled"
-    if datalist.labels != asked.labels or datalist.codes != asked.codes:
-        cause = f"the dataset {data} has other classes than {asked.folder} was asked with"
-        raise UserError("E521", cause, "Give the dataset of the query by --data")
-    return datalist, remark
-
-
-def _checked_ignore(datalist: Datalist, ignore: Sequence[int]) -> tuple[int, ...]:
-    """The codes given and those of the dataset (E524 where one is a class)."""
-    classes = set(datalist.codes or datalist.labels)
-    if of_class := [code for code in ignore if code in classes]:
-        cause = f"--ignore {of_class[0]} is the code of a class ({', '.join(map(str, sorted(classes)))})"
-        raise UserError("E524", cause, "Mark what nobody looked at by a code that no class has")
-    return tuple(dict.fromkeys([*ignore, *(code for code in datalist.ignore if code not in classes)]))
-
-
-def _files(asked: ReadQuery, corrected: Path) -> tuple[dict[str, Path], list[UserError]]:
-    """Corrected files by id, and faults of files of no chosen case."""
-    chosen = {case["id"] for case in asked.chosen}
-    found: dict[str, list[Path]] = {}
-    for path in sorted(corrected.iterdir()):
-        if not path.name.startswith(".") and path.is_file() and reader_of(path) is not None:
-            found.setdefault(case_name(path), []).append(path)
-    faults = []
-    for name, paths in found.items():
-        if name not in chosen:
-            cause = f"{paths[0]} is of no case that was chosen in {asked.folder}"
-            faults.append(UserError("E521", cause, "Name corrections as their pre-annotations", case=name))
-        elif len(paths) > 1:
-            cause = f"{paths[0]} and {paths[1]} are both its correction"
-            faults.append(UserError("E521", cause, "Keep one of them", case=name))
-    files = {name: paths[0] for name, paths in found.items() if name in chosen and len(paths) == 1}
-    return files, faults
-
-
-def _read(
-    asked: ReadQuery, datalist: Datalist, case: Mapping[str, Any], path: Path, ignore: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Class codes of the correction, `IGNORED` where nobody looked, and of the pre-annotation; both on one grid."""
-    source = asked.path(case, "image")
-    assert source is not None  # as `read_query` has checked
-    image = read_image(source, channels=True, case=case["id"])
-    classes = set(datalist.labels)
-    label = read_reference(path, classes, ignore=ignore, stored=datalist.codes, case=case["id"])
-    labels = check_pair(image, label, classes | ({IGNORED} if ignore else set()), case=case["id"])
-    before = asked.path(case, "pre_annotation")
-    if before is None or not before.is_file():
-        return labels.array.astype(np.uint8), None
-    marks = () if asked.mark is None else (asked.mark,)
-    pre = read_reference(before, classes, ignore=marks, stored=asked.codes, case=case["id"])
-    return labels.array.astype(np.uint8), pre.array.reshape(labels.array.shape)
-
-
-def _check_listed(datalist: Datalist, asked: ReadQuery, case: Mapping[str, Any]) -> None:
-    """Refuse a case whose id the datalist gives another image (E207)."""
-    image = asked.path(case, "image")
-    assert image is not None  # as `read_query` has checked
-    for section in (*TRAINING, "validation", "test"):
-        for listed in datalist.sections.get(section, []):
-            if listed["id"] == case["id"] and Path(listed["image"]).resolve() != image.resolve():
-                cause = f"{image} was asked, and {datalist.source} lists {listed['image']} by this id"
-                raise UserError("E207", cause, "Give the dataset that was asked by --data", case=case["id"])
 
 
 def _change(
