@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -28,9 +29,10 @@ from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
 
 from mednoisy.errors import DONE_IN_PART, UserError, did_you_mean
+from mednoisy.monai_label.callers import LOCAL, check_caller
 from mednoisy.monai_label.names import checked_id, checked_session, checked_tag
 from mednoisy.monai_label.scoring import progress, want
-from mednoisy.monai_label.workplace import Workplace
+from mednoisy.monai_label.workplace import BOUND, Workplace
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,7 +45,6 @@ ALGORITHMS = ["RS256", "ES256"]  # of tokens; PyJWT 2 asks for them, which MONAI
 NAMES = {"image": checked_id, "id": checked_id, "label": checked_id, "tag": checked_tag, "session_id": checked_session}
 STATES = {"waiting": "RUNNING", "training": "RUNNING", "done": "DONE", "failed": "ERROR", "stopped": "STOPPED",
           "interrupted": "STOPPED"}  # fmt: skip
-LOCAL = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"  # pages that may call the server where nothing else is set
 MEGABYTE = 2**20
 STOCK = (info, infer, batch_infer, datastore, session, scoring, logs, ohif)  # neither proxies nor whole slides
 WITH_LOGIN = (login,) if settings.MONAI_LABEL_AUTH_ENABLE else ()
@@ -79,10 +80,12 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Guard:
-    """Refuses names that are ways elsewhere, and bodies over the limit, before any route sees them."""
+    """Refuses pages from elsewhere, names that are ways elsewhere, and bodies over the limit, before any route."""
 
-    def __init__(self, inner: Callable[[Scope, Receive, Send], Awaitable[None]], limit: int):
-        self.inner, self.limit = inner, limit
+    def __init__(
+        self, inner: Callable[[Scope, Receive, Send], Awaitable[None]], limit: int, bound: str, pages: Sequence[str]
+    ):
+        self.inner, self.limit, self.bound, self.pages = inner, limit, bound, pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As of any ASGI app."""
@@ -114,14 +117,16 @@ class Guard:
             await told(over)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        check_caller(self.bound, headers.get(b"host", ""), headers.get(b"origin"), self.pages)
         for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
             if value and name in NAMES and not (name == "image" and scope["path"].startswith("/session")):
                 NAMES[name](value)
             if name == "uncompress" and value.lower() not in ("false", "0", "no", "off", ""):
                 raise UserError("E586", "archives are not unpacked", "Upload the image itself")
-        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-        if lengths and lengths[0].isdigit() and int(lengths[0]) > self.limit:
-            raise self._too_large(int(lengths[0]))
+        length = headers.get(b"content-length", "")
+        if length.isdecimal() and int(length) > self.limit:
+            raise self._too_large(int(length))
 
     def _too_large(self, size: int) -> UserError:
         sent, limit = f"{size / MEGABYTE:.1f}", f"{self.limit / MEGABYTE:.0f}"
@@ -268,7 +273,8 @@ def made() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     shutil.rmtree(incoming, ignore_errors=True)  # of a server that was killed
     incoming.mkdir(parents=True)
     tempfile.tempdir = str(incoming)
-    return Guard(app, place.settings().upload_mb * MEGABYTE)
+    pages = [str(page) for page in settings.MONAI_LABEL_CORS_ORIGINS]
+    return Guard(app, place.settings().upload_mb * MEGABYTE, os.environ[BOUND], pages)
 
 
 served = made()

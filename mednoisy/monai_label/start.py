@@ -17,7 +17,7 @@ from mednoisy.errors import UserError
 from mednoisy.files import locked, write_text
 from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.studies import found_studies, labeled
-from mednoisy.monai_label.workplace import Settings, Workplace
+from mednoisy.monai_label.workplace import BOUND, Settings, Workplace
 
 INSTALL = "Install it under Python 3.11: pip install --constraint constraints-label.txt monailabel==0.8.5"
 NAMES = "label_names="  # how a setting of the classes begins
@@ -90,6 +90,7 @@ def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoRetur
         "MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false",
         "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",
         "MONAI_LABEL_STUDIES": str(place.studies),
+        BOUND: host,
     }
     words: Sequence[str] = [
         sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(place.studies),

@@ -13,6 +13,7 @@ from mednoisy.files import write_text
 from mednoisy.text_files import Unusable, read_json
 
 FOLDER = ".mednoisy"
+BOUND = "MEDNOISY_LABEL_HOST"  # in the environment of the server: where it listens
 MINUTES, MEGABYTES, BATCH = 60, 2048, 10  # of a lease, of an upload, studies that a query ranks
 
 

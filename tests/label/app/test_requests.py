@@ -359,6 +359,15 @@ def test_what_is_too_large_is_taken_where_more_may_be_sent(trained, server, tmp_
     other.kill()
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "https://elsewhere.example"}, {"Host": "rebound.example"}])
+def test_a_web_page_from_elsewhere_starts_nothing(trained, headers):
+    """A browser would send these in the name of the annotator; no answer is needed to start a training."""
+    before = trained.get("/train/").json()
+    refused = requests.post(f"{trained.url}/train/", headers=headers, timeout=SECONDS)
+    assert (refused.status_code, words_of(refused)[:4]) == (403, "E586")
+    assert trained.get("/train/").json() == before
+
+
 def other_grid(trained: Trained) -> bytes:
     return _nifti(trained, lambda array: array[:-2])
 
