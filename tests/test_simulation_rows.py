@@ -63,7 +63,7 @@ def test_methods_that_learn_without_labels_are_known_by_their_stages():
     folder = bundles_folder() / "methods"
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     without = {name for name in names if not learns_without_labels(compose("phantom", name).config)}
-    pretexts = {"contrastive", "masked_autoencoding", "restoration"}
+    pretexts = {"colorization", "contrastive", "masked_autoencoding", "restoration"}
     assert without == {"copy_paste", "copy_paste_pair", "supervised", "supervised_pair"} | pretexts
 
 

@@ -30,6 +30,11 @@ def least_squares_fooling(generated: Tensor) -> Tensor:
     """How far scores of what is generated are from 1: the mean squared difference, 0 at best.
 
     Source: as `least_squares_judging`, with c = 1; without the factor 1/2, which released code leaves out.
+
+    Examples:
+        >>> import torch
+        >>> least_squares_fooling(torch.tensor([1.0, 0.5]))
+        tensor(0.1250)
     """
     return (full_precision(generated) - 1).square().mean()
 
@@ -61,5 +66,10 @@ def loss_sensitive_fooling(generated: Tensor) -> Tensor:
     """The mean loss 1 - s of what is generated; 0 at best for scores in 0..1.
 
     Source: as `loss_sensitive_judging`.
+
+    Examples:
+        >>> import torch
+        >>> loss_sensitive_fooling(torch.tensor([1.0, 0.5]))
+        tensor(0.2500)
     """
     return (1 - full_precision(generated)).mean()

@@ -189,7 +189,14 @@ def _coloured(images: Tensor) -> bool:
 
 
 def grey(images: Tensor) -> Tensor:
-    """(B, C, *S) to (B, 1, *S): the luma of colours, else the mean of all channels."""
+    """(B, C, *S) to (B, 1, *S): the luma of colours, else the mean of all channels.
+
+    Source: ITU-R BT.601, 2.5.1, for the shares of red, green and blue.
+
+    Examples:
+        >>> grey(torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)).squeeze()  # red
+        tensor(0.2990)
+    """
     if not _coloured(images):
         return images.mean(dim=1, keepdim=True)
     red, green, blue = (share * channel for share, channel in zip(LUMA, images.split(1, dim=1), strict=True))
