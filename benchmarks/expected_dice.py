@@ -30,9 +30,9 @@ from mednoisy.data.ignored_voxels import without_ignored
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.errors import UserError
 from mednoisy.evaluation.overlap import dice_by_class
-from mednoisy.expected_dice import ExpectedCase, expected_dice
 from mednoisy.inference.prediction import predict_case
-from mednoisy.opened_run import OpenedRun, opened_run
+from mednoisy.runs.expected_dice import ExpectedCase, expected_dice
+from mednoisy.runs.opened_run import OpenedRun, opened_run
 
 
 @dataclass(frozen=True)

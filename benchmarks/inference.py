@@ -29,7 +29,7 @@ from mednoisy.inference.score_maps import ScoreMaps
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 from mednoisy.inference.windows import coverage, window_boxes
 from mednoisy.networks.vnet import VNet
-from mednoisy.predict_with_run import deployed_of_run
+from mednoisy.runs.predict_with_run import deployed_of_run
 
 Scorer = Callable[[Tensor], Tensor]
 OURS = "ours, fp32"

@@ -25,10 +25,10 @@ from mednoisy.report.plots.study_plots import IntervalGain, Point, against, gain
 from mednoisy.report.reading.runs import Run
 from mednoisy.report.starts_page import TABLE, start_plot
 from mednoisy.report.tables.start_tables import SCRATCH, figures_of
-from mednoisy.study import Study
-from mednoisy.study_files import read_study
-from mednoisy.study_results import started_rows
-from mednoisy.study_rivals import FinishedRow, rival_tables
+from mednoisy.studies.files import read_study
+from mednoisy.studies.results import started_rows
+from mednoisy.studies.rivals import FinishedRow, rival_tables
+from mednoisy.studies.study import Study
 
 MARKERS = "<!-- {}, made by benchmarks/study_page.py -->", "<!-- end -->"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mednoisy.methods.method import Method, Step, Terms
     from mednoisy.pseudo.momentum_teacher import MomentumTeacher
     from mednoisy.report.run_page import write_report
-    from mednoisy.study import Study
+    from mednoisy.studies.study import Study
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -39,7 +39,7 @@ else:
             "mednoisy.methods.method": ("Method", "Step", "Terms"),
             "mednoisy.pseudo.momentum_teacher": ("MomentumTeacher",),
             "mednoisy.report.run_page": ("write_report",),
-            "mednoisy.study": ("Study",),
+            "mednoisy.studies.study": ("Study",),
         },
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.errors import UserError
 from mednoisy.files import locked, written_aside
-from mednoisy.study import Study
+from mednoisy.studies.study import Study
 
 METHODS = ("supervised", "copy_paste", "sdcl")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.cli import main
-from tests.test_cross_validation import arguments, write_case
+from tests.runs.test_cross_validation import arguments, write_case
 
 POOL = ("u1", "u2", "u3", "u4", "u5")
 

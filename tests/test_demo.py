@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mednoisy import demo, study
+from mednoisy import demo
+from mednoisy.studies import study
 from mednoisy.cli import main
 from mednoisy.errors import UserError
 

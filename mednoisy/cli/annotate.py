@@ -12,7 +12,7 @@ from mednoisy.errors import DONE, DONE_IN_PART
 from mednoisy.files import locked
 
 if TYPE_CHECKING:
-    from mednoisy.annotations import Change
+    from mednoisy.queries.annotations import Change
 
 HELP = "take corrected label maps of a query back into a new dataset"
 EXAMPLE = "mednoisy annotate query corrected --data data/mine --output data/round_1"
@@ -31,7 +31,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take what can be taken; print what was changed and the next command; the exit code."""
-    from mednoisy.annotations import take_annotations
+    from mednoisy.queries.annotations import take_annotations
 
     with locked(options.output):
         taken = take_annotations(options.query, options.corrected, options.data, options.output, options.ignore)

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Check and print a table; the exit code, 1 where something is at fault."""
     from mednoisy.composition import find
     from mednoisy.composition.stacking import frame
-    from mednoisy.early_checks import check_pretext
+    from mednoisy.runs.early_checks import check_pretext
 
     for kind, names in (("bundle", options.bundles), ("method", options.method), ("recipe", options.recipe)):
         for name in names:

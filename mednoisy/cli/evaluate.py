@@ -67,9 +67,9 @@ def _run(options: argparse.Namespace) -> int:
     if given:
         raise UserError("E113", f"{given[0]} does not go with a run", "Give a run alone, or folders alone")
     from mednoisy.cli.train import cross_validate
-    from mednoisy.early_checks import check_composition
     from mednoisy.engines.run_folder import folds_of
-    from mednoisy.resumed_run import resumed
+    from mednoisy.runs.early_checks import check_composition
+    from mednoisy.runs.resumed_run import resumed
 
     composition = resumed(options.run, overrides=device_entry(options.device), trust=options.trust)
     first = os.environ.get("RANK", "0") == "0"  # set by torchrun

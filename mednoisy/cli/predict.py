@@ -55,8 +55,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict, print the paths of the label maps and what images are refused for; the exit code."""
-    from mednoisy.early_checks import check_prediction
     from mednoisy.inference.found_images import images_named
+    from mednoisy.runs.early_checks import check_prediction
 
     overrides: dict[str, Any] = dict(device_entry(options.device))
     images = images_named(options.images)
@@ -66,10 +66,10 @@ def run(options: argparse.Namespace) -> int:
     if options.slices is not None:
         overrides["slices"] = options.slices
     if options.expected_dice:
-        from mednoisy.expected_dice import check_expectable
+        from mednoisy.runs.expected_dice import check_expectable
 
         check_expectable(options.run)
-    from mednoisy.predict_with_run import predict_with_run
+    from mednoisy.runs.predict_with_run import predict_with_run
 
     faults: list[UserError] = []
     with locked(options.output):
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 def _tell_expected(options: argparse.Namespace, images: Sequence[Path], made: Sequence[Path]) -> None:
     """Write what Dice is to be expected of the label maps that were made, and print the lowest."""
     from mednoisy.data.images import case_name
-    from mednoisy.expected_dice import expected_dice, write_expected_dice
+    from mednoisy.runs.expected_dice import expected_dice, write_expected_dice
 
     done = {case_name(path) for path in made}
     cases = [{"id": case_name(path), "image": str(path)} for path in images if case_name(path) in done]

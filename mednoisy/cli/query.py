@@ -61,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
     """Choose, write the folder, print ids and the page's path; the exit code."""
     _check(options)
     from mednoisy.composition import checked_device
-    from mednoisy.query_question import Question
-    from mednoisy.query_to_folder import Sources, query_to_folder
+    from mednoisy.queries.query_to_folder import Sources, query_to_folder
+    from mednoisy.queries.question import Question
 
     if options.device:
         checked_device(options.device)

@@ -24,7 +24,7 @@ from mednoisy.cli.arguments import (
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 if TYPE_CHECKING:
-    from mednoisy.simulation import Simulation
+    from mednoisy.simulation.simulation import Simulation
 
 HELP = "train, query, reveal labels, again: strategies of annotation compared on a labeled dataset"
 EXAMPLE = (
@@ -82,13 +82,13 @@ def _simulation(options: argparse.Namespace) -> Simulation:
     assert data is not None  # as just checked
     arguments = _of_file(options) if options.file is not None else _of_options(options)
     device_entry(options.device)  # refuses one that is not there
-    from mednoisy.simulation import Simulation
+    from mednoisy.simulation.simulation import Simulation
 
     return Simulation(data=data, output=options.output, device=options.device, trust=options.trust, **arguments)
 
 
 def _of_file(options: argparse.Namespace) -> dict[str, Any]:
-    from mednoisy.study_files import read_simulation
+    from mednoisy.studies.files import read_simulation
 
     given = [name for name in OF_THE_FILE if getattr(options, name) not in (None, [])]
     if given:

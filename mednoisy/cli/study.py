@@ -21,7 +21,7 @@ from mednoisy.cli.arguments import (
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 if TYPE_CHECKING:
-    from mednoisy.study import Study
+    from mednoisy.studies.study import Study
 
 HELP = "run a grid of starts, methods, labels and seeds; one table"
 EXAMPLE = (
@@ -93,8 +93,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _study(options: argparse.Namespace) -> Study:
     from mednoisy.composition import parse_setting
-    from mednoisy.study import Study
-    from mednoisy.study_files import read_rows, read_study
+    from mednoisy.studies.files import read_rows, read_study
+    from mednoisy.studies.study import Study
 
     data = given_or_own_data(options)
     places = {"--data": data, "--output": options.output}

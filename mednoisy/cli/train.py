@@ -84,7 +84,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, evaluate, report and print the figures; the exit code."""
-    from mednoisy.early_checks import check_composition
+    from mednoisy.runs.early_checks import check_composition
 
     by_folder = options.resume and options.output is None
     composition = _resumed(options) if by_folder else _composed(options)
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
 
 def cross_validate(composition: Composition, folds: int, output: Path, run_id: str = "run") -> int:
     """Train or score folds, print the figures and which unlabeled images are refused; the exit code."""
-    from mednoisy.cross_validation import CrossValidation
+    from mednoisy.runs.cross_validation import CrossValidation
 
     faults: list[UserError] = []
     CrossValidation(composition, folds, on_fault=faults.append).run(run_id)
@@ -141,7 +141,7 @@ def _check_skip_gray(options: argparse.Namespace, composition: Composition) -> N
 def _composed(options: argparse.Namespace) -> Composition:
     """The run of a bundle under a method and a recipe."""
     from mednoisy.composition import checked_path, compose
-    from mednoisy.early_checks import with_numbers_that_fit
+    from mednoisy.runs.early_checks import with_numbers_that_fit
 
     data = given_or_own_data(options)
     check_given({"bundle": options.bundle, "--data": data, "--output": options.output}, "train")
@@ -168,7 +168,7 @@ def _started_again(output: Path) -> bool:
 
 def _resumed(options: argparse.Namespace) -> Composition:
     """The run of a folder, from what is kept in it."""
-    from mednoisy.resumed_run import resumed
+    from mednoisy.runs.resumed_run import resumed
 
     check_given({"bundle": options.bundle}, "train")
     for name in ("method", "recipe", "dataset"):

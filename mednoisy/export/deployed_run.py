@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from mednoisy.composition import of_run
 from mednoisy.composition.config_errors import telling_values
 from mednoisy.composition.config_files import Config
-from mednoisy.early_checks import check_predicts
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.summary_file import RunSummary
 from mednoisy.inference.sliding_window import SlidingWindow
-from mednoisy.predict_with_run import deployed_networks, source_codes
+from mednoisy.runs.early_checks import check_predicts
+from mednoisy.runs.predict_with_run import deployed_networks, source_codes
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mednoisy.monai_label.deployment import Deployed
 from mednoisy.monai_label.scoring import expected_of
 from mednoisy.monai_label.training import networks_of
 from mednoisy.monai_label.workplace import Workplace
-from mednoisy.opened_run import OpenedRun, opened_run
+from mednoisy.runs.opened_run import OpenedRun, opened_run
 
 
 @dataclass(frozen=True)

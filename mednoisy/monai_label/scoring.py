@@ -11,7 +11,6 @@ from typing import Any
 from mednoisy.active.pool import Pick
 from mednoisy.data.datalist_checks import Case
 from mednoisy.errors import UserError
-from mednoisy.expected_dice import expected_dice
 from mednoisy.files import locked
 from mednoisy.monai_label.deployment import figure_of
 from mednoisy.monai_label.leases import Leases
@@ -19,9 +18,10 @@ from mednoisy.monai_label.orders import answerable, features_run, network_name, 
 from mednoisy.monai_label.studies import Study, found_studies, labeled
 from mednoisy.monai_label.training import busy, launched, serving_run
 from mednoisy.monai_label.workplace import Settings, Workplace, read_state, write_state
-from mednoisy.opened_run import OpenedRun, opened_run
-from mednoisy.query_question import Question
-from mednoisy.query_with_run import answered
+from mednoisy.queries.query_with_run import answered
+from mednoisy.queries.question import Question
+from mednoisy.runs.expected_dice import expected_dice
+from mednoisy.runs.opened_run import OpenedRun, opened_run
 
 NOTHING: dict[str, Any] = {"state": "idle", "strategy": "", "done": 0, "total": 0, "faults": []}
 EXPECTED = "expected.json"

@@ -14,7 +14,7 @@ from mednoisy.bundle_check import check, table
 from mednoisy.cli import main
 from mednoisy.engines import checkpoint
 from mednoisy.networks.unet import UNet
-from mednoisy.opened_run import opened_run
+from mednoisy.runs.opened_run import opened_run
 from tests.bundles.test_pretexts import refused
 from tests.small_runs import small_dataset, train_arguments
 

@@ -13,7 +13,7 @@ from mednoisy.cli import main
 from mednoisy.composition import compose
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
-from mednoisy.predict_with_run import deployed_of_run
+from mednoisy.runs.predict_with_run import deployed_of_run
 from tests.small_runs import small, small_dataset, train_arguments
 
 KEEP_ALL = ("--set", "minimum_area=0")  # a step or two teach nothing worth keeping

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from mednoisy import study
 from mednoisy.active.features import pooled_bottleneck
 from mednoisy.bundle_check import check
 from mednoisy.cli import main
@@ -20,7 +19,8 @@ from mednoisy.composition import bundles_folder, known
 from mednoisy.composition.stacking import pretexts
 from mednoisy.engines import checkpoint
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
-from mednoisy.opened_run import opened_run
+from mednoisy.runs.opened_run import opened_run
+from mednoisy.studies import study
 from tests.engines.small import assert_same, kept
 from tests.small_runs import SMALL_ARGUMENTS, small_dataset, train_arguments
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from mednoisy import simulation as simulation_module
-from mednoisy import study as study_module
 from mednoisy.cli import main
 from mednoisy.data.images import read_image, write_nifti
 from mednoisy.errors import UserError
 from mednoisy.export import check
 from mednoisy.export import export_run as export_module
 from mednoisy.report import simulation_page
+from mednoisy.simulation import simulation as simulation_module
+from mednoisy.studies import study as study_module
 from tests.blank_plots import blank_plots
 from tests.cli.test_cures import filled, refused_with
 from tests.simulated import FakeTrainings, patients_dataset

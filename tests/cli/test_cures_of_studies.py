@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from mednoisy import simulation as simulation_module
-from mednoisy import study as study_module
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
 from mednoisy.report import run_page, simulation_page
-from mednoisy.simulation_choices import Choices
+from mednoisy.simulation import simulation as simulation_module
+from mednoisy.simulation.choices import Choices
+from mednoisy.studies import study as study_module
 from tests.cli.test_cures import filled, refused_with
 from tests.simulated import FakeTrainings, patients_dataset, write_run
 from tests.small_runs import SMALL, as_arguments, small_dataset, train_arguments

@@ -16,7 +16,7 @@ from mednoisy import cli
 from mednoisy.cli import COMMANDS, main, parser
 from mednoisy.cli.entry import EXAMPLES
 from mednoisy.composition import find, known, prepared_datasets
-from mednoisy.study_rows import Row
+from mednoisy.studies.rows import Row
 
 PROGRAM = "import sys\nfrom mednoisy.cli import main\ntry:\n  main(sys.argv[1:])\nexcept SystemExit: pass\n"
 PROGRAM += "print('heavy:', sorted({'torch', 'monai', 'numpy', 'yaml', 'matplotlib'} & set(sys.modules)))"

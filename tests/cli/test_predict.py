@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mednoisy import predict_with_run
 from mednoisy.cli import main
 from mednoisy.data.images import read_image, write_nifti
-from tests.test_cross_validation import SHAPE, arguments, rows, write_dataset
+from mednoisy.runs import predict_with_run
+from tests.runs.test_cross_validation import SHAPE, arguments, rows, write_dataset
 
 
 @pytest.fixture(scope="module")

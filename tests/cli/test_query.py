@@ -17,10 +17,10 @@ from mednoisy.active.pool import Pick
 from mednoisy.cli import main
 from mednoisy.cli import query as command
 from mednoisy.errors import UserError
-from mednoisy.query_question import Question
-from mednoisy.query_to_folder import Sources, query_to_folder
+from mednoisy.queries.query_to_folder import Sources, query_to_folder
+from mednoisy.queries.question import Question
+from tests.runs.test_cross_validation import refusal
 from tests.small_queries import POOL, array, ids, query, read, train, write_pool
-from tests.test_cross_validation import refusal
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def test_the_same_seed_has_the_same_answer_and_features_are_not_computed_twice(r
     assert query(run, again, "--seed", "3", strategy="kcenter") == 0
     for name in ("query.json", "query.csv", "features.h5"):
         assert (first / name).read_bytes() == (again / name).read_bytes(), name
-    monkeypatch.setattr("mednoisy.scored_pool.pooled_bottleneck", None)  # whoever calls it fails
+    monkeypatch.setattr("mednoisy.queries.scored_pool.pooled_bottleneck", None)  # whoever calls it fails
     (first / "query.json").unlink()  # as if it had been interrupted
     assert query(run, first, "--seed", "3", strategy="kcenter") == 0
     assert query(run, tmp_path / "c", "--features", str(again / "features.h5"), strategy="kcenter") == 0
@@ -124,7 +124,7 @@ def test_what_a_file_of_features_lacks_is_computed(run, tmp_path, data):
 
 
 def test_a_case_whose_features_are_not_finite_is_left_out_and_never_stored(run, tmp_path, capsys, monkeypatch):
-    from mednoisy import scored_pool
+    from mednoisy.queries import scored_pool
 
     seen: list[int] = []
 
@@ -275,7 +275,7 @@ def test_a_damaged_query_is_refused(tmp_path, capsys):
 def test_a_score_of_minus_infinity_is_null(data, tmp_path, monkeypatch):
     """The logarithm of a case that the network does not doubt; JSON has no such number."""
     picks = [Pick(0, "u1", float("-inf"), "certain")]
-    monkeypatch.setattr("mednoisy.query_with_run.choose", lambda *_, **__: picks)
+    monkeypatch.setattr("mednoisy.queries.query_with_run.choose", lambda *_, **__: picks)
     assert query(data, tmp_path / "query", strategy="random", budget=1) == 0
     assert '"score": null' in (tmp_path / "query" / "query.json").read_text(encoding="utf-8")
     assert "Infinity" not in (tmp_path / "query" / "query.json").read_text(encoding="utf-8")

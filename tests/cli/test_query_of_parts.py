@@ -14,9 +14,9 @@ import pytest
 from mednoisy.active.regions import inside
 from mednoisy.cli import main
 from mednoisy.data.images import read_image
+from tests.runs.test_cross_validation import refusal
 from tests.small_queries import array, query, read, train, write_pool
 from tests.small_runs import SMALL_PICTURES, as_arguments, small_dataset
-from tests.test_cross_validation import refusal
 
 SLICES, BOXES = ("--unit", "slice"), ("--unit", "box", "--box", "8", "6", "5")
 

@@ -18,7 +18,7 @@ from mednoisy.evaluation.summary_file import CheckpointFigures, RunSummary, writ
 from mednoisy.report.reading.runs import read_runs
 from mednoisy.report.tables.study_table import study_table
 from mednoisy.report.tables.terminal_tables import result_lines
-from mednoisy.study import Study
+from mednoisy.studies.study import Study
 
 
 def figures(dice: float) -> PredictorFigures:

@@ -21,8 +21,8 @@ from mednoisy.cli import main
 from mednoisy.export import check, single_files, verification
 from mednoisy.export.deployed_run import DeployedRun, deployed_run
 from mednoisy.inference.prediction import preprocessed
+from tests.runs.test_cross_validation import refusal
 from tests.small_runs import small_dataset, train_arguments
-from tests.test_cross_validation import refusal
 
 SCHEMA = Path(__file__).parents[1] / "bundles" / "meta_schema.json"
 METHODS = {"phantom": "sdcl", "dermoscopy": "supervised"}

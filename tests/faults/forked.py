@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import mednoisy.predict_with_run
-import mednoisy.report.run_page  # noqa: F401, so that forks need not load it
 from mednoisy.cli import main
 
 LOOK = 0.002  # seconds between looks at the fork

@@ -1,0 +1,1 @@
+"""Which cases to annotate next, and what comes back corrected."""

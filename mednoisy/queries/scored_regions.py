@@ -1,0 +1,232 @@
+"""All that a strategy needs to know of the slices or boxes of a pool, computed case by case on the grids of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from torch import Tensor
+from tqdm import tqdm
+
+from mednoisy.active.regions import UNITS, Grid, Regions, boxes_of, slices_of, sums_in
+from mednoisy.active.scoring import Scorer
+from mednoisy.active.uncertainty_maps import MAPS
+from mednoisy.data.axis_order import ends_of
+from mednoisy.data.datalist_checks import Case
+from mednoisy.data.ignored_voxels import IGNORED
+from mednoisy.data.image import Image
+from mednoisy.data.images import read_image
+from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
+from mednoisy.data.orienting import OrientedSlicesd
+from mednoisy.errors import UserError
+from mednoisy.inference.prediction import preprocessed, to_source_grid
+from mednoisy.queries.scored_pool import OnFault, told_fault
+from mednoisy.runs.opened_run import OpenedRun
+
+POOLED_OVER = ("mean", "over_foreground")  # of a region: rules that sums over it are enough for
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is asked for: cases, slices of them, or boxes.
+
+    Attributes:
+        name: of `UNITS`.
+        box: voxels of a box to the patient's right, front and top.
+        duplicates: whether slices beside labeled ones, and boxes that hold labeled voxels, are looked at too.
+    """
+
+    name: str = "case"
+    box: tuple[int, ...] = ()
+    duplicates: bool = False
+
+    def regions(self, grid: Grid, along: int | None = None) -> Regions:
+        """Those of a case."""
+        return slices_of(grid, along) if self.name == "slice" else boxes_of(grid, self.box)
+
+
+@dataclass
+class RegionScoring:
+    """Computes fields of a pool of slices or boxes; of each a few numbers are held, and one case at a time.
+
+    Attributes:
+        unit: what is asked for.
+        wanted: names of fields of `Pool`: `uncertainty`, `class_uncertainty`, `foreground`.
+        scorer: for these; None where none is wanted, or an oracle's.
+        run: whose networks the scorer has; None without.
+        hidden: of an oracle, the references to count foreground in, by case.
+        classes: of the dataset.
+        on_fault: is given why a case is left out; None: it ends the work.
+    """
+
+    unit: Unit
+    wanted: tuple[str, ...]
+    scorer: Scorer | None
+    run: OpenedRun | None
+    hidden: Mapping[str, Case] | None = None
+    classes: int = 0
+    on_fault: OnFault | None = None
+
+    def fields(self, cases: Sequence[Case]) -> tuple[list[Case], Regions, dict[str, np.ndarray]]:
+        """The cases that could be scored, their regions, and the fields, a row for each region.
+
+        Args:
+            cases: those with a `label` are labeled in part; what nobody looked at there may be chosen.
+
+        Raises:
+            UserError: E394, there is no region to choose; E527, as `slices_of` and `boxes_of`; else why a case cannot
+                be scored.
+        """
+        kept: list[Case] = []
+        parts: list[Regions] = []
+        held: dict[str, list[np.ndarray]] = {}
+        for case in tqdm(cases, desc="score", unit="case", disable=None):
+            with told_fault(self.on_fault) as faults:
+                regions, rows = self._of_case(case)
+            if faults or not len(regions):
+                continue
+            kept.append(case)
+            parts.append(regions)
+            for name, row in rows.items():
+                held.setdefault(name, []).append(row)
+        if not kept:
+            raise UserError("E394", f"no {self.unit.name} can be chosen", "There is nothing left to label")
+        return kept, Regions.joined(parts), {name: np.concatenate(rows) for name, rows in held.items()}
+
+    def _of_case(self, case: Case) -> tuple[Regions, dict[str, np.ndarray]]:
+        if self.run is None or self.scorer is None or not self.wanted:
+            image = read_image(case["image"], channels=True, case=case["id"])
+            grid = grid_of(image)
+            regions = self._free(case, self.unit.regions(grid, self._along(grid)))
+            return regions, self._true_foreground(case, regions)
+        seen = preprocessed(case, self.run.preprocessing)
+        grid = grid_seen(seen)
+        regions = self._free(case, self.unit.regions(grid, self._along(grid)))
+        if not len(regions):
+            return regions, {}
+        assert self.scorer.members is not None  # a pretext was refused before
+        on_device = seen.as_tensor().to(self.run.device)
+        members = self.scorer.members.probabilities(on_device, self.run.inferer, case["id"])
+        rows = self._rows(members, seen, regions)
+        for name, values in rows.items():
+            if not np.isfinite(values).all():
+                cause = f"its {name.replace('_', ' ')} are not finite numbers"
+                raise UserError("E393", cause, "Correct or remove the image", case=case["id"])
+        return regions, rows
+
+    def _rows(self, members: Tensor, seen: MetaTensor, regions: Regions) -> dict[str, np.ndarray]:
+        """Means over each region of maps that are brought to the grid of the file, one after another."""
+        assert self.scorer is not None
+        assert self.run is not None
+        probabilities = members.mean(dim=0)
+        chain = self.run.preprocessing
+
+        def on_source(scores: Tensor) -> np.ndarray:
+            return np.asarray(to_source_grid(scores, seen, chain).numpy())
+
+        voxels = sums_in(np.ones(tuple(int(size) for size in np.asarray(seen.meta["spatial_shape"]))), regions)
+        rows: dict[str, np.ndarray] = {}
+        labels = None
+        if "foreground" in self.wanted or self.scorer.pooling == "over_foreground":
+            labels = on_source(probabilities).argmax(axis=0)
+        if "foreground" in self.wanted:
+            assert labels is not None
+            counts = [sums_in(labels == code, regions) for code in range(1, len(probabilities))]
+            rows["foreground"] = np.rint(np.stack(counts, axis=1))
+        if "uncertainty" in self.wanted:
+            doubt = on_source(MAPS[self.scorer.map_name](members)[None])[0].clip(min=0)  # splines may leave the range
+            rows["uncertainty"] = sums_in(doubt, regions).clip(min=0) / voxels
+            if self.scorer.pooling == "over_foreground":
+                assert labels is not None
+                area = np.rint(sums_in(labels > 0, regions))
+                over = sums_in(doubt * (labels > 0), regions).clip(min=0) / area.clip(min=1)
+                rows["uncertainty"] = np.where(area > 0, over, rows["uncertainty"])
+        if "class_uncertainty" in self.wanted:
+            entropy = torch.special.entr(probabilities).sum(dim=0)
+            weights = [torch.ones_like(entropy), *probabilities[1:]]
+            means = [sums_in(on_source((entropy * one)[None])[0].clip(min=0), regions) / voxels for one in weights]
+            rows["class_uncertainty"] = np.stack(means, axis=1).clip(min=0)
+        return rows
+
+    def _along(self, grid: Grid) -> int | None:
+        """The axis, right, front or up, that the run's network cuts slices along, where its bundle names one."""
+        if self.run is None or self.unit.name != "slice":
+            return None
+        turns = [step for step in self.run.preprocessing.transforms if isinstance(step, OrientedSlicesd)]
+        if not turns or turns[0].slices is None:
+            return None
+        if turns[0].orientation is None or not grid.oriented:
+            return grid.order.axes.index(turns[0].slices)
+        return ends_of(turns[0].orientation)[turns[0].slices][0]
+
+    def _free(self, case: Case, regions: Regions) -> Regions:
+        """Those that are not labeled yet, in a case that is labeled in part."""
+        if "label" not in case:
+            return regions
+        known = known_voxels(case)
+        if self.unit.duplicates:
+            return regions[np.rint(sums_in(~known, regions)) > 0]
+        size = np.ones(regions.start.shape[1], int)
+        size[: known.ndim] = known.shape
+        around = replace(
+            regions,
+            start=(regions.start - regions.margin).clip(min=0),
+            stop=np.minimum(regions.stop + regions.margin, size),
+        )
+        return regions[np.rint(sums_in(known, around)) == 0]
+
+    def _true_foreground(self, case: Case, regions: Regions) -> dict[str, np.ndarray]:
+        """For an oracle, voxels of each class in the hidden reference."""
+        if self.hidden is None:
+            return {}
+        entry = self.hidden[case["id"]]
+        reference = read_reference(
+            entry["label"], range(self.classes), ignore=ignored_codes(entry), stored=stored_codes(entry),
+            case=case["id"],
+        )  # fmt: skip
+        counts = [np.rint(sums_in(reference.array == code, regions)) for code in range(1, self.classes)]
+        return {"foreground": np.stack(counts, axis=1)}
+
+
+def known_voxels(case: Case) -> np.ndarray:
+    """(*spatial), bool: where somebody looked, of a labeled case."""
+    label = read_reference(case["label"], ignore=ignored_codes(case), stored=stored_codes(case), case=case["id"])
+    return np.asarray(label.array != IGNORED)
+
+
+def partly_labeled(cases: Sequence[Case]) -> list[Case]:
+    """The labeled cases in which somebody has not looked at all voxels."""
+    return [case for case in cases if ignored_codes(case) and not known_voxels(case).all()]
+
+
+def grid_of(image: Image) -> Grid:
+    """Of a file that was read."""
+    return Grid(image.shape, image.affine, image.located, image.oriented)
+
+
+def grid_seen(image: MetaTensor) -> Grid:
+    """Of the file that a preprocessed image was made of."""
+    meta = image.meta
+    shape = tuple(int(size) for size in np.asarray(meta["spatial_shape"]))
+    affine = np.asarray(meta["original_affine"], np.float64)
+    return Grid(shape, affine, bool(meta.get("located", True)), bool(meta.get("oriented", False)))
+
+
+def check_unit(unit: str, box: Sequence[int]) -> None:
+    """Refuse what is no unit (E527).
+
+    Raises:
+        UserError: E527, another name than those of `UNITS`; a box without a size, or a size without a box.
+    """
+    if unit not in UNITS:
+        raise UserError("E527", f"unknown --unit {unit!r}", f"Give one of {', '.join(UNITS)}")
+    if unit == "box" and not box:
+        cause = "--unit box has no size"
+        raise UserError("E527", cause, "Give --box RIGHT FRONT TOP in voxels (of pictures --box ROWS COLUMNS)")
+    if unit != "box" and box:
+        raise UserError("E527", f"--box does not go with --unit {unit}", "Add --unit box, or drop --box")
+    if any(side < 1 for side in box):
+        raise UserError("E527", f"--box holds {min(box)}", "Give numbers of voxels from 1 on")
