@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mednoisy import demo
-from mednoisy.studies import study
 from mednoisy.cli import main
 from mednoisy.errors import UserError
+from mednoisy.studies import study
 
 
 @pytest.fixture(autouse=True)
