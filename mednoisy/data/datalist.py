@@ -30,11 +30,11 @@ from mednoisy.data.datalist_checks import (
     checked_ignore,
     checked_regions,
     checked_table,
-    patient_of,
     patients_of,
     read_json,
 )
 from mednoisy.data.folds import without_held_out
+from mednoisy.data.hidden_labels import with_labels_hidden
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.files import write_text
 
@@ -184,47 +184,7 @@ class Datalist:
         Raises:
             UserError: E217 where there are not so many, or where one is no whole number.
         """
-        for name, number in (("labeled", labeled), ("validation", validation)):
-            if number is not None and not isinstance(number, int):
-                raise UserError("E217", f"{number!r} {name} cases are asked for", "Ask for a whole number")
-        known = self.sections.get("labeled", [])
-        order = patients_of(known)
-        what = "labeled patients" if any("patient" in case for case in known) else "labeled cases"
-        if labeled is not None and not 1 <= labeled <= len(order):
-            cause = f"{labeled} {what} are asked for; {self._called} has {len(order)}"
-            raise UserError("E217", cause, f"Ask for 1 to {len(order)}" if order else "Label some cases first")
-        pseudo = self.sections.get("pseudo", [])
-        kept = set(order[:labeled])
-        trained = kept | set(patients_of(pseudo))
-        moved = [case for case in known if patient_of(case) not in kept]
-        pool = [{key: value for key, value in case.items() if key != "label"} for case in moved]
-        pool += self.sections.get("unlabeled", [])
-        references = {case["id"]: case["label"] for case in moved + self.sections.get("hidden", [])}
-        free = [
-            case for case in pool if patient_of(case) not in trained and os.path.isfile(references.get(case["id"], ""))
-        ]
-        candidates = patients_of(free)
-        if not 0 <= validation <= len(candidates):
-            what = "unlabeled patients" if any("patient" in case for case in free) else "unlabeled cases"
-            cause = f"{validation} validation cases are asked for; {len(candidates)} {what} have a reference"
-            fewer = f"--validation {len(candidates)} or less" if candidates else "--validation 0"
-            raise UserError("E217", cause, f"Use {fewer}, or keep fewer labels")
-        choosing = set(candidates[len(candidates) - validation :])
-        sections = {
-            "labeled": [case for case in known if patient_of(case) in kept],
-            "unlabeled": [case for case in pool if patient_of(case) not in choosing],
-            "validation": self.sections.get("validation", [])
-            + [{**case, "label": references[case["id"]]} for case in free if patient_of(case) in choosing],
-            "test": self.sections.get("test", []),
-            "hidden": [
-                {"id": case["id"], "label": references[case["id"]]}
-                for case in pool + pseudo
-                if case["id"] in references and patient_of(case) not in choosing
-            ],
-        }
-        if pseudo:
-            sections["pseudo"] = pseudo
-        return replace(self, sections=sections)
+        return replace(self, sections=with_labels_hidden(self.sections, labeled, validation, self._called))
 
     def with_fold(self, fold: Sequence[int] | None, seed: int = 0) -> Datalist:
         """What one network of a cross-validation sees: an Nth of the labeled patients is held out and becomes `test`.
