@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mednoisy.data.formats import itk
-from mednoisy.data.formats.packed_streams import check_filled, read_voxels
+from mednoisy.data.formats.packed_streams import read_voxels
 from mednoisy.data.formats.voxels import MILLIMETRES, Voxels, contradiction, one_volume
 
 SUFFIXES = (".mha", ".mhd")
@@ -108,35 +109,68 @@ def _voxels(path: Path, header: MetaHeader, count: int) -> np.ndarray:
     """The voxels in the order of the header, their number checked."""
     name = header.entries["ElementDataFile"]
     if name.split()[0:1] == ["LIST"] or "%" in name:
-        return _of_several_files(path, header, name, count)
-    data, start = path, header.end
-    if name.upper() != "LOCAL":
-        data, start = path.parent / name, 0
-        if not data.is_file():
-            raise ValueError(itk.foreign(True))
+        files = [path.parent / file for file in _names_of_parts(path, header, name)]
+        return np.concatenate([_part(file, 0, header, (count // len(files),)) for file in files])
+    data, start = (path, header.end) if name.upper() == "LOCAL" else (path.parent / name, 0)
+    return _part(data, start, header, header.sizes)
+
+
+def _part(data: Path, start: int, header: MetaHeader, sizes: tuple[int, ...]) -> np.ndarray:
+    """The voxels of one file, behind what comes before them."""
+    if not data.is_file():
+        raise ValueError(f"its data file {data.name} is not there")
     if not header.says("BinaryData") and "BinaryData" in header.entries:
-        there = len(data.read_bytes()[start:].split())
-        if there != count:
-            raise ValueError(f"its header claims {count:,} written values, there are {there:,}")
-        return itk.read_voxels_of(path, IMAGE_IO, _is_detached(path))
+        return _written_out(data, start, header.kind, sizes)
     if header.says("CompressedData"):
-        return read_voxels(data, header.kind, header.sizes, "zlib or gzip", start=start)
+        return read_voxels(data, header.kind, sizes, "zlib or gzip", start=start)
     skip = header.numbers("HeaderSize")
     if skip.size and skip[0] < 0:  # the voxels are the last ones of the file
-        start = max(data.stat().st_size - count * header.kind.itemsize, start)
+        start = max(data.stat().st_size - math.prod(sizes) * header.kind.itemsize, start)
     elif skip.size:
         start += int(skip[0])
-    return read_voxels(data, header.kind, header.sizes, start=start)
+    return read_voxels(data, header.kind, sizes, start=start)
 
 
-def _of_several_files(path: Path, header: MetaHeader, name: str, count: int) -> np.ndarray:
-    """By ITK, which refuses files that are not there; each listed one must hold its part."""
-    if name.startswith("LIST") and not header.says("CompressedData"):
-        lines = path.read_bytes()[header.end :].decode("utf-8", "replace").split("\n")
-        files = [path.parent / line.strip() for line in lines if line.strip()]
-        if files and all(file.is_file() for file in files):
-            check_filled(count * header.kind.itemsize, sum(file.stat().st_size for file in files))
-    return itk.read_voxels_of(path, IMAGE_IO, detached=True)
+def _names_of_parts(path: Path, header: MetaHeader, name: str) -> list[str]:
+    """The files that voxels lie in, one after the other: listed behind the header, or numbered from, to, by.
+
+    Each holds as many axes as is said last, or all but the slowest. ITK leaves memory as it was in place of a file that
+    is not there, or is the last of a list without an end of line; so it is not asked.
+    """
+    first, *words = name.split()
+    try:
+        said = [int(word) for word in words]
+        if first == "LIST":
+            lines = path.read_bytes()[header.end :].decode("utf-8", "replace").splitlines()
+            names, axes = [line.strip() for line in lines if line.strip()], said[:1]
+        else:
+            names, axes = _numbered(first, said[:3], math.prod(header.sizes)), said[3:4]
+    except ValueError as fault:
+        raise ValueError(f"its ElementDataFile is {name!r}, no list and no numbered files") from fault
+    wanted = math.prod(header.sizes[(axes or [len(header.sizes) - 1])[0] :])
+    if len(names) != wanted:
+        raise ValueError(f"its header claims {wanted:,} data files, it names {len(names):,}")
+    return names
+
+
+def _numbered(pattern: str, said: Sequence[int], most: int) -> list[str]:
+    """File names from a first to a last number, by a step of 1 if none is said."""
+    low, high, step = (*said, 1) if len(said) == 2 else said
+    numbers = range(low, high + 1, step)
+    if len(numbers) > most or not re.fullmatch(r"[^%]*%(0\d+)?d[^%]*", pattern):
+        raise ValueError
+    return [pattern % number for number in numbers]
+
+
+def _written_out(data: Path, start: int, kind: np.dtype, sizes: tuple[int, ...]) -> np.ndarray:
+    """Voxels as text."""
+    words, count = data.read_bytes()[start:].split(), math.prod(sizes)
+    if len(words) != count:
+        raise ValueError(f"its header claims {count:,} written values, there are {len(words):,}")
+    try:
+        return np.array(words).astype(kind.newbyteorder("=")).reshape(sizes, order="F")
+    except (ValueError, OverflowError) as fault:
+        raise ValueError(f"its written values are no numbers of type {kind.name}") from fault
 
 
 def _is_detached(path: Path) -> bool:
