@@ -10,6 +10,7 @@ from typing import Any
 
 DEEPEST = 100  # levels, above which Python's own recursion would end whoever walks through it
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+SHALLOW = 5_000  # levels; libyaml bears some twenty thousand
 MOST = 1_000_000  # values, those that a YAML alias repeats counted as often as they stand there
 
 
@@ -35,7 +36,11 @@ def read_yaml(path: Path) -> Any:
     """
     import yaml  # which takes a while
 
-    return _read(path, yaml.safe_load, yaml.YAMLError)
+    def parse(text: str) -> Any:
+        fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast, where PyYAML has it
+        return yaml.load(text, Loader=fast if _is_shallow(text) else yaml.SafeLoader)
+
+    return _read(path, parse, yaml.YAMLError)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -68,6 +73,15 @@ def _read(path: Path, parse: Callable[[str], Any], own: type[Exception] = ValueE
         raise Unusable(str(fault) or type(fault).__name__) from fault
     _measure(content, (), {})
     return content
+
+
+def _is_shallow(text: str) -> bool:
+    """Whether a YAML text can be nested no deeper than libyaml bears, which ends the process where Python refuses.
+
+    Each level has a bracket of its own or begins further to the right, but for a list within a table.
+    """
+    columns = max(map(len, text.splitlines()), default=0)
+    return text.count("[") + text.count("{") + 2 * columns < SHALLOW
 
 
 def _measure(value: Any, within: tuple[int, ...], measured: dict[int, tuple[int, int]]) -> tuple[int, int]:

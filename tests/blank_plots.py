@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from mednoisy.report.pictures import case_pictures
-from mednoisy.report.plots import plot_kinds
-
 EMPTY = "data:,"
 
 
 @contextmanager
 def blank_plots() -> Iterator[None]:
     """Within it, plots and pictures show nothing; all else of a page is as ever."""
+    from mednoisy.report.pictures import case_pictures
+    from mednoisy.report.plots import plot_kinds
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plot_kinds, "_png", lambda *_: EMPTY)
         patch.setattr(case_pictures, "data_address", lambda *_, **__: EMPTY)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.blank_plots import blank_plots
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -26,6 +29,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is made, so that a CPU runs them
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background so, and children inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plots_where_they_are_looked_at(request):
+    """Pages have their plots and pictures in tests of pages: they take most of the time of a run of two steps."""
+    looked_at = {"report", "browser"} & set(request.path.relative_to(TESTS).parts)
+    with nullcontext() if looked_at else blank_plots():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -29,10 +30,7 @@ def rendered_page(template: str, scripts: Sequence[str], content: Mapping[str, A
         scripts: names of files there.
         content: what the template shows; texts are escaped.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mednoisy.report"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = _environment()
     style = environment.get_template("report.css").render(colours=COLOURS)
     texts = [environment.get_template(name).render() for name in scripts]
     return environment.get_template(template).render(
@@ -43,6 +41,15 @@ def rendered_page(template: str, scripts: Sequence[str], content: Mapping[str, A
         class_colours=len(CLASS_COLOURS),
         version=mednoisy.__version__,
     )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Where templates are found and kept once they are compiled."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("mednoisy.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
 
 
 def _policy(style: str, scripts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 
 from mednoisy.cli import main
 from mednoisy.data.images import read_image, write_picture
-from tests.blank_plots import blank_plots
 from tests.cli.test_cures import filled, refused_with
 from tests.small_runs import small_dataset, train_arguments
 
@@ -28,12 +27,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(base, tmp_path, monkeypatch) -> Iterator[Path]:
+def work(base, tmp_path, monkeypatch) -> Path:
     """Where commands are called: a folder with copies of the datasets."""
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    with blank_plots():
-        yield tmp_path
+    return tmp_path
 
 
 def nothing() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from mednoisy.export import export_run as export_module
 from mednoisy.report import simulation_page
 from mednoisy.simulation import simulation as simulation_module
 from mednoisy.studies import study as study_module
-from tests.blank_plots import blank_plots
 from tests.cli.test_cures import filled, refused_with
 from tests.simulated import FakeTrainings, patients_dataset
 from tests.small_queries import array, ids, query, read, train, write_pool
@@ -39,13 +37,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_dataset(folder / "pictures", "dermoscopy")
     write_pool(folder / "pool")
     patients_dataset(folder / "patients")
-    with blank_plots():
-        train(folder / "pool", folder / "run")
+    train(folder / "pool", folder / "run")
     return folder
 
 
 @pytest.fixture
-def work(base, tmp_path, monkeypatch) -> Iterator[Path]:
+def work(base, tmp_path, monkeypatch) -> Path:
     """Where commands are called: a folder with copies of datasets and a link to the run."""
     for entry in base.iterdir():
         if (entry / "run.json").is_file():
@@ -53,8 +50,7 @@ def work(base, tmp_path, monkeypatch) -> Iterator[Path]:
         else:
             shutil.copytree(entry, tmp_path / entry.name)
     monkeypatch.chdir(tmp_path)
-    with blank_plots():
-        yield tmp_path
+    return tmp_path
 
 
 def nothing() -> None:
