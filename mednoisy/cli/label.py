@@ -60,6 +60,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--lease", type=minutes, default=60.0, metavar="MINUTES", help="how long a study is a client's"
     )
     command.add_argument("--upload-mb", type=count, default=2048, metavar="MB", help="largest upload (default: 2048)")
+    command.add_argument(
+        "--keep-rounds", type=count, default=3, metavar="N",
+        help="newest rounds that stay, with the one that serves and the one before it; older ones are removed "
+        "(default: 3)",
+    )  # fmt: skip
     command.add_argument("--back", action="store_true", help="let the network before serve again, and end")
     add_device(command)
     add_trust(command, "a run")
@@ -119,5 +124,5 @@ def _settings(options: argparse.Namespace) -> Settings:
         None if options.dataset is None else checked_path(options.dataset, "--dataset"), options.steps, options.seed,
         options.folds, options.strategy, options.batch, options.pretext,
         None if options.features_of is None else checked_path(options.features_of, "--features-of"), tuple(options.set),
-        options.device, options.lease, options.upload_mb, options.trust,
+        options.device, options.lease, options.upload_mb, options.trust, keep_rounds=options.keep_rounds,
     )  # fmt: skip

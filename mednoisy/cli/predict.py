@@ -16,7 +16,8 @@ HELP = "segment images with what a run deploys, on their own grids"
 SHOWN = 5  # cases of which most is to be feared
 EXAMPLE = (
     "mednoisy predict runs/sdcl scans --output predictions\n"
-    "  mednoisy predict runs/sdcl a.nii.gz 'more/*_t1.nii.gz' --stride 56 56 40 --output predictions"
+    "  mednoisy predict runs/sdcl a.nii.gz 'more/*_t1.nii.gz' --stride 56 56 40 --output predictions\n"
+    "  mednoisy predict runs/sdcl exported_series --dicom-seg --output predictions"
 )
 
 
@@ -24,7 +25,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("run", type=Path, help="folder of a finished run; of a cross-validated one all its networks")
     command.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="files, folders or quoted patterns: of the kind that was trained on"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="files, folders or quoted patterns: of the kind that was trained on; "
+        "a folder of DICOM slices is a scan, called by the folder's name",
     )
     command.add_argument(
         "--output", type=Path, required=True, help="folder of the label maps ID.nii.gz (of pictures ID.png)"
@@ -42,6 +47,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--expected-dice", action="store_true",
         help="also tell how good each prediction is likely to be, worst first: OUTPUT/expected_dice.csv",
     )  # fmt: skip
+    command.add_argument(
+        "--dicom-seg", action="store_true",
+        help="of DICOM series also write DICOM segmentations OUTPUT/ID.dcm, a segment a class: these carry patient and "
+        "study of their series, as viewers need it; label maps do not (pip install 'mednoisy[dicom]')",
+    )  # fmt: skip
     command.add_argument("--again", action="store_true", help="also make label maps that are there already")
     command.add_argument(
         "--slices",
@@ -55,11 +65,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict, print the paths of the label maps and what images are refused for; the exit code."""
+    from mednoisy.inference.dicom_seg import check_dicom_seg
     from mednoisy.inference.found_images import images_named
     from mednoisy.runs.early_checks import check_prediction
 
     overrides: dict[str, Any] = dict(device_entry(options.device))
-    images = images_named(options.images)
+    images = images_named(options.images, series=True)
+    if options.dicom_seg:
+        check_dicom_seg(images, options.output)
     check_prediction(options.run, images, options.trust)
     if options.stride is not None:
         overrides["stride"] = _stride(options)
@@ -79,7 +92,12 @@ def run(options: argparse.Namespace) -> int:
         )  # fmt: skip
         if options.expected_dice and made:
             _tell_expected(options, images, made)
-    for path in made:
+        segmentations: list[Path] = []
+        if options.dicom_seg and made:
+            from mednoisy.runs.dicom_segmentations import dicom_segmentations
+
+            segmentations = dicom_segmentations(options.run, images, made, faults.append)
+    for path in (*made, *segmentations):
         print(path)
     for fault in faults:
         print(f"mednoisy: {fault}", file=sys.stderr)
@@ -90,11 +108,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _tell_expected(options: argparse.Namespace, images: Sequence[Path], made: Sequence[Path]) -> None:
     """Write what Dice is to be expected of the label maps that were made, and print the lowest."""
-    from mednoisy.data.images import case_name
+    from mednoisy.data.images import case_name, image_name
     from mednoisy.runs.expected_dice import expected_dice, write_expected_dice
 
     done = {case_name(path) for path in made}
-    cases = [{"id": case_name(path), "image": str(path)} for path in images if case_name(path) in done]
+    cases = [{"id": image_name(path), "image": str(path)} for path in images if image_name(path) in done]
     found = expected_dice(options.run, cases, trust=options.trust, device=options.device)
     print(f"expected Dice, lowest first: {write_expected_dice(options.output, found)}")
     for of_case in found[:SHOWN]:

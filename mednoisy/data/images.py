@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,11 @@ def case_name(path: Path | str) -> str:
     name = Path(path).name
     suffix = next((s for s in (".nii.gz", *SUFFIXES) if name.lower().endswith(s)), Path(name).suffix)
     return name[: len(name) - len(suffix)]
+
+
+def image_name(path: Path | str) -> str:
+    """What an image is called: a file by `case_name`, a DICOM series by its folder, dots and all."""
+    return os.path.basename(os.path.abspath(path)) if os.path.isdir(path) else case_name(path)
 
 
 def read_image(path: Path | str, key: str | None = None, *, channels: bool = False, case: str | None = None) -> Image:

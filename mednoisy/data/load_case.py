@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
+from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image, read_series
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import Orientedd
 from mednoisy.errors import UserError
@@ -29,8 +30,8 @@ GREYS_OF_16_BITS = 257  # each stands for one of 8 bits: 65535 / 255
 class LoadCased(MapTransform):
     """Load the files of a case as MetaTensors, channels first.
 
-    `image` becomes (C, *spatial) float32, `label` (1, *spatial) uint8 with every code that the item tells to `ignore`
-    ("254 255") as `IGNORED`, each with `affine`, `spatial_shape` and
+    `image`, a file or a folder that holds one DICOM series, becomes (C, *spatial) float32, `label` (1, *spatial) uint8
+    with every code that the item tells to `ignore` ("254 255") as `IGNORED`, each with `affine`, `spatial_shape` and
     `filename_or_obj`, as MONAI's inversion and saving need them. Faults are told with the item's `id`, or the
     image's file name where it has none (it then receives that `id`). A key that an item lacks is left out.
 
@@ -49,8 +50,8 @@ class LoadCased(MapTransform):
     What a header contradicts, or what image and label do not say of their places, is told once a kind.
 
     Raises:
-        UserError: E201 to E209 and E240, see `images.py`; E225 other channels or numbers, and E227 other axes, than
-            wanted; E228 no size of voxels, where one is wanted; E223 and E224, see `label_maps.py`.
+        UserError: E201 to E209, E240 and E259, see `images.py`; E225 other channels or numbers, and E227 other axes,
+            than wanted; E228 no size of voxels, where one is wanted; E223 and E224, see `label_maps.py`.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class LoadCased(MapTransform):
         return item
 
     def _image(self, path: str, case: str) -> Image:
-        image = read_image(path, "image", channels=self.channels not in (None, 1), case=case)
+        if Path(path).is_dir():
+            image = read_series(path, case=case)
+        else:
+            image = read_image(path, "image", channels=self.channels not in (None, 1), case=case)
         if self.axes == 2:
             image = image.as_slice()
         array, axes = image.array, len(image.spacing)

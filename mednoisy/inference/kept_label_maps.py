@@ -55,5 +55,7 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def _identity(image: Path) -> list[Any]:
-    found = image.stat()
-    return [str(image.resolve()), found.st_size, found.st_mtime_ns]
+    """Path, size and time of change: of a series those of all its files together."""
+    files = [path for path in image.iterdir() if path.is_file()] if image.is_dir() else [image]
+    found = [path.stat() for path in files]
+    return [str(image.resolve()), sum(of.st_size for of in found), max(of.st_mtime_ns for of in found)]

@@ -16,7 +16,7 @@ from monai.utils import convert_to_tensor
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mednoisy.data.images import case_name
+from mednoisy.data.images import image_name
 from mednoisy.data.training_data import AS_READ, TrainingData
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
@@ -62,7 +62,8 @@ def predict_case(
     background.
 
     Args:
-        case: an entry of a datalist (`id`, `image`), or the path of an image.
+        case: an entry of a datalist (`id`, `image`), or the path of an image or of a
+            folder that holds one DICOM series.
         predictors: networks on `device`, mapping images to logits; they run in evaluation mode.
         preprocessing: a bundle's deterministic chain, from `{"id": ..., "image": path}` to a mapping with
             `image` as a MetaTensor (C, *spatial). What its invertible transforms do is undone: resampling,
@@ -203,4 +204,4 @@ def _named(case: Case | str | Path) -> dict[str, str]:
     """A case as id and image alone: its label, where it has one, is not to be read."""
     if isinstance(case, Mapping):
         return {"id": case["id"], "image": case["image"]}
-    return {"id": case_name(case), "image": str(case)}
+    return {"id": image_name(case), "image": str(case)}

@@ -15,6 +15,7 @@ from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.monai_label.deployment import consider, figure_of
 from mednoisy.monai_label.plans import PRETEXT, words_of
+from mednoisy.monai_label.pruning import prune
 from mednoisy.monai_label.training import ENDED, launched
 from mednoisy.monai_label.workplace import Workplace, read_state, write_state
 
@@ -70,6 +71,7 @@ def run_round(place: Workplace, number: str) -> int:
         note(state="done", ended=time.time(), outcome="the pretext is learned")
     else:
         deployed, serves = consider(place, int(number))
+        prune(place, settings.keep_rounds)  # while this round counts as running, so that none begins
         note(state="done", ended=time.time(), outcome=deployed.reason, serves=serves, figure=figure_of(run).mean)
     launched("scoring", place, log=place.folder / "scoring" / "log.txt")
     return 0

@@ -16,6 +16,7 @@ from typing import IO, NoReturn
 from mednoisy.errors import UserError
 from mednoisy.files import locked, write_text
 from mednoisy.monai_label.deployment import Deployed
+from mednoisy.monai_label.pruning import prune_when_idle
 from mednoisy.monai_label.studies import found_studies, labeled
 from mednoisy.monai_label.workplace import BOUND, Settings, Workplace
 
@@ -84,6 +85,7 @@ def serve(place: Workplace, settings: Settings, host: str, port: int) -> NoRetur
     os.set_inheritable(kept.enter_context(_for_one_server(place)).fileno(), True)
     app = _app(place.folder / "app")
     place.keep_settings(settings)
+    prune_when_idle(place, settings.keep_rounds)
     environment = {
         **os.environ,
         "MONAI_LABEL_SESSION_PATH": str(place.folder / "sessions"),

@@ -15,6 +15,7 @@ from mednoisy.text_files import Unusable, read_json
 FOLDER = ".mednoisy"
 BOUND = "MEDNOISY_LABEL_HOST"  # in the environment of the server: where it listens
 MINUTES, MEGABYTES, BATCH = 60, 2048, 10  # of a lease, of an upload, studies that a query ranks
+KEPT_ROUNDS = 3  # enough to see how the figure rises
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Settings:
         lease_minutes: for how long a study that was given to a client goes to no other.
         upload_mb: largest upload.
         trust: whether configurations may be any program.
+        keep_rounds: how many of the newest rounds stay, besides the one that serves and the one before it.
     """
 
     bundle: str
@@ -55,6 +57,7 @@ class Settings:
     upload_mb: int = MEGABYTES
     trust: bool = False
     threads: int | None = field(default=None)
+    keep_rounds: int = KEPT_ROUNDS
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from torch.nn import Module
 
 from mednoisy.composition import of_run
 from mednoisy.composition.config_errors import telling_values
-from mednoisy.data.images import case_name
+from mednoisy.data.images import image_name
 from mednoisy.data.training_data import TrainingData
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
@@ -63,7 +63,7 @@ def predict_with_run(
             `checkpoint.load`, `TrainingData.load`, `classes_to_clean` and `predict_files`.
     """
     check_prediction(folder, images, trust)
-    cases = [{"id": case_name(path), "image": str(path)} for path in images]
+    cases = [{"id": image_name(path), "image": str(path)} for path in images]
     check_ids(cases)
     settings = {**(overrides or {}), **({"keep_largest": keep_largest} if keep_largest else {})}
     kept = KeptLabelMaps(Path(output), _made_by(folder, settings))

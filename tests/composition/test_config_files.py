@@ -17,7 +17,7 @@ from mednoisy.errors import UserError
     ("name", "content", "why"),
     [
         ("a.yaml", b"steps: [1", "expected ',' or ']'"),
-        ("a.json", b'{"steps": ', "expected the node content"),
+        ("a.json", b'{"steps": ', "expected (the )?node content"),
         ("a.yaml", b"- steps\n", r"it holds no entries \(`id: value`\)"),
         ("a.yaml", b"", "it holds no entries"),
         ("a.yml", b"steps: \xff\n", "'utf-8' codec can't decode byte"),

@@ -48,6 +48,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E520": "a folder that cannot be asked, or not once more",
     "E527": "what cannot be asked of slices and boxes",
     "E515": "an unknown rule or kind of a query",
+    "E553": "an output that is there already, and is not to be replaced",
     "E571": "a study, a label, a model or a trainer that the server has not",
     "E572": "a name in a request that leads elsewhere",
     "E585": "parameters of a request that are no JSON object",

@@ -34,6 +34,13 @@ def test_links_lead_somewhere(page):
         assert target.exists() or name(target).removeprefix("docs/") in GENERATED, link
 
 
+def test_pictures_are_small():
+    """A site that is read offline, and a repository that keeps every version of them."""
+    pictures = sorted((ROOT / "docs").rglob("*.png"))
+    assert {path.name for path in pictures} >= {"viewer.png", "disagreement.png", "round.png"}
+    assert [name(path) for path in pictures if path.stat().st_size > 300_000] == []
+
+
 def test_pages_that_the_source_names_exist():
     """In comments, docstrings and messages of code, configurations and other pages."""
     files = [

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mednoisy.data.images import image_name
 from mednoisy.errors import UserError
 from mednoisy.inference.found_images import found_images, images_named
+from tests.data.formats.dicom_files import series
 
 
 def test_files_of_the_kind_are_found_in_order(tmp_path):
@@ -53,6 +55,25 @@ def test_a_file_is_taken_as_it_is_whatever_its_name(scans):
 def test_every_image_comes_once(scans):
     assert names(images_named([str(scans / "b.nii.gz"), str(scans), f"{scans}/b*"]))[:2] == ["b.nii.gz", "[x].nii.gz"]
     assert len(images_named([str(scans), str(scans)])) == 4
+
+
+def test_a_folder_of_slices_is_an_image_where_series_are_asked_for(tmp_path):
+    """Deep in what a PACS exports, beside a preview, or named by its slices; else no image is found there."""
+    series(str(tmp_path / "export" / "patient" / "head"), 1)
+    series(str(tmp_path / "export" / "patient" / "neck.1"), 2)
+    (tmp_path / "export" / "patient" / "head" / "preview.jpg").touch()
+    export, head = str(tmp_path / "export"), tmp_path / "export" / "patient" / "head"
+    for given in ([export], [f"{export}/*/*"], [str(head), f"{export}/patient/neck.1"], [f"{export}/**/*.dcm"]):
+        assert names(images_named(given, series=True)) == ["head", "neck.1"], given
+    assert names(images_named([str(head / "IM0_1.dcm"), str(head)], series=True)) == ["head"]
+    (tmp_path / "export" / "a.nii").touch()
+    assert names(images_named([export], series=True)) == ["a.nii"]
+    assert [image_name(path) for path in (tmp_path / "export" / "patient" / "neck.1", head / "a.1.nii")] == [
+        "neck.1",
+        "a.1",
+    ]
+    with pytest.raises(UserError, match="E374"):
+        images_named([f"{export}/patient"])
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: object())
     monkeypatch.setattr(start, "check_port", lambda host, port: None)
     monkeypatch.setattr(os, "execve", lambda *call: became.append(call))
-    main(words(place, "--method", "sdcl", "--steps", "7", "--port", "8123"))
+    main(words(place, "--method", "sdcl", "--steps", "7", "--port", "8123", "--keep-rounds", "5"))
     ((program, arguments, environment),) = became
     assert program == sys.executable
     assert arguments[1:4] == ["-m", "monailabel.main", "start_server"]
@@ -116,6 +116,7 @@ def test_the_server_takes_the_place_of_the_process(place, monkeypatch):
     assert sorted(map(str, found)) == ["logs/app.log", "main.py"]
     settings = place.settings()
     assert (settings.method, settings.steps, settings.classes) == ("sdcl", 7, ("background", "atrium"))
+    assert settings.keep_rounds == 5
 
 
 AS_ANOTHER_PROGRAM = """

@@ -29,12 +29,17 @@ def is_dicom(path: Path) -> bool:
         return file.read(START + len(MARK))[START:] == MARK
 
 
+def holds_dicom(folder: Path) -> bool:
+    """Whether DICOM images lie in a folder, not below it."""
+    return any(is_dicom(path) for path in sorted(folder.iterdir()))
+
+
 def series_folders(folder: Path) -> list[Path]:
     """The folders below `folder`, itself included, that hold DICOM images, sorted."""
     found = []
-    for where, below, names in os.walk(folder):
+    for where, below, _ in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        if any(is_dicom(Path(where, name)) for name in sorted(names)):
+        if holds_dicom(Path(where)):
             found.append(Path(where))
     return sorted(found)
 
@@ -42,6 +47,29 @@ def series_folders(folder: Path) -> list[Path]:
 @kept_locale()
 def read_series(folder: Path) -> Voxels:
     """The volume of a folder that holds one series; axes as stored, slices along the patient.
+
+    Raises:
+        ValueError: as `stacked_slices`; slices that cannot be read together, several values for each voxel.
+    """
+    import SimpleITK
+
+    names, affine = stacked_slices(folder)
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetImageIO(IMAGE_IO)
+    reader.SetFileNames(names)
+    try:
+        with quiet():
+            array = SimpleITK.GetArrayFromImage(reader.Execute()).T
+    except RuntimeError as fault:  # its text is many lines of ITK's own files
+        raise ValueError("its slices cannot be read together: one is damaged, or of another size") from fault
+    if array.ndim != 3:
+        raise ValueError("holds several values for each voxel, wanted one")
+    return Voxels(array, affine, 3, oriented=True)
+
+
+@kept_locale()
+def stacked_slices(folder: Path) -> tuple[list[str], np.ndarray]:
+    """The files of a folder that holds one series, in the order of the volume's slices, and its affine (4, 4) to RAS.
 
     Raises:
         ValueError: with the cause: several series, no or several images a file, slices that differ, are missing, there
@@ -60,20 +88,10 @@ def read_series(folder: Path) -> Voxels:
     _refuse_passed_over(folder, names)
     origins, axes, spacing = _headers(names)
     order, step = _stacked(origins, axes)
-    reader = SimpleITK.ImageSeriesReader()
-    reader.SetImageIO(IMAGE_IO)
-    reader.SetFileNames([names[place] for place in order])
-    try:
-        with quiet():
-            array = SimpleITK.GetArrayFromImage(reader.Execute()).T
-    except RuntimeError as fault:  # its text is many lines of ITK's own files
-        raise ValueError("its slices cannot be read together: one is damaged, or of another size") from fault
-    if array.ndim != 3:
-        raise ValueError("holds several values for each voxel, wanted one")
     lps = np.eye(4)
     lps[:3, 0], lps[:3, 1], lps[:3, 2] = axes[0] * spacing[0], axes[1] * spacing[1], step
     lps[:3, 3] = origins[order[0]]
-    return Voxels(array, LPS_TO_RAS @ lps, 3, oriented=True)
+    return [names[place] for place in order], LPS_TO_RAS @ lps
 
 
 def _refuse_passed_over(folder: Path, names: Sequence[str]) -> None:

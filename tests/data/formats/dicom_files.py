@@ -56,3 +56,34 @@ def series(folder: str, seed: int = 0, places=None, number: int = 1, change=lamb
         writer.SetFileName(f"{folder}/IM{(index * 3) % 7}_{number}.dcm")
         writer.Execute(image)
     return array
+
+
+def oblique_series(folder: str, *, downwards: bool = False, tags=None, rounded_in: int | None = None) -> np.ndarray:
+    """A series whose slices are turned about two axes, with all that a segmentation refers to.
+
+    `downwards`: slices are numbered against their normal. `tags` besides, or in the place of others (none where they
+    are empty). `rounded_in`: the slice that states its directions to four digits.
+    """
+    about_x, about_z = np.radians(20), np.radians(35)
+    tilted = np.array([[1, 0, 0], [0, np.cos(about_x), -np.sin(about_x)], [0, np.sin(about_x), np.cos(about_x)]])
+    turned = np.array([[np.cos(about_z), -np.sin(about_z), 0], [np.sin(about_z), np.cos(about_z), 0], [0, 0, 1]])
+    row, column, normal = (turned @ tilted).T
+    steps = range(SIZE[2])[:: -1 if downwards else 1]
+    places = [np.array([-41.25, 17.5, 230.125]) + 2.5 * step * normal for step in steps]
+
+    def change(index, image):
+        digits = 4 if index == rounded_in else 12
+        stated = {
+            "0020|0032": "\\".join(f"{x:.10f}" for x in places[index]),
+            "0020|0037": "\\".join(f"{x:.{digits}f}" for x in (*row, *column)),
+            "0020|0052": "1.2.3.52",
+            **(tags or {}),
+        }
+        for key, value in stated.items():
+            if value:
+                image.SetMetaData(key, value)
+            else:
+                image.EraseMetaData(key)
+        return image
+
+    return series(folder, 1, places, change=change)
