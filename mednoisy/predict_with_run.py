@@ -23,11 +23,13 @@ from mednoisy.evaluation import json_values as checked
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.kept_label_maps import KeptLabelMaps, digest_of
 from mednoisy.inference.label_map_files import label_file
+from mednoisy.inference.pace import Estimate, Pace
 from mednoisy.inference.prediction import check_ids, predict_files
 from mednoisy.largest_choice import classes_to_clean
 from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.notices import tell
+from mednoisy.report.number_format import counted, duration
 from mednoisy.text_files import read_json
 
 ENSEMBLE = "ensemble"  # of the networks of a cross-validated run
@@ -48,7 +50,8 @@ def predict_with_run(
     That is the deployed predictor at its best checkpoint, or the networks of all folds together. Label maps that are
     there already are kept, as `KeptLabelMaps` has it.
 
-    How scans differ from those that the run was trained on is told on stderr.
+    How scans differ from those that the run was trained on is told on stderr. Without a `stride` among the overrides it
+    is that of the run's own predictions; where that takes long on a CPU, a quicker one is told.
 
     Args:
         overrides: values of single entries, such as `device` or `stride`.
@@ -77,23 +80,36 @@ def predict_with_run(
             deployed, network, _ = _deployed(parser, folder)
             codes = source_codes(folder)
             cleaned = classes_to_clean(keep_largest, folder, parser, network, codes) if keep_largest else ()
+            inferer, device = parser.get_parsed_content("evaluation#inferer"), parser.get_parsed_content("device")
+            watched = device.type == "cpu" and "stride" not in settings
             written = predict_files(
                 missing,
                 {deployed: network},
                 parser.get_parsed_content("preprocessing"),
-                parser.get_parsed_content("evaluation#inferer"),
+                inferer,
                 {deployed: Path(output)},
-                parser.get_parsed_content("device"),
+                device,
                 on_fault,
                 TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
                 lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
                 codes,
                 cleaned,
+                Pace(inferer, len(missing), _tell_slow) if watched else None,
             )
     if len(missing) < len(cases):
         tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
     refused = {case["id"] for case in missing} - written.keys()
     return [file_of[case["id"]] for case in cases if case["id"] not in refused]
+
+
+def _tell_slow(expected: Estimate) -> None:
+    """How long the run's stride takes, and the option that is quicker."""
+    stride, quick = (" ".join(map(str, steps)) for steps in (expected.stride, expected.quick_stride))
+    images = "the image takes" if expected.images == 1 else f"{counted(expected.images, 'image')} of this size take"
+    tell(
+        f"note: {images} about {duration(expected.seconds)} at {stride}, the stride of the run's own figures; "
+        f"--stride {quick} takes about {duration(expected.quick_seconds)}, with label maps that differ a little"
+    )
 
 
 def _made_by(folder: Path | str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mednoisy.data.training_data import AS_READ, TrainingData
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.inference.largest_component import kept_largest
+from mednoisy.inference.pace import Pace
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 from mednoisy.notices import tell_of_kind
 
@@ -54,6 +55,7 @@ def predict_case(
     progress: bool = False,
     trained_on: TrainingData | None = None,
     largest_of: Collection[int] = (),
+    pace: Pace | None = None,
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
@@ -72,6 +74,7 @@ def predict_case(
         progress: whether the windows of a long scan have a bar on a terminal.
         trained_on: what the network saw; how the case differs from it is told on stderr.
         largest_of: classes of which the largest component alone is kept, whatever the inferer says.
+        pace: watches how long the windows take.
 
     Raises:
         UserError: the image cannot be read (E2xx).
@@ -83,7 +86,9 @@ def predict_case(
         for kind, text in trained_on.differences(image.meta[AS_READ]).items():
             tell_of_kind(kind, f"image {text}", named["id"])
     with eval_mode(*predictors.values()):
-        scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors, progress=progress)
+        watch = None if pace is None else pace.of_next(image.shape[1:])
+        inputs = image.as_tensor()[None].to(device)
+        scores = inferer.scores_of_all(inputs, predictors, progress=progress, on_windows=watch)
     labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
@@ -106,6 +111,7 @@ def predict_files(
     on_written: Callable[[Case, Mapping[str, Path]], None] | None = None,
     codes: Sequence[int] = (),
     largest_of: Collection[int] = (),
+    pace: Pace | None = None,
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -128,7 +134,7 @@ def predict_files(
         try:
             prediction = predict_case(
                 case, predictors, preprocessing, inferer, device,
-                progress=True, trained_on=trained_on, largest_of=largest_of,
+                progress=True, trained_on=trained_on, largest_of=largest_of, pace=pace,
             )  # fmt: skip
         except UserError as fault:
             if on_fault is None or fault.exit_code != REFUSED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from mednoisy import predict_with_run
 from mednoisy.cli import main
 from mednoisy.data.images import read_image, write_nifti
+from mednoisy.inference import pace
 from tests.test_cross_validation import SHAPE, arguments, rows, write_dataset
 
 
@@ -111,3 +113,25 @@ def test_strides_that_cannot_be_are_refused(words, told, run, data, tmp_path, ca
     assert predict(run, tmp_path / "out", str(data / "images" / "a1.nii.gz"), *words) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stride_that_takes_long_is_told_with_a_quicker_one_and_kept(run, data, tmp_path, capsys, monkeypatch):
+    """The label map is that of the run's own stride all the same; whoever chooses a stride is told nothing."""
+    for name in ("LONG", "SURE_AFTER"):
+        monkeypatch.setattr(pace, name, 0.0)
+    fine = tmp_path / "fine"
+    shutil.copytree(run, fine)
+    config = (fine / "config.yaml").read_text(encoding="utf-8")
+    (fine / "config.yaml").write_text(re.sub(r"(?m)^stride:\n(- 16\n)+", "stride: [1, 16, 16]\n", config))
+    image = str(data / "images" / "a1.nii.gz")
+    assert predict(fine, tmp_path / "own", image) == 0
+    told = capsys.readouterr().err
+    assert re.search(
+        r"note: the image takes about \d+\.\d s at 1 16 16, the stride of the run's own figures; "
+        r"--stride 8 16 16 takes about \d+\.\d s, with label maps that differ a little\n",
+        told,
+    )
+    assert predict(fine, tmp_path / "same", image, "--stride", "1", "16", "16") == 0
+    assert "--stride 8" not in capsys.readouterr().err
+    maps = [read_image(tmp_path / name / "a1.nii.gz").array for name in ("own", "same")]
+    np.testing.assert_array_equal(*maps)
