@@ -24,7 +24,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("run", type=Path, help="folder of a finished run; of a cross-validated one all its networks")
     command.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="files, folders or quoted patterns: of the kind that was trained on"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="files, folders (of DICOM series, too) or quoted patterns: of the kind that was trained on",
     )
     command.add_argument(
         "--output", type=Path, required=True, help="folder of the label maps ID.nii.gz (of pictures ID.png)"
@@ -42,6 +45,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--expected-dice", action="store_true",
         help="also tell how good each prediction is likely to be, worst first: OUTPUT/expected_dice.csv",
     )  # fmt: skip
+    command.add_argument(
+        "--others", action="store_true",
+        help="also write OUTPUT/NAME/ID by every other predictor of the run: its students, its teacher, each fold",
+    )  # fmt: skip
     command.add_argument("--again", action="store_true", help="also make label maps that are there already")
     command.add_argument(
         "--slices",
@@ -56,11 +63,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Predict, print the paths of the label maps and what images are refused for; the exit code."""
     from mednoisy.early_checks import check_prediction
-    from mednoisy.inference.found_images import images_named
+    from mednoisy.inference.found_images import cases_named
 
     overrides: dict[str, Any] = dict(device_entry(options.device))
-    images = images_named(options.images)
-    check_prediction(options.run, images, options.trust)
+    cases = cases_named(options.images)
+    check_prediction(options.run, [Path(case["image"]) for case in cases], options.trust)
     if options.stride is not None:
         overrides["stride"] = _stride(options)
     if options.slices is not None:
@@ -72,13 +79,13 @@ def run(options: argparse.Namespace) -> int:
     from mednoisy.predict_with_run import predict_with_run
 
     faults: list[UserError] = []
-    with locked(options.output):
+    with locked(options.output, "*"):
         made = predict_with_run(
-            options.run, images, options.output, overrides, options.trust, faults.append, options.again,
-            options.keep_largest,
+            options.run, cases, options.output, overrides, options.trust, faults.append, options.again,
+            options.keep_largest, options.others,
         )  # fmt: skip
         if options.expected_dice and made:
-            _tell_expected(options, images, made)
+            _tell_expected(options, cases, made)
     for path in made:
         print(path)
     for fault in faults:
@@ -88,14 +95,14 @@ def run(options: argparse.Namespace) -> int:
     return DONE_IN_PART if made else REFUSED
 
 
-def _tell_expected(options: argparse.Namespace, images: Sequence[Path], made: Sequence[Path]) -> None:
+def _tell_expected(options: argparse.Namespace, cases: Sequence[dict[str, str]], made: Sequence[Path]) -> None:
     """Write what Dice is to be expected of the label maps that were made, and print the lowest."""
     from mednoisy.data.images import case_name
     from mednoisy.expected_dice import expected_dice, write_expected_dice
 
     done = {case_name(path) for path in made}
-    cases = [{"id": case_name(path), "image": str(path)} for path in images if case_name(path) in done]
-    found = expected_dice(options.run, cases, trust=options.trust, device=options.device)
+    there = [case for case in cases if case["id"] in done]
+    found = expected_dice(options.run, there, trust=options.trust, device=options.device)
     print(f"expected Dice, lowest first: {write_expected_dice(options.output, found)}")
     for of_case in found[:SHOWN]:
         print(f"  {of_case.case}  {'; '.join(f'{name} {told}' for name, told in of_case.classes.items())}")

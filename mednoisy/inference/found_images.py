@@ -1,12 +1,14 @@
-"""The images of folders and patterns."""
+"""The images of folders and patterns, and what they are called."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mednoisy.data.file_formats import SUFFIXES, reader_of
+from mednoisy.data.formats.dicom import series_folders
+from mednoisy.data.images import case_name
 from mednoisy.errors import UserError
 
 
@@ -25,8 +27,13 @@ def found_images(folder: str, endings: tuple[str, ...]) -> list[str]:
     return found
 
 
-def images_named(names: Sequence[str]) -> list[Path]:
-    """The images that files, folders and patterns name, each once: of a folder those of a known format, in order.
+def cases_named(names: Sequence[str]) -> list[dict[str, str]]:
+    """`id` and `image` of what files, folders and patterns name, each image once.
+
+    Of a folder these are its files of a known format, in order, then the folders of DICOM slices at any depth below,
+    each one image; a folder of slices is one itself. A file's id is its name without suffix, that of a folder of
+    slices its path below the folder that was named (of a pattern's match, with the match's own name), `_` for each
+    `/`.
 
     Args:
         names: paths; those of no file or folder may hold the signs of a pattern (`scans/*_t1.nii.gz`, `**` for any
@@ -35,22 +42,38 @@ def images_named(names: Sequence[str]) -> list[Path]:
     Raises:
         UserError: E374, a folder or a pattern without an image; what is neither comes back as it is, absent.
     """
-    images: list[Path] = []
+    ids: dict[Path, str] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
-            found = [below for below in sorted(path.iterdir()) if not below.name.startswith(".") and below.is_file()]
-            images += _known(found, f"the folder {path}")
+            below = [one for one in sorted(path.iterdir()) if not one.name.startswith(".") and one.is_file()]
+            found = _files(below) | _series(path, path)
+            _refuse_nothing(found, f"the folder {path}", nothing_there=not below)
         elif not path.exists() and glob.has_magic(name):
-            images += _known([Path(one) for one in sorted(glob.glob(name, recursive=True))], f"what fits {name}")
+            matches = [Path(one) for one in sorted(glob.glob(name, recursive=True))]
+            found = _files(matches)
+            for folder in matches:
+                found |= _series(folder, folder.parent) if folder.is_dir() else {}
+            _refuse_nothing(found, f"what fits {name}", nothing_there=not matches)
         else:
-            images.append(path)
-    return list(dict.fromkeys(images))
+            found = {path: case_name(path)}
+        ids |= {image: of for image, of in found.items() if image not in ids}
+    return [{"id": of, "image": str(image)} for image, of in ids.items()]
 
 
-def _known(paths: Sequence[Path], where: str) -> list[Path]:
-    images = [path for path in paths if path.is_file() and reader_of(path) is not None]
-    if not images:
-        cause = f"{where} holds no image" if paths else f"{where}: there is no file"
-        raise UserError("E374", cause, f"Correct the path, or convert the images to one of {', '.join(SUFFIXES)}")
-    return images
+def _files(paths: Sequence[Path]) -> dict[Path, str]:
+    """The images among them, and their ids."""
+    return {path: case_name(path) for path in paths if path.is_file() and reader_of(path) is not None}
+
+
+def _series(folder: Path, root: Path) -> dict[Path, str]:
+    """The folders of slices from `folder` on, and their ids."""
+    found = {one: one.relative_to(root).parts or (one.resolve().name,) for one in series_folders(folder)}
+    return {one: "_".join(parts) for one, parts in found.items()}
+
+
+def _refuse_nothing(found: Mapping[Path, str], where: str, *, nothing_there: bool) -> None:
+    if not found:
+        cause = f"{where}: there is no file" if nothing_there else f"{where} holds no image"
+        known = f"{', '.join(SUFFIXES)}, or folders of DICOM slices"
+        raise UserError("E374", cause, f"Correct the path, or convert the images to one of {known}")

@@ -80,7 +80,7 @@ def predict_case(
         UserError: the image cannot be read (E2xx).
         ValueError: preprocessing lost the source's geometry, or cannot be undone.
     """
-    named = _named(case)
+    named = named_case(case)
     image = preprocessed(named, preprocessing)
     if trained_on is not None and AS_READ in image.meta:
         for kind, text in trained_on.differences(image.meta[AS_READ]).items():
@@ -127,7 +127,7 @@ def predict_files(
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
     """
-    named = [_named(case) for case in cases]
+    named = [named_case(case) for case in cases]
     check_ids(named)
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
@@ -205,7 +205,7 @@ def preprocessed(case: Mapping[str, str], preprocessing: Compose) -> MetaTensor:
     return image
 
 
-def _named(case: Case | str | Path) -> dict[str, str]:
+def named_case(case: Case | str | Path) -> dict[str, str]:
     """A case as id and image alone: its label, where it has one, is not to be read."""
     if isinstance(case, Mapping):
         return {"id": case["id"], "image": case["image"]}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from mednoisy.errors import UserError
-from mednoisy.inference.found_images import found_images, images_named
+from mednoisy.inference.found_images import cases_named, found_images
+from tests.data.formats.dicom_files import series
 
 
 def test_files_of_the_kind_are_found_in_order(tmp_path):
@@ -31,28 +32,29 @@ def scans(tmp_path: Path) -> Path:
     return tmp_path / "scans"
 
 
-def names(found: list[Path]) -> list[str]:
-    return [path.name for path in found]
+def names(found: list[dict[str, str]]) -> list[str]:
+    return [Path(case["image"]).name for case in found]
 
 
 def test_a_folder_gives_its_images_in_order(scans):
-    assert names(images_named([str(scans)])) == ["[x].nii.gz", "a 1.NII.GZ", "b.nii.gz", "ä.png"]
+    assert names(cases_named([str(scans)])) == ["[x].nii.gz", "a 1.NII.GZ", "b.nii.gz", "ä.png"]
 
 
 def test_a_pattern_gives_what_fits_it(scans):
-    assert names(images_named([f"{scans}/*.nii.gz"])) == ["[x].nii.gz", "b.nii.gz"]
-    assert names(images_named([f"{scans}/**/c*"])) == ["c.nii.gz"]
+    assert names(cases_named([f"{scans}/*.nii.gz"])) == ["[x].nii.gz", "b.nii.gz"]
+    assert names(cases_named([f"{scans}/**/c*"])) == ["c.nii.gz"]
 
 
 def test_a_file_is_taken_as_it_is_whatever_its_name(scans):
     """Signs of a pattern in it, an unknown ending, or absent: what is wrong with it is told where it is read."""
     given = [str(scans / "[x].nii.gz"), str(scans / "notes.txt"), str(scans / "absent.nii.gz")]
-    assert [str(path) for path in images_named(given)] == given
+    assert [case["image"] for case in cases_named(given)] == given
+    assert [case["id"] for case in cases_named(given)] == ["[x]", "notes", "absent"]
 
 
 def test_every_image_comes_once(scans):
-    assert names(images_named([str(scans / "b.nii.gz"), str(scans), f"{scans}/b*"]))[:2] == ["b.nii.gz", "[x].nii.gz"]
-    assert len(images_named([str(scans), str(scans)])) == 4
+    assert names(cases_named([str(scans / "b.nii.gz"), str(scans), f"{scans}/b*"]))[:2] == ["b.nii.gz", "[x].nii.gz"]
+    assert len(cases_named([str(scans), str(scans)])) == 4
 
 
 @pytest.mark.parametrize(
@@ -69,4 +71,26 @@ def test_nothing_is_no_success(named, told, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "scan.txt").touch()
     with pytest.raises(UserError, match=told):
-        images_named([str(tmp_path / named)])
+        cases_named([str(tmp_path / named)])
+
+
+def test_folders_of_slices_are_images_called_as_they_lie(tmp_path):
+    """Files without suffix among them, a table of contents and texts beside; hidden folders are passed over."""
+    for name in ("A 1", "B.2/study/first", "B.2/study/second", ".cache"):
+        series(str(tmp_path / "scans" / name))
+    (tmp_path / "scans" / "A 1" / "DICOMDIR").touch()
+    (tmp_path / "scans" / "notes").mkdir()
+    (tmp_path / "scans" / "notes" / "read me.txt").touch()
+    (tmp_path / "scans" / "c.nii.gz").touch()
+
+    def found(*named: str) -> dict[str, str]:
+        cases = cases_named([str(tmp_path / name) for name in named])
+        return {case["id"]: Path(case["image"]).relative_to(tmp_path / "scans").as_posix() for case in cases}
+
+    first, second = {"B.2_study_first": "B.2/study/first"}, {"B.2_study_second": "B.2/study/second"}
+    assert found("scans") == {"c": "c.nii.gz", "A 1": "A 1", **first, **second}
+    assert found("scans/[AB]*") == {"A 1": "A 1", **first, **second}
+    assert found("scans/B.2/study/first", "scans/A 1") == {"first": "B.2/study/first", "A 1": "A 1"}
+    assert found("scans/A 1", "scans")["A 1"] == "A 1"
+    with pytest.raises(UserError, match=r"E374 .*holds no image.* or folders of DICOM slices"):
+        found("scans/notes")

@@ -29,6 +29,11 @@ def is_dicom(path: Path) -> bool:
         return file.read(START + len(MARK))[START:] == MARK
 
 
+def holds_slices(folder: Path) -> bool:
+    """Whether a folder itself holds a DICOM image."""
+    return folder.is_dir() and any(is_dicom(path) for path in sorted(folder.iterdir()))
+
+
 def series_folders(folder: Path) -> list[Path]:
     """The folders below `folder`, itself included, that hold DICOM images, sorted."""
     found = []
