@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-from mednoisy.argument_parser import Parser, minutes
+from mednoisy.argument_parser import Parser, add_networks, minutes
 from mednoisy.data.datalist import Datalist
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 from mednoisy.files import locked
@@ -38,6 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     def act() -> int:
         given = _parser().parse_args(argv)
         _check(given)
+        if given.networks == "nnunet":
+            from mednoisy.networks.nnunet import architectures  # loads torch
+
+            architectures()
         with locked(given.output, "images", "labels"):
             try:
                 path, faults = prepare(_source(given), given.output, _settings(given))
@@ -49,13 +53,13 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"mednoisy: {fault}", file=sys.stderr)
             print(contents(path))
             print(terminal_text(inspect_dataset(path)))
-            print(_bundle(path, given.minutes))
+            print(_bundle(path, given.minutes, given.networks))
         return DONE_IN_PART if faults else DONE
 
     return told(act)
 
 
-def _bundle(datalist: Path, minutes: float) -> str:
+def _bundle(datalist: Path, minutes: float, networks: str) -> str:
     """Write `bundle/` beside the datalist, unless one is there; what was chosen, and how to train with it."""
     data = datalist.parent
     if not Datalist.load(datalist).cases("labeled"):
@@ -64,7 +68,7 @@ def _bundle(datalist: Path, minutes: float) -> str:
         return f"{data / 'bundle'} is kept; mednoisy bundle new {data} {data / 'bundle'} --force makes it anew"
     from mednoisy.configure.new_bundle import chosen_text, new_bundle  # loads torch
 
-    return chosen_text(new_bundle(data, data / "bundle", minutes), data, data / "bundle")
+    return chosen_text(new_bundle(data, data / "bundle", minutes, networks=networks), data, data / "bundle")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=minutes, default=60.0, help="that a training on this machine may take (default: 60)"
     )
+    add_networks(parser)
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     return parser
 

@@ -26,3 +26,12 @@ def minutes(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes above 0")
     return value
+
+
+NETWORKS = ("mednoisy", "monai", "nnunet")  # families of networks for bundles of one's own data
+
+
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Give a parser `--networks`."""
+    whose = "this package's (default), MONAI's DynUNet, or nnU-Net's own, which are an extra"
+    parser.add_argument("--networks", choices=NETWORKS, default=NETWORKS[0], help=f"whose networks: {whose}")

@@ -18,6 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
 collect_ignore = [] if find_spec("monailabel") else ["label"]  # these have an environment of their own: make test-label
+if not find_spec("dynamic_network_architectures"):  # an extra: nnunet-networks
+    collect_ignore.append("networks/test_nnunet.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mednoisy.argument_parser import minutes
+from mednoisy.argument_parser import add_networks, minutes
 from mednoisy.errors import DONE
 
 HELP = "make a bundle for a prepared dataset of your own, configured from its images and this machine"
@@ -24,6 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--minutes", type=minutes, default=60.0, help="that a training on this machine may take (default: 60)"
     )
+    add_networks(command)
     command.add_argument("--force", action="store_true", help="replace the bundle that OUT is")
 
 
@@ -32,6 +33,6 @@ def run(options: argparse.Namespace) -> int:
     from mednoisy.configure.new_bundle import check_place, chosen_text, new_bundle
 
     check_place(options.output, force=options.force)
-    planned = new_bundle(options.data, options.output, options.minutes, force=options.force)
+    planned = new_bundle(options.data, options.output, options.minutes, force=options.force, networks=options.networks)
     print(chosen_text(planned, options.data, options.output))
     return DONE

@@ -29,7 +29,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="IMAGE",
         help="files, folders or quoted patterns: of the kind that was trained on; "
-        "a folder of DICOM slices is a scan, called by the folder's name",
+        "a folder of DICOM slices is a scan, called by its folders",
     )
     command.add_argument(
         "--output", type=Path, required=True, help="folder of the label maps ID.nii.gz (of pictures ID.png)"
@@ -52,6 +52,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="of DICOM series also write DICOM segmentations OUTPUT/ID.dcm, a segment a class: these carry patient and "
         "study of their series, as viewers need it; label maps do not (pip install 'mednoisy[dicom]')",
     )  # fmt: skip
+    command.add_argument(
+        "--others", action="store_true",
+        help="also write OUTPUT/NAME/ID by every other predictor of the run: its students, its teacher, each fold",
+    )  # fmt: skip
     command.add_argument("--again", action="store_true", help="also make label maps that are there already")
     command.add_argument(
         "--slices",
@@ -66,11 +70,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Predict, print the paths of the label maps and what images are refused for; the exit code."""
     from mednoisy.inference.dicom_seg import check_dicom_seg
-    from mednoisy.inference.found_images import images_named
+    from mednoisy.inference.found_images import cases_named
     from mednoisy.runs.early_checks import check_prediction
 
     overrides: dict[str, Any] = dict(device_entry(options.device))
-    images = images_named(options.images, series=True)
+    cases = cases_named(options.images)
+    images = [Path(case["image"]) for case in cases]
     if options.dicom_seg:
         check_dicom_seg(images, options.output)
     check_prediction(options.run, images, options.trust)
@@ -85,18 +90,18 @@ def run(options: argparse.Namespace) -> int:
     from mednoisy.runs.predict_with_run import predict_with_run
 
     faults: list[UserError] = []
-    with locked(options.output):
+    with locked(options.output, "*"):
         made = predict_with_run(
-            options.run, images, options.output, overrides, options.trust, faults.append, options.again,
-            options.keep_largest,
+            options.run, cases, options.output, overrides, options.trust, faults.append, options.again,
+            options.keep_largest, options.others,
         )  # fmt: skip
         if options.expected_dice and made:
-            _tell_expected(options, images, made)
+            _tell_expected(options, cases, made)
         segmentations: list[Path] = []
         if options.dicom_seg and made:
             from mednoisy.runs.dicom_segmentations import dicom_segmentations
 
-            segmentations = dicom_segmentations(options.run, images, made, faults.append)
+            segmentations = dicom_segmentations(options.run, cases, made, faults.append)
     for path in (*made, *segmentations):
         print(path)
     for fault in faults:
@@ -106,14 +111,14 @@ def run(options: argparse.Namespace) -> int:
     return DONE_IN_PART if made else REFUSED
 
 
-def _tell_expected(options: argparse.Namespace, images: Sequence[Path], made: Sequence[Path]) -> None:
+def _tell_expected(options: argparse.Namespace, cases: Sequence[dict[str, str]], made: Sequence[Path]) -> None:
     """Write what Dice is to be expected of the label maps that were made, and print the lowest."""
-    from mednoisy.data.images import case_name, image_name
+    from mednoisy.data.images import case_name
     from mednoisy.runs.expected_dice import expected_dice, write_expected_dice
 
     done = {case_name(path) for path in made}
-    cases = [{"id": image_name(path), "image": str(path)} for path in images if image_name(path) in done]
-    found = expected_dice(options.run, cases, trust=options.trust, device=options.device)
+    there = [case for case in cases if case["id"] in done]
+    found = expected_dice(options.run, there, trust=options.trust, device=options.device)
     print(f"expected Dice, lowest first: {write_expected_dice(options.output, found)}")
     for of_case in found[:SHOWN]:
         print(f"  {of_case.case}  {'; '.join(f'{name} {told}' for name, told in of_case.classes.items())}")

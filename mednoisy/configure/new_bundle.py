@@ -12,7 +12,7 @@ from mednoisy.composition.catalogue import DATALIST, PAGE
 from mednoisy.composition.rendering import render
 from mednoisy.configure.fingerprint import Fingerprint, fingerprint
 from mednoisy.configure.machine import Machine, this_machine
-from mednoisy.configure.networks import trial_networks
+from mednoisy.configure.networks import FLAT_WIDTH, WIDTHS, trial_networks
 from mednoisy.configure.page import data_license, page_text, readme
 from mednoisy.configure.patches import kind_of
 from mednoisy.configure.plan import Plan, plan
@@ -21,11 +21,16 @@ from mednoisy.errors import UserError
 from mednoisy.files import ASIDE, telling_full_disk
 
 FOLDS = 4  # that are proposed, of at least so many labeled patients
-WIDTHS = {"volumes": (16, 8), "slices": (16,), "pictures": (16,)}  # of which speeds are measured on a CPU
 
 
 def new_bundle(
-    data: Path, output: Path, minutes: float = 60, *, force: bool = False, machine: Machine | None = None
+    data: Path,
+    output: Path,
+    minutes: float = 60,
+    *,
+    force: bool = False,
+    machine: Machine | None = None,
+    networks: str = "mednoisy",
 ) -> Plan:
     """Write the bundle of a prepared dataset, and return what was chosen and why.
 
@@ -35,15 +40,17 @@ def new_bundle(
         minutes: that a training of SDCL with its figures may take.
         force: replace a bundle that is there.
         machine: the machine to configure for, with its speeds; None for this one, which is timed.
+        networks: the family that they are of, one of `FAMILIES`.
 
     Raises:
         UserError: E210 to E226, the datalist; E201 to E209 and E383 to E385, the images, see `fingerprint`; E386,
-            `output` exists; E387, it exists and is no bundle.
+            `output` exists; E387, it exists and is no bundle; E595, networks whose package is not installed.
     """
+    check_networks(networks)
     data, output = Path(data), Path(output)
     check_place(output, force=force)
     found = fingerprint(Datalist.load(data / DATALIST))
-    planned = _planned(found, minutes, machine)
+    planned = _planned(found, minutes, machine, networks)
     with telling_full_disk(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=output.parent))
@@ -53,6 +60,18 @@ def new_bundle(
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return planned
+
+
+def check_networks(family: str) -> None:
+    """Refuse networks that are not installed.
+
+    Raises:
+        UserError: E595.
+    """
+    if family == "nnunet":
+        from mednoisy.networks.nnunet import architectures  # loads torch
+
+        architectures()
 
 
 def check_place(output: Path, *, force: bool) -> None:
@@ -69,18 +88,19 @@ def check_place(output: Path, *, force: bool) -> None:
         raise UserError("E386", f"{output} holds a bundle", "Choose another place, or replace it with --force")
 
 
-def _planned(found: Fingerprint, minutes: float, machine: Machine | None) -> Plan:
+def _planned(found: Fingerprint, minutes: float, machine: Machine | None, family: str) -> Plan:
     """The setting."""
     if machine is not None:
-        return plan(found, machine, minutes)
+        return plan(found, machine, minutes, family=family)
     from mednoisy.configure.timing import measured_speeds
 
     here, kind = this_machine(), kind_of(found)
-    widths = WIDTHS[kind] if here.gpu_gib is None else WIDTHS[kind][:1]
+    widths = WIDTHS[family] if kind == "volumes" else (FLAT_WIDTH[family],)
+    widths = widths if here.gpu_gib is None else widths[:1]
     channels, classes = len(found.channels), len(found.labels)
     axes = 3 if kind == "volumes" else 2
-    trials = [trial_networks(axes, channels, classes, width) for width in widths]
-    return plan(found, measured_speeds(here, trials, channels, classes), minutes)
+    trials = [trial_networks(axes, channels, classes, width, family) for width in widths]
+    return plan(found, measured_speeds(here, trials, channels, classes), minutes, family=family)
 
 
 def _write(folder: Path, found: Fingerprint, planned: Plan) -> None:

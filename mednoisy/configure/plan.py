@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mednoisy.configure import patches
 from mednoisy.configure.fingerprint import Fingerprint
 from mednoisy.configure.machine import GIB, Machine, Speed
-from mednoisy.configure.networks import CONVOLUTIONS, DEEPLAB, flat_networks, volume_networks
+from mednoisy.configure.networks import CONVOLUTIONS, DEEPLAB, FAMILIES, FLAT_STRIDES, pair_of
 from mednoisy.configure.normalisation import normalisation_for
 from mednoisy.configure.reasons import by, by_levels, why_slices, why_spacing, why_volumes
 from mednoisy.configure.sides import flips_for
@@ -17,6 +18,7 @@ from mednoisy.configure.sides import flips_for
 TRAINING_SHARE = 0.7  # of the minutes; the rest is for validation, figures and predictions
 FEWEST_STEPS = {"cpu": 2000, "gpu": 10_000}  # the README's setting for two cores; about the shipped 14,200
 MOST_STEPS = 15_000
+HEAVIER = {"monai": 2, "nnunet": 2}  # twice the convolutions at full resolution, so twice these bytes (estimated)
 BYTES_A_VOXEL = 5000  # of a patch in a step of SDCL, width 16, fp32: 2447 kept for the gradients (measured), twice
 OF_BF16 = 0.53  # of these bytes, measured
 GPU_SHARE, CPU_SHARE = 0.8, 0.5  # of the memory that a step may take
@@ -81,6 +83,7 @@ def plan(
     machine: Machine,
     minutes: float = 60,
     seconds_a_step: float | None = None,
+    family: str = "mednoisy",
 ) -> Plan:
     """The setting for a dataset on a machine.
 
@@ -88,11 +91,15 @@ def plan(
         machine: with its speeds.
         minutes: that a training with its validation and figures may take.
         seconds_a_step: as measured with this very setting; None for what speeds say.
+        family: of networks, one of `FAMILIES`; the machine's speeds are of these.
     """
     kind = patches.kind_of(fingerprint)
     budget = 60 * minutes * TRAINING_SHARE
     volumes = kind == "volumes"
-    planned = _volumes(fingerprint, machine, budget) if volumes else _flat(kind, fingerprint, machine, budget)
+    if volumes:
+        planned = _volumes(fingerprint, machine, budget, family)
+    else:
+        planned = _flat(kind, fingerprint, machine, budget, family)
     if kind == "slices" and not fingerprint.located:
         axis = min(range(3), key=lambda each: fingerprint.median_size[each])
         planned.entries["slices"] = axis
@@ -102,24 +109,24 @@ def plan(
     return planned
 
 
-def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float) -> Plan:
+def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, family: str) -> Plan:
     """Spacing, patch and networks in 3D."""
     resampled = fingerprint.located
     first = patches.target_spacing(fingerprint) if resampled else fingerprint.median_spacing
     widest = max(speed.width for speed in machine.speeds)
     speed = _fastest(machine, widest)
     batch, slower = 2, ""
-    most = _most_voxels(speed, machine, budget, batch, fingerprint)
+    most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
     if most < LEAST_PATCH and machine.gpu_gib is None and len({each.width for each in machine.speeds}) > 1:
         speed = _fastest(machine, min(each.width for each in machine.speeds))
-        most = _most_voxels(speed, machine, budget, batch, fingerprint)
+        most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
         slower = f"with {widest} a patch of 64x64x48 would take too long"
     spacing, coarser = first, False
     patch, strides = patches.patch_for(patches.size_at(fingerprint, first), first, most)
     if resampled and machine.gpu_gib is None:
         spacing, patch, strides = patches.coarsened(fingerprint, first, most)
         coarser = spacing != first
-    if machine.gpu_gib is not None and math.prod(patch) <= _most_voxels(speed, machine, budget, 4, fingerprint):
+    if machine.gpu_gib is not None and math.prod(patch) <= _most_voxels(speed, machine, budget, 4, fingerprint, family):
         batch = 4
     along = [math.prod(level[axis] for level in strides) for axis in range(3)]
     multiple: int | list[int] = along[0] if len(set(along)) == 1 else along
@@ -140,30 +147,36 @@ def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float) -> Plan:
     planned.tell("patch_size", by(patch), whole)
     planned.tell("strides", by_levels(strides), "an axis is halved while it is within twice the finest, and 8 long")
     planned.tell("width", speed.width, slower or "as published")
-    norm, networks = normalisation, volume_networks(len(fingerprint.channels), "@num_classes", "@width", strides)
-    dropout = 0.5 if speed.width >= FULL_WIDTH else 0.1
-    planned.tell("head_dropout", dropout, "as published" if dropout == 0.5 else "of few channels half are too many")
-    planned.entries |= {"width": speed.width, "head_dropout": dropout, "channels_last": CHANNELS_LAST}
-    if norm:
-        planned.entries["normalisation"] = norm
-    for name, network in zip(("network_def", "partner_def"), networks, strict=True):
-        planned.entries[name] = {**network, "norm": "@norm", "head_dropout": "@head_dropout"}
+    networks = _pair(family, 3, fingerprint, speed.width, strides)
+    planned.entries |= {"width": speed.width, "channels_last": CHANNELS_LAST}
+    if family == "mednoisy":
+        dropout = 0.5 if speed.width >= FULL_WIDTH else 0.1
+        planned.tell("head_dropout", dropout, "as published" if dropout == 0.5 else "of few channels half are too many")
+        planned.entries["head_dropout"] = dropout
+        networks = [{**network, "head_dropout": "@head_dropout"} for network in networks]
+    if normalisation:
+        planned.entries["normalisation"] = normalisation
+    planned.entries |= dict(zip(("network_def", "partner_def"), networks, strict=True))
     planned.tell("normalisation", words, why)
-    planned.tell("levels", len(strides) + 1, f"V-Net's convolutions {CONVOLUTIONS[: len(strides) + 1]}")
+    each = (
+        f"V-Net's convolutions {CONVOLUTIONS[: len(strides) + 1]}" if family == "mednoisy" else "two convolutions each"
+    )
+    planned.tell("networks", family, FAMILIES[family])
+    planned.tell("levels", len(strides) + 1, each)
     half = [max(1, side // 2) for side in patch]
     planned.entries |= {"patch_size": patch, "coarse_stride": half if machine.gpu_gib else patch, "stride": half}
     return planned
 
 
-def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) -> Plan:
+def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float, family: str) -> Plan:
     """Patch and networks in 2D."""
     speed = _fastest(machine, max(each.width for each in machine.speeds))
     drawn = patches.drawn_at_most(kind, fingerprint)
     batch = min(24 if machine.gpu_gib is not None else 12, drawn)  # the patch grows where a batch has to be small
-    most = _most_voxels(speed, machine, budget, batch, fingerprint)
+    most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
     while most < patches.LEAST_SIDE_2D**2 * 2 and batch > LEAST_BATCH_2D:
         batch = max(LEAST_BATCH_2D, batch // 2)  # even, for methods pair the images of a batch
-        most = _most_voxels(speed, machine, budget, batch, fingerprint)
+        most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
     pixels = min(most, MOST_SIDE[kind] ** 2)
     unlabeled = fingerprint.unlabeled_cases > 1
     normalisation, words, why = normalisation_for(fingerprint)
@@ -176,21 +189,34 @@ def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float) 
         limit = f"the median picture is {size}, and so much {machine.called} can train on in the time"
         planned.tell("patch_size", by(planned.patch), f"all pictures are resized to it: {limit}")
         planned.entries |= {"patch_size": planned.patch, "network_def": "%unet_def", "colour": True}
-        planned.tell(
-            "network", "unet_def", "without weights of ImageNet; deeplab_def and --pretrained where you have them"
-        )
+        if family == "mednoisy":
+            planned.tell(
+                "network", "unet_def", "without weights of ImageNet; deeplab_def and --pretrained where you have them"
+            )
+        else:
+            planned.tell("networks", family, FAMILIES[family])
+            pair = _pair(family, 2, fingerprint, speed.width, FLAT_STRIDES)
+            planned.entries |= dict(zip(("network_def", "partner_def"), pair, strict=True))
         planned.entries["deeplab_def"] = DEEPLAB
     else:
         _squares(planned, fingerprint, math.isqrt(int(pixels)))
-        flat = flat_networks(len(fingerprint.channels), "@num_classes", "$[@width * 2**level for level in range(5)]")
-        for name, network in zip(("network_def", "partner_def"), flat, strict=True):
-            planned.entries[name] = {**network, "norm": "@norm"}
+        pair = _pair(family, 2, fingerprint, speed.width, FLAT_STRIDES)
+        planned.entries |= dict(zip(("network_def", "partner_def"), pair, strict=True))
+        planned.tell("networks", family, FAMILIES[family])
         planned.entries |= {"dice": "batch_squared", "paper_epoch": SLICES_EPOCH}
         planned.tell("dice", "batch_squared", "over the batch, for many slices lack a class")
         if normalisation:
             planned.entries["normalisation"] = normalisation
     planned.tell("normalisation", words, why)
     return planned
+
+
+def _pair(
+    family: str, axes: int, fingerprint: Fingerprint, width: int, strides: Sequence[Sequence[int]]
+) -> list[dict[str, Any]]:
+    """Entries of two networks, as a page has them."""
+    channels = len(fingerprint.channels)
+    return pair_of(family, axes, channels, "@num_classes", width, strides, norm="@norm", page=True)
 
 
 def _squares(planned: Plan, fingerprint: Fingerprint, most: int) -> None:
@@ -263,11 +289,13 @@ def _steps(planned: Plan, machine: Machine, minutes: float, budget: float, secon
     planned.tell("steps", steps, reason + (" of SDCL when nothing else runs" if machine.gpu_gib is None else "") + note)
 
 
-def _most_voxels(speed: Speed, machine: Machine, budget: float, batch: int, fingerprint: Fingerprint) -> float:
+def _most_voxels(
+    speed: Speed, machine: Machine, budget: float, batch: int, fingerprint: Fingerprint, family: str
+) -> float:
     """The largest patch that time and memory allow."""
     gpu = machine.gpu_gib is not None
     by_time = budget / FEWEST_STEPS["gpu" if gpu else "cpu"] / speed.seconds * 1e6 / batch
-    a_voxel = BYTES_A_VOXEL * speed.width / 16 * (OF_BF16 if speed.precision == "bf16" else 1)
+    a_voxel = BYTES_A_VOXEL * HEAVIER.get(family, 1) * speed.width / 16 * (OF_BF16 if speed.precision == "bf16" else 1)
     memory = GPU_SHARE * machine.gpu_gib if machine.gpu_gib is not None else CPU_SHARE * machine.memory_gib
     return min(by_time, memory * GIB / a_voxel / batch, MOST_PATCH if fingerprint.axes == 3 else math.inf)
 

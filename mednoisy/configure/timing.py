@@ -41,7 +41,8 @@ def measured_speeds(
 
 
 def _width(network: Mapping[str, Any]) -> int:
-    return int(network["width"] if "width" in network else network["widths"][0])
+    of_levels = network.get("widths") or network.get("filters")
+    return int(network["width"] if "width" in network else of_levels[0])  # type: ignore[index]
 
 
 def seconds_a_step(

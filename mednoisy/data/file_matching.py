@@ -18,6 +18,7 @@ COMPANIONS = (  # of cases in archives: texts, tables, programs' notes; never vo
     *(".log", ".ini", ".db", ".doc", ".docx", ".xls", ".xlsx", ".py", ".sh", ".bval", ".bvec", ".bib", ".cff"),
 )
 KNOWN = ", ".join(SUFFIXES)
+MADE_BY = ".made_by.json"  # in folders that `mednoisy predict` wrote: which networks made the label maps
 
 
 def images_with_masks(
@@ -47,7 +48,9 @@ def images_with_masks(
     return {name: (of_images[name], of_masks.get(name)) for name in sorted(of_images)}
 
 
-def files_by_id(folder: Path, strip: Sequence[str] = (), *, skip_unknown: bool = False) -> dict[str, Path]:
+def files_by_id(
+    folder: Path, strip: Sequence[str] = (), *, skip_unknown: bool = False, without: str = ""
+) -> dict[str, Path]:
     """The files of known formats at any depth, by id: the path below the folder without suffix ("021", "site A/021").
 
     Hidden files and folders are left out, folders that are links are not followed.
@@ -55,6 +58,7 @@ def files_by_id(folder: Path, strip: Sequence[str] = (), *, skip_unknown: bool =
     Args:
         strip: endings that are cut off names, such as "_segmentation".
         skip_unknown: pass over files of unknown formats.
+        without: folders below that hold a file of this name are left out; none where it is empty.
 
     Raises:
         UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice, all of them listed; E242
@@ -65,7 +69,7 @@ def files_by_id(folder: Path, strip: Sequence[str] = (), *, skip_unknown: bool =
     by_id: dict[str, Path] = {}
     twice: list[str] = []
     strange: list[Path] = []
-    for path in _walked(folder):
+    for path in _walked(folder, without):
         if reader_of(path) is None:
             strange.append(path)
             continue
@@ -99,12 +103,16 @@ def _refuse_unknown(folder: Path, strange: Sequence[Path], known: Sequence[Path]
         raise UserError("E242", cause, f"Convert them, or move them away if they are no cases; known are {KNOWN}")
 
 
-def _walked(folder: Path) -> Iterator[Path]:
+def _walked(folder: Path, without: str) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise UserError("E420", f"{error.filename} cannot be listed: {error.strerror}", "Make it readable") from error
 
     for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not (without and Path(where, name, without).is_file())
+        )
         yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
 
 

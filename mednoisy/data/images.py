@@ -38,7 +38,7 @@ def image_name(path: Path | str) -> str:
 
 
 def read_image(path: Path | str, key: str | None = None, *, channels: bool = False, case: str | None = None) -> Image:
-    """The voxels of a file, scaled as its header says, with their geometry.
+    """The voxels of a file, or of a folder of DICOM slices, scaled as the header says, with their geometry.
 
     HDF5 files hold datasets `image` and `label` (`key` says which, `image` by default); attributes `affine` or
     `spacing` of the dataset or the file give the geometry, 1 mm along the axes where there are none. With `channels` a
@@ -46,9 +46,11 @@ def read_image(path: Path | str, key: str | None = None, *, channels: bool = Fal
 
     Raises:
         UserError: E201 no such file; E202 unreadable, truncated or without voxels; E203 NaN or infinite
-            voxels; E208 more than one volume; E209 a geometry that is no geometry.
+            voxels; E208 more than one volume; E209 a geometry that is no geometry; E259 as `read_series`.
     """
     path = Path(path)
+    if dicom.holds_slices(path):
+        return read_series(path, case=case)
     if not path.is_file():
         raise UserError("E201", f"{path} does not exist", "Restore the file, or drop the case", case=case)
     if path.stat().st_size == 0:

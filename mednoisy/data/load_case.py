@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image, read_series
+from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import Orientedd
 from mednoisy.errors import UserError
@@ -99,10 +98,7 @@ class LoadCased(MapTransform):
         return item
 
     def _image(self, path: str, case: str) -> Image:
-        if Path(path).is_dir():
-            image = read_series(path, case=case)
-        else:
-            image = read_image(path, "image", channels=self.channels not in (None, 1), case=case)
+        image = read_image(path, "image", channels=self.channels not in (None, 1), case=case)
         if self.axes == 2:
             image = image.as_slice()
         array, axes = image.array, len(image.spacing)

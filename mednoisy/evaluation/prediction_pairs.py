@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
-from mednoisy.data.file_matching import best_match, files_by_id, namings
+from mednoisy.data.file_matching import MADE_BY, best_match, files_by_id, namings
 from mednoisy.data.formats.voxels import UPRIGHT
 from mednoisy.data.images import SAME_PLACE, Image, corners_apart_mm, listed, same_size
 from mednoisy.errors import UserError
@@ -48,7 +48,8 @@ def find_pairs(
 
     A file's id is its path below the folder without suffix: "021", "site A/021". Where all files of a folder have
     the same name ("021/seg.nii.gz", "022/seg.nii.gz") the id ends with the folder ("021"), unless more pairs are
-    found with the name. Hidden files and folders are left out, folders that are links are not followed.
+    found with the name. Hidden files and folders are left out, folders that are links are not followed, and folders
+    below the predictions in which `mednoisy predict --others` put those of other predictors are no part of them.
 
     Args:
         predictions, references: folders, searched at any depth.
@@ -60,8 +61,8 @@ def find_pairs(
         UserError: E420 no such folder, or nothing of a known format in it; E421 an id twice in a folder; E422 no id
             in common; E423 ids without partner.
     """
-    named_files = [files_by_id(Path(folder), strip) for folder in (predictions, references)]
-    of_predictions, of_references = best_match(*named_files)
+    named = files_by_id(Path(predictions), strip, without=MADE_BY), files_by_id(Path(references), strip)
+    of_predictions, of_references = best_match(*named)
     common = sorted(of_predictions.keys() & of_references.keys())
     unmatched_predictions = sorted(of_predictions.keys() - of_references.keys())
     unmatched_references = sorted(of_references.keys() - of_predictions.keys())

@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor, nn
 
-from mednoisy.inference.sliding_window import SlidingWindow, derived, window_probabilities
+from mednoisy.inference.sliding_window import OnWindows, SlidingWindow, derived, window_probabilities
 from mednoisy.inference.windows import check_stride
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.pseudo.cleanup import Neighbours
@@ -60,19 +60,30 @@ class CoarseToFine(SlidingWindow):
         return scores
 
     def scores_of_all(
-        self, inputs: Tensor, predictors: Mapping[str, nn.Module], *, progress: bool = False
+        self,
+        inputs: Tensor,
+        predictors: Mapping[str, nn.Module],
+        *,
+        progress: bool = False,
+        on_windows: OnWindows | None = None,
     ) -> dict[str, Tensor]:
-        """As of `SlidingWindow`; what a predictor gives does not depend on which others are asked for."""
+        """As of `SlidingWindow`; what a predictor gives does not depend on which others are asked for.
+
+        `on_windows` is told of the first network's second pass, as if every other took as many windows.
+        """
         if self.search_above is None:
-            return super().scores_of_all(inputs, predictors, progress=progress)
+            return super().scores_of_all(inputs, predictors, progress=progress, on_windows=on_windows)
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         scores: dict[nn.Module, Tensor] = {}
-        for network in dict.fromkeys(_members(predictors.values())):
+        networks = list(dict.fromkeys(_members(predictors.values())))
+        watch = None if on_windows is None else _of_several(on_windows, len(networks))
+        for network in networks:
 
             def of_one(windows: Tensor, network: nn.Module = network) -> list[Tensor]:
                 return [window_probabilities(network, windows, {})]
 
-            (scores[network],) = self._over_windows(image, of_one, progress)
+            (scores[network],) = self._over_windows(image, of_one, progress, on_windows=watch)
+            watch = None
         return {name: derived(network, scores) for name, network in predictors.items()}
 
     @torch.no_grad()
@@ -82,16 +93,21 @@ class CoarseToFine(SlidingWindow):
         predictor: Callable[[Tensor], list[Tensor]],
         progress: bool = False,
         where: Tensor | None = None,
+        on_windows: OnWindows | None = None,
     ) -> list[Tensor]:
         if self.search_above is not None:
             where = self._found(self.search._over_windows(inputs, predictor, progress), where)
-        return super()._over_windows(inputs, predictor, progress, where)
+        return super()._over_windows(inputs, predictor, progress, where, on_windows)
 
     def _found(self, scores: Sequence[Tensor], where: Tensor | None) -> Tensor:
         """(B, *spatial), bool: where any of the scores has more foreground than `search_above`, and within `where`."""
         assert self.search_above is not None
         found = torch.stack([of_one[:, 0] < 1 - self.search_above for of_one in scores]).any(dim=0)
         return found if where is None else found & where
+
+
+def _of_several(on_windows: OnWindows, networks: int) -> OnWindows:
+    return lambda done, of, seconds: on_windows(done, of * networks, seconds)
 
 
 def _members(networks: Iterable[nn.Module]) -> list[nn.Module]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mednoisy import __version__
-from mednoisy.data.formats.dicom import holds_dicom, stacked_slices
+from mednoisy.data.formats.dicom import holds_slices, stacked_slices
 from mednoisy.data.formats.silence import quiet
 from mednoisy.data.images import Image, check_pair, digest_of, image_name
 from mednoisy.errors import UserError
@@ -66,7 +66,7 @@ def check_dicom_seg(images: Sequence[Path], output: Path) -> None:
         cause = f"DICOM segmentations need what is not installed: {', '.join(missing)}"
         raise UserError("E592", cause, "pip install 'mednoisy[dicom]', or drop --dicom-seg")
     for image in images:
-        if not image.is_dir() or not holds_dicom(image):
+        if not holds_slices(image):
             cause = f"{image} is no folder of a DICOM series, which a DICOM segmentation refers to"
             raise UserError("E593", cause, "Give the folder of the series, or drop --dicom-seg")
         if image.resolve() == output.resolve():

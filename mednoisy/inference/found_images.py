@@ -1,13 +1,14 @@
-"""The images of folders and patterns."""
+"""The images of folders and patterns, and what they are called."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mednoisy.data.file_formats import SUFFIXES, reader_of
-from mednoisy.data.formats.dicom import holds_dicom, is_dicom, series_folders
+from mednoisy.data.formats.dicom import holds_slices, is_dicom, series_folders
+from mednoisy.data.images import case_name
 from mednoisy.errors import UserError
 
 
@@ -26,53 +27,60 @@ def found_images(folder: str, endings: tuple[str, ...]) -> list[str]:
     return found
 
 
-def images_named(names: Sequence[str], *, series: bool = False) -> list[Path]:
-    """The images that files, folders and patterns name, each once: of a folder those of a known format, in order.
+def cases_named(names: Sequence[str]) -> list[dict[str, str]]:
+    """`id` and `image` of what files, folders and patterns name, each image once.
+
+    Of a folder these are its files of a known format, in order, then the folders of DICOM slices at any depth below,
+    each one image; a folder of slices is one itself, whatever lies beside them, and a slice stands for the folder that
+    it lies in. A file's id is its name without suffix, that of a folder of
+    slices its path below the folder that was named (of a pattern's match, with the match's own name), `_` for each
+    `/`.
 
     Args:
         names: paths; those of no file or folder may hold the signs of a pattern (`scans/*_t1.nii.gz`, `**` for any
             depth).
-        series: whether a folder of DICOM slices is an image. One that holds slices, or no image of a known format,
-            stands for the series in it and at any depth below it, a slice for the series around it.
 
     Raises:
         UserError: E374, a folder or a pattern without an image; what is neither comes back as it is, absent.
     """
-    images: list[Path] = []
+    ids: dict[Path, str] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
-            images += _of_folder(path, series)
+            below = [one for one in sorted(path.iterdir()) if not one.name.startswith(".") and one.is_file()]
+            found = ({} if holds_slices(path) else _files(below)) | _series(path, path)
+            _refuse_nothing(found, f"the folder {path}", nothing_there=not below)
         elif not path.exists() and glob.has_magic(name):
-            found = [Path(one) for one in sorted(glob.glob(name, recursive=True))]
-            images += _known(found, f"what fits {name}", series)
+            matches = [Path(one) for one in sorted(glob.glob(name, recursive=True))]
+            found = _files(matches)
+            for folder in matches:
+                found |= _series(folder, folder.parent) if folder.is_dir() else {}
+            _refuse_nothing(found, f"what fits {name}", nothing_there=not matches)
         else:
-            images.append(path.parent if series and _is_slice(path) else path)
-    return list(dict.fromkeys(images))
+            found = _files([path]) or {path: case_name(path)}
+        ids |= {image: of for image, of in found.items() if image not in ids}
+    return [{"id": of, "image": str(image)} for image, of in ids.items()]
 
 
-def _of_folder(folder: Path, series: bool) -> list[Path]:
-    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and path.is_file()]
-    if series and (holds_dicom(folder) or not any(map(reader_of, found))) and (of_series := series_folders(folder)):
-        return of_series
-    return _known(found, f"the folder {folder}")
-
-
-def _is_slice(path: Path) -> bool:
-    """Whether a path is that of one file of a DICOM series; what has an image's name is the image."""
-    return reader_of(path) is None and is_dicom(path)
-
-
-def _known(paths: Sequence[Path], where: str, series: bool = False) -> list[Path]:
-    images = []
+def _files(paths: Sequence[Path]) -> dict[Path, str]:
+    """The images among them, and the folders of those that are slices, with their ids."""
+    found = {}
     for path in paths:
-        if path.is_dir():
-            images += [path] if series and holds_dicom(path) else []
-        elif series and _is_slice(path):
-            images.append(path.parent)
-        elif path.is_file() and reader_of(path) is not None:
-            images.append(path)
-    if not images:
-        cause = f"{where} holds no image" if paths else f"{where}: there is no file"
-        raise UserError("E374", cause, f"Correct the path, or convert the images to one of {', '.join(SUFFIXES)}")
-    return images
+        if path.is_file() and reader_of(path) is not None:
+            found[path] = case_name(path)
+        elif path.is_file() and is_dicom(path):
+            found |= _series(path.parent, path.parent)
+    return found
+
+
+def _series(folder: Path, root: Path) -> dict[Path, str]:
+    """The folders of slices from `folder` on, and their ids."""
+    found = {one: one.relative_to(root).parts or (one.resolve().name,) for one in series_folders(folder)}
+    return {one: "_".join(parts) for one, parts in found.items()}
+
+
+def _refuse_nothing(found: Mapping[Path, str], where: str, *, nothing_there: bool) -> None:
+    if not found:
+        cause = f"{where}: there is no file" if nothing_there else f"{where} holds no image"
+        known = f"{', '.join(SUFFIXES)}, or folders of DICOM slices"
+        raise UserError("E374", cause, f"Correct the path, or convert the images to one of {known}")

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mednoisy.data.file_matching import MADE_BY
 from mednoisy.files import write_text
-
-FILE = ".made_by.json"
 
 
 class KeptLabelMaps:
@@ -28,7 +27,7 @@ class KeptLabelMaps:
         self.folder, self.made_by = folder, json.loads(json.dumps(made_by))
         self.images: dict[str, list[Any]] = {}  # name of the label map's file -> its image
         try:
-            content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            content = json.loads((folder / MADE_BY).read_text(encoding="utf-8"))
             if content["made_by"] == self.made_by:
                 self.images = dict(content["images"])
         except (OSError, ValueError, KeyError, TypeError):  # none, or of no use: everything is made anew
@@ -42,7 +41,7 @@ class KeptLabelMaps:
         """Remember a label map that was written just now."""
         self.images[file.name] = _identity(image)
         content = {"made_by": self.made_by, "images": self.images}
-        write_text(self.folder / FILE, json.dumps(content, ensure_ascii=False) + "\n")
+        write_text(self.folder / MADE_BY, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def digest_of(files: Iterable[Path]) -> str:
@@ -55,7 +54,7 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def _identity(image: Path) -> list[Any]:
-    """Path, size and time of change: of a series those of all its files together."""
-    files = [path for path in image.iterdir() if path.is_file()] if image.is_dir() else [image]
-    found = [path.stat() for path in files]
-    return [str(image.resolve()), sum(of.st_size for of in found), max(of.st_mtime_ns for of in found)]
+    """Path, size and time of a file; of a folder of slices the size and the latest time of all its files."""
+    files = [path.stat() for path in image.iterdir() if path.is_file()] if image.is_dir() else [image.stat()]
+    sizes, times = [found.st_size for found in files], [found.st_mtime_ns for found in files]
+    return [str(image.resolve()), sum(sizes), max(times, default=0), *([len(files)] if image.is_dir() else [])]

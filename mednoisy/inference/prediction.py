@@ -21,6 +21,7 @@ from mednoisy.data.training_data import AS_READ, TrainingData
 from mednoisy.errors import REFUSED, UserError, user_error_behind
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.inference.largest_component import kept_largest
+from mednoisy.inference.pace import Pace
 from mednoisy.inference.sliding_window import SlidingWindow, decide
 from mednoisy.notices import tell_of_kind
 
@@ -54,6 +55,7 @@ def predict_case(
     progress: bool = False,
     trained_on: TrainingData | None = None,
     largest_of: Collection[int] = (),
+    pace: Pace | None = None,
 ) -> Prediction:
     """The label maps of one case by each predictor, on the grid of its file.
 
@@ -73,18 +75,21 @@ def predict_case(
         progress: whether the windows of a long scan have a bar on a terminal.
         trained_on: what the network saw; how the case differs from it is told on stderr.
         largest_of: classes of which the largest component alone is kept, whatever the inferer says.
+        pace: watches how long the windows take.
 
     Raises:
         UserError: the image cannot be read (E2xx).
         ValueError: preprocessing lost the source's geometry, or cannot be undone.
     """
-    named = _named(case)
+    named = named_case(case)
     image = preprocessed(named, preprocessing)
     if trained_on is not None and AS_READ in image.meta:
         for kind, text in trained_on.differences(image.meta[AS_READ]).items():
             tell_of_kind(kind, f"image {text}", named["id"])
     with eval_mode(*predictors.values()):
-        scores = inferer.scores_of_all(image.as_tensor()[None].to(device), predictors, progress=progress)
+        watch = None if pace is None else pace.of_next(image.shape[1:])
+        inputs = image.as_tensor()[None].to(device)
+        scores = inferer.scores_of_all(inputs, predictors, progress=progress, on_windows=watch)
     labels, confidences = {}, {}
     for name in list(scores):  # one at a time: at the source's resolution, scores may be large
         on_source = to_source_grid(scores.pop(name)[0].cpu(), image, preprocessing)
@@ -107,6 +112,7 @@ def predict_files(
     on_written: Callable[[Case, Mapping[str, Path]], None] | None = None,
     codes: Sequence[int] = (),
     largest_of: Collection[int] = (),
+    pace: Pace | None = None,
 ) -> dict[str, dict[str, Path]]:
     """Write `output/PREDICTOR/ID.nii.gz` for each case, uint8 with the source's geometry; paths by id and predictor.
 
@@ -122,14 +128,14 @@ def predict_files(
     Raises:
         UserError: E207 two cases would share a file; else as `predict_case`.
     """
-    named = [_named(case) for case in cases]
+    named = [named_case(case) for case in cases]
     check_ids(named)
     written = {}
     for case in tqdm(named, desc="predict", unit="case", disable=None):
         try:
             prediction = predict_case(
                 case, predictors, preprocessing, inferer, device,
-                progress=True, trained_on=trained_on, largest_of=largest_of,
+                progress=True, trained_on=trained_on, largest_of=largest_of, pace=pace,
             )  # fmt: skip
         except UserError as fault:
             if on_fault is None or fault.exit_code != REFUSED:
@@ -200,7 +206,7 @@ def preprocessed(case: Mapping[str, str], preprocessing: Compose) -> MetaTensor:
     return image
 
 
-def _named(case: Case | str | Path) -> dict[str, str]:
+def named_case(case: Case | str | Path) -> dict[str, str]:
     """A case as id and image alone: its label, where it has one, is not to be read."""
     if isinstance(case, Mapping):
         return {"id": case["id"], "image": case["image"]}

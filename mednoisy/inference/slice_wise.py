@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.inference.sliding_window import OnWindows, SlidingWindow
 
 
 class SliceWise(SlidingWindow):
@@ -22,10 +22,12 @@ class SliceWise(SlidingWindow):
         predictor: Callable[[Tensor], list[Tensor]],
         progress: bool = False,
         where: Tensor | None = None,
+        on_windows: OnWindows | None = None,
     ) -> list[Tensor]:
         if inputs.ndim != 5:
             raise ValueError(f"images are {tuple(inputs.shape)}; slice by slice, they must be (B, C, X, Y, Z)")
         cases, slices = inputs.shape[0], inputs.shape[-1]
         slice_by_slice = None if where is None else where.movedim(-1, 1).flatten(0, 1)
-        scores = super()._over_windows(inputs.movedim(-1, 1).flatten(0, 1), predictor, progress, slice_by_slice)
+        flat = inputs.movedim(-1, 1).flatten(0, 1)
+        scores = super()._over_windows(flat, predictor, progress, slice_by_slice, on_windows)
         return [of_slices.unflatten(0, (cases, slices)).movedim(1, -1) for of_slices in scores]

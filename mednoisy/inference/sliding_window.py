@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import reduce
@@ -32,6 +33,7 @@ from mednoisy.pseudo.cleanup import Neighbours, check_neighbours
 
 SHOWN_AFTER = 2.0  # seconds in a scan until its windows have a progress bar
 SLAB = 16  # planes whose labels are decided together
+OnWindows = Callable[[int, int, float], None]  # windows that have passed, of how many, in so many seconds
 
 
 class SlidingWindow(Inferer):
@@ -92,7 +94,12 @@ class SlidingWindow(Inferer):
         return scores
 
     def scores_of_all(
-        self, inputs: Tensor, predictors: Mapping[str, nn.Module], *, progress: bool = False
+        self,
+        inputs: Tensor,
+        predictors: Mapping[str, nn.Module],
+        *,
+        progress: bool = False,
+        on_windows: OnWindows | None = None,
     ) -> dict[str, Tensor]:
         """The scores of each predictor, by name, from one pass over the windows; plain tensors (B, K, *spatial).
 
@@ -104,6 +111,7 @@ class SlidingWindow(Inferer):
             inputs: (B, C, *spatial).
             predictors: map windows to logits.
             progress: whether windows have a bar on a terminal, once they have taken two seconds.
+            on_windows: is told of windows as they pass; on a GPU without waiting for it.
         """
         asked = list(dict.fromkeys(predictors.values()))
         summed = [network for network in asked if not _follows(network, asked)]
@@ -112,7 +120,8 @@ class SlidingWindow(Inferer):
             known: dict[nn.Module, Tensor] = {}
             return [window_probabilities(network, windows, known) for network in summed]
 
-        scores = dict(zip(summed, self._over_windows(_plain(inputs), probabilities, progress), strict=True))
+        found = self._over_windows(_plain(inputs), probabilities, progress, on_windows=on_windows)
+        scores = dict(zip(summed, found, strict=True))
         return {name: derived(network, scores) for name, network in predictors.items()}
 
     @torch.no_grad()
@@ -122,6 +131,7 @@ class SlidingWindow(Inferer):
         predictor: Callable[[Tensor], list[Tensor]],
         progress: bool = False,
         where: Tensor | None = None,
+        on_windows: OnWindows | None = None,
     ) -> list[Tensor]:
         """The mean over windows of each of the scores that `predictor` gives for a batch of them.
 
@@ -141,10 +151,13 @@ class SlidingWindow(Inferer):
             if self.precision == "bf16":
                 stack.enter_context(torch.autocast(image.device.type, dtype=torch.bfloat16))
             bar = stack.enter_context(_bar(len(seen), shown=progress))
+            start = time.perf_counter()
             for numbers in batches(len(seen), size):
                 windows = [seen[number] for number in numbers]
                 maps.add(predictor(_crops(image, windows)), windows)
                 bar.update(len(windows))
+                if on_windows is not None:
+                    on_windows(numbers.stop, len(seen), time.perf_counter() - start)
             if not seen:
                 maps.allocate(predictor(_crops(image, skipped[:1])))  # which tells the classes
         maps.add_background(skipped)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mednoisy.networks.ensemble import MeanEnsemble
     from mednoisy.networks.fpn import FPN
     from mednoisy.networks.imagenet_weights import load_pretrained
+    from mednoisy.networks.nnunet import NNUNet
     from mednoisy.networks.reconstruction import reconstructing
     from mednoisy.networks.transfer import transfer_weights
     from mednoisy.networks.unet import ResUNet, UNet
@@ -23,6 +24,7 @@ else:
             "mednoisy.networks.ensemble": ("MeanEnsemble",),
             "mednoisy.networks.fpn": ("FPN",),
             "mednoisy.networks.imagenet_weights": ("load_pretrained",),
+            "mednoisy.networks.nnunet": ("NNUNet",),
             "mednoisy.networks.reconstruction": ("reconstructing",),
             "mednoisy.networks.transfer": ("transfer_weights",),
             "mednoisy.networks.unet": ("ResUNet", "UNet"),
@@ -35,6 +37,7 @@ __all__ = [
     "DeepLabV3",
     "DeepLabV3Plus",
     "MeanEnsemble",
+    "NNUNet",
     "ResUNet",
     "ResVNet",
     "UNet",

@@ -13,7 +13,7 @@ from mednoisy.data.datalist_checks import Case
 from mednoisy.data.images import case_name
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
-from mednoisy.inference.found_images import images_named
+from mednoisy.inference.found_images import cases_named
 from mednoisy.inference.prediction import check_ids
 from mednoisy.queries.query_folder import Asked, asked_of, write_query
 from mednoisy.queries.query_with_run import Answer, answered
@@ -57,7 +57,7 @@ def query_to_folder(question: Question, sources: Sources, output: Path) -> tuple
     """Choose, and write what docs/reference/query_file.md tells; the answer, the page, and why cases were left out.
 
     Raises:
-        UserError: as `check_question`, `opened_run`, `Datalist.load`, `images_named`, `answered` and `write_query`;
+        UserError: as `check_question`, `opened_run`, `Datalist.load`, `cases_named`, `answered` and `write_query`;
             E201, an image that is not there; E207, two of one id; E314, another process is at work in `output`; E515,
             an option that the strategy has no use for; E520, `output` holds a query.
     """
@@ -117,14 +117,14 @@ def _asked(datalist: Datalist, run: OpenedRun | None) -> Asked:
 
 def _named(names: Sequence[str], datalist: Datalist) -> list[Case]:
     """Images that have no label yet; those that the datalist has, with what it says of them, such as the patient."""
-    images = [path.absolute() for path in images_named(names)]
-    if absent := [path for path in images if not path.is_file()]:
+    images = {Path(case["image"]).absolute(): case["id"] for case in cases_named(names)}
+    if absent := [path for path in images if not path.exists()]:
         raise UserError("E201", f"{absent[0]} does not exist", "Correct --images", case=case_name(absent[0]))
     labeled = {str(Path(case["image"]).resolve()) for section in LABELED for case in datalist.cases(section)}
     listed = {str(Path(case["image"]).resolve()): case for case in datalist.cases("unlabeled")}
     cases = [
-        listed.get(str(path.resolve()), {"id": case_name(path), "image": str(path)})
-        for path in images
+        listed.get(str(path.resolve()), {"id": name, "image": str(path)})
+        for path, name in images.items()
         if str(path.resolve()) not in labeled
     ]
     check_ids(cases)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mednoisy.data.images import case_name, image_name
+from mednoisy.data.images import case_name
 from mednoisy.data.label_maps import read_stored
 from mednoisy.errors import UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
@@ -15,7 +15,7 @@ from mednoisy.runs.predict_with_run import source_codes
 
 def dicom_segmentations(
     run: Path | str,
-    series: Sequence[Path],
+    series: Sequence[Mapping[str, str]],
     label_maps: Sequence[Path],
     on_fault: Callable[[UserError], None] | None = None,
 ) -> list[Path]:
@@ -25,7 +25,7 @@ def dicom_segmentations(
 
     Args:
         run: folder of the run that predicted, which names the classes.
-        series: folders, each with a DICOM series.
+        series: cases, `id` and, as `image`, a folder with one DICOM series.
         label_maps: of some or all of these series.
         on_fault: is given what a series is refused for, and the others go on; None: the first such one ends it.
 
@@ -34,7 +34,7 @@ def dicom_segmentations(
     """
     summary, codes = read_finished_run(run).summary, source_codes(run)
     names = {number: name for number, name in summary.labels.items() if number}
-    folder_of, made = {image_name(folder): folder for folder in series}, []
+    folder_of, made = {case["id"]: Path(case["image"]) for case in series}, []
     for file in label_maps:
         case = case_name(file)
         path = file.with_name(f"{case}.dcm")

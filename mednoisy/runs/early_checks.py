@@ -117,15 +117,16 @@ def check_prediction(run: Path | str, images: Sequence[Path], trust: bool = Fals
         UserError: E201, a missing image, or a folder without a DICOM series; E312, E108 or E390 as `of_run`; E402, the
             run is not finished; E509, it predicts nothing.
     """
-    from mednoisy.data.formats.dicom import holds_dicom
+    from mednoisy.data.formats.dicom import holds_slices
     from mednoisy.data.images import case_name
     from mednoisy.evaluation.read_finished_run import read_finished_run
 
     for image in images:
+        if holds_slices(image):
+            continue
         if image.is_dir():
-            if not holds_dicom(image):
-                raise UserError("E201", f"{image} is a folder, not an image", f"Name its files: {image / '*'}")
-        elif not image.is_file():
+            raise UserError("E201", f"{image} is a folder, not an image", f"Name its files: {image / '*'}")
+        if not image.is_file():
             raise UserError("E201", f"{image} does not exist", "Correct the path", case=case_name(image))
     of_run(run, trust=trust)
     # Of an unfinished one, an earlier stage's network could pass for the last one's.

@@ -12,7 +12,6 @@ from torch.nn import Module
 
 from mednoisy.composition import of_run
 from mednoisy.composition.config_errors import telling_values
-from mednoisy.data.images import image_name
 from mednoisy.data.training_data import TrainingData
 from mednoisy.engines import checkpoint
 from mednoisy.engines.pseudo_labels import Teacher
@@ -22,78 +21,143 @@ from mednoisy.evaluation import json_values as checked
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.inference.kept_label_maps import KeptLabelMaps, digest_of
 from mednoisy.inference.label_map_files import label_file
-from mednoisy.inference.prediction import check_ids, predict_files
+from mednoisy.inference.pace import Estimate, Pace
+from mednoisy.inference.prediction import Case, check_ids, named_case, predict_files
 from mednoisy.methods.method import Method
 from mednoisy.networks.ensemble import MeanEnsemble
 from mednoisy.notices import tell
+from mednoisy.report.number_format import counted, duration
 from mednoisy.runs.early_checks import check_prediction, check_predicts
 from mednoisy.runs.largest_choice import classes_to_clean
 from mednoisy.text_files import read_json
 
 ENSEMBLE = "ensemble"  # of the networks of a cross-validated run
+DEPLOYED = ""  # the name of its folder below the output: none
 
 
 def predict_with_run(
     folder: Path | str,
-    images: Sequence[Path],
+    images: Sequence[Path | Case],
     output: Path | str,
     overrides: Mapping[str, Any] | None = None,
     trust: bool = False,
     on_fault: Callable[[UserError], None] | None = None,
     again: bool = False,
     keep_largest: str | None = None,
+    others: bool = False,
 ) -> list[Path]:
     """Label maps `output/ID.nii.gz` (of pictures PNG) by what a run deploys; their paths, in order.
 
     That is the deployed predictor at its best checkpoint, or the networks of all folds together. Label maps that are
     there already are kept, as `KeptLabelMaps` has it.
 
-    How scans differ from those that the run was trained on is told on stderr.
+    How scans differ from those that the run was trained on is told on stderr. Without a `stride` among the overrides it
+    is that of the run's own predictions; where that takes long on a CPU, a quicker one is told.
 
     Args:
+        images: files, folders of one DICOM series each, or cases with `id` and `image`.
         overrides: values of single entries, such as `device` or `stride`.
         trust: whether the run's configuration may be any program, see `check_trusted`.
         on_fault: see `predict_files`.
         again: make all label maps, whatever is there.
         keep_largest: of which classes the largest component alone is kept, see `classes_to_clean`; None: as the run
             has it.
+        others: also write `output/NAME/ID.nii.gz` by every other predictor of the run, its students for one, or by each
+            fold.
 
     Raises:
         UserError: before any work as `check_prediction`; then E107, as `telling_values`, and as `of_run`,
             `checkpoint.load`, `TrainingData.load`, `classes_to_clean` and `predict_files`.
     """
-    check_prediction(folder, images, trust)
-    cases = [{"id": image_name(path), "image": str(path)} for path in images]
+    cases = [named_case(image) for image in images]
+    check_prediction(folder, [Path(case["image"]) for case in cases], trust)
     check_ids(cases)
     settings = {**(overrides or {}), **({"keep_largest": keep_largest} if keep_largest else {})}
-    kept = KeptLabelMaps(Path(output), _made_by(folder, settings))
-    file_of = {case["id"]: label_file(output, case["id"], case["image"]) for case in cases}
-    missing = [case for case in cases if again or not kept.holds(file_of[case["id"]], Path(case["image"]))]
-    written: Mapping[str, Any] = {}
-    if missing:
+    places = _Places(Path(output), _made_by(folder, settings), again)
+    refused: set[str] = set()
+    missing = [case for case in cases if not places.holds(DEPLOYED, case)]
+    if missing or others:
         with telling_values():
             parser = of_run(folder, overrides, trust).workflow().parser
             parser.parse(reset=True)
-            deployed, network, _ = _deployed(parser, folder)
+            networks = _networks(parser, folder, others=others)
             codes = source_codes(folder)
-            cleaned = classes_to_clean(keep_largest, folder, parser, network, codes) if keep_largest else ()
-            written = predict_files(
-                missing,
-                {deployed: network},
-                parser.get_parsed_content("preprocessing"),
-                parser.get_parsed_content("evaluation#inferer"),
-                {deployed: Path(output)},
-                parser.get_parsed_content("device"),
-                on_fault,
-                TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
-                lambda case, paths: kept.note(paths[deployed], Path(case["image"])),
-                codes,
-                cleaned,
-            )
+            cleaned = classes_to_clean(keep_largest, folder, parser, networks[DEPLOYED], codes) if keep_largest else ()
+            inferer, device = parser.get_parsed_content("evaluation#inferer"), parser.get_parsed_content("device")
+            lacking = {case["id"]: tuple(name for name in networks if not places.holds(name, case)) for case in cases}
+            slow = device.type == "cpu" and "stride" not in settings
+            pace = Pace(inferer, sum(map(bool, lacking.values())), _tell_slow) if slow else None
+            for names in dict.fromkeys(filter(None, lacking.values())):  # as a rule one: what all cases lack
+                those = [case for case in cases if lacking[case["id"]] == names]
+                written = predict_files(
+                    those,
+                    {name: networks[name] for name in names},
+                    parser.get_parsed_content("preprocessing"),
+                    inferer,
+                    {name: places.folder(name) for name in names},
+                    device,
+                    on_fault,
+                    TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
+                    places.note,
+                    codes,
+                    cleaned,
+                    pace,
+                )
+                refused |= {case["id"] for case in those} - written.keys()
     if len(missing) < len(cases):
         tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
-    refused = {case["id"] for case in missing} - written.keys()
-    return [file_of[case["id"]] for case in cases if case["id"] not in refused]
+    return [places.file(DEPLOYED, case) for case in cases if case["id"] not in refused]
+
+
+class _Places:
+    """Where the label maps of each predictor lie, and which are there: the deployed one's in `output` itself."""
+
+    def __init__(self, output: Path, made_by: Mapping[str, Any], again: bool):
+        self.output, self.made_by, self.again = output, made_by, again
+        self.kept: dict[str, KeptLabelMaps] = {}
+
+    def folder(self, name: str) -> Path:
+        return self.output / name
+
+    def file(self, name: str, case: Case) -> Path:
+        return label_file(self.folder(name), case["id"], case["image"])
+
+    def holds(self, name: str, case: Case) -> bool:
+        """Whether a label map need not be made."""
+        return not self.again and self._kept(name).holds(self.file(name, case), Path(case["image"]))
+
+    def note(self, case: Case, paths: Mapping[str, Path]) -> None:
+        """Remember what was just written."""
+        for name, path in paths.items():
+            self._kept(name).note(path, Path(case["image"]))
+
+    def _kept(self, name: str) -> KeptLabelMaps:
+        if name not in self.kept:
+            made_by = {**self.made_by, **({"predictor": name} if name else {})}
+            self.kept[name] = KeptLabelMaps(self.folder(name), made_by)
+        return self.kept[name]
+
+
+def _networks(parser: ConfigParser, folder: Path | str, *, others: bool) -> dict[str, Module]:
+    """The deployed network under the name `DEPLOYED`, and the other predictors under theirs, where asked for."""
+    if folds_of(folder) or not others:
+        found = deployed_networks(parser, folder)
+    else:
+        found = restored_method(parser, folder)[0].predictors()
+    (name, deployed), *rest = found.items()
+    if others and not rest:
+        tell(f"note: {name} is the run's only predictor: there are no others")
+    return {DEPLOYED: deployed, **(dict(rest) if others else {})}
+
+
+def _tell_slow(expected: Estimate) -> None:
+    """How long the run's stride takes, and the option that is quicker."""
+    stride, quick = (" ".join(map(str, steps)) for steps in (expected.stride, expected.quick_stride))
+    images = "the image takes" if expected.images == 1 else f"{counted(expected.images, 'image')} of this size take"
+    tell(
+        f"note: {images} about {duration(expected.seconds)} at {stride}, the stride of the run's own figures; "
+        f"--stride {quick} takes about {duration(expected.quick_seconds)}, with label maps that differ a little"
+    )
 
 
 def _made_by(folder: Path | str, values: Mapping[str, Any]) -> dict[str, Any]:

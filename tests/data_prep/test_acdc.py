@@ -5,30 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from data_prep.acdc import SPLIT, main, prepare
+from data_prep.acdc import main, prepare
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image, write_nifti
 from mednoisy.errors import UserError
-
-PUBLISHED = json.loads(SPLIT.read_text())
-AFFINE = np.diag([1.5, 1.5, 10, 1])
-PATIENTS = [*PUBLISHED["train"][3::-1], PUBLISHED["val"][0], PUBLISHED["test"][0]]  # four of training in reverse order
-
-
-def volume(number: int) -> np.ndarray:
-    return np.random.default_rng(number).integers(10, 900, (8, 9, 3)).astype(np.int16)
+from tests.data_prep.published_miniatures import HEART_GRID as AFFINE
+from tests.data_prep.published_miniatures import HEARTS, acdc_flat, acdc_published, heart
+from tests.data_prep.published_miniatures import PATIENTS as PUBLISHED
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """Two frames of six patients in the published folders, the second without a reference for one of them."""
-    for number, patient in enumerate(PATIENTS):
-        folder = tmp_path / "raw" / "training" / patient
-        write_nifti(folder / f"{patient}_4d.nii.gz", volume(0), AFFINE)
-        for frame in ("frame12", "frame01"):
-            write_nifti(folder / f"{patient}_{frame}.nii.gz", volume(number), AFFINE)
-            if (number, frame) != (0, "frame12"):
-                write_nifti(folder / f"{patient}_{frame}_gt.nii.gz", volume(number) % 4, AFFINE)
+    acdc_published(tmp_path / "raw")
     return tmp_path / "raw"
 
 
@@ -37,8 +25,8 @@ def test_three_labeled_are_three_patients(raw, tmp_path):
     assert datalist.patients("labeled") == PUBLISHED["train"][:3] == ["patient099", "patient038", "patient050"]
     frames = [f"{patient}_{frame}" for patient in PUBLISHED["train"][:3] for frame in ("frame01", "frame12")]
     assert [case["id"] for case in datalist.cases("labeled")] == frames
-    assert [case["id"] for case in datalist.cases("unlabeled")] == [f"{PATIENTS[0]}_frame{n}" for n in ("01", "12")]
-    assert [case["id"] for case in datalist.cases("hidden")] == [f"{PATIENTS[0]}_frame01"]
+    assert [case["id"] for case in datalist.cases("unlabeled")] == [f"{HEARTS[0]}_frame{n}" for n in ("01", "12")]
+    assert [case["id"] for case in datalist.cases("hidden")] == [f"{HEARTS[0]}_frame01"]
     assert datalist.patients("validation") == PUBLISHED["val"][:1]
     assert datalist.patients("test") == PUBLISHED["test"][:1]
     assert "66 of the published train patients, 9 of the published val patients, 19" in datalist.protocol
@@ -46,10 +34,10 @@ def test_three_labeled_are_three_patients(raw, tmp_path):
 
 def test_volumes_are_scaled_to_the_unit_range_on_their_own_grid(raw, tmp_path):
     case = Datalist.load(prepare(raw, tmp_path / "out")).cases("test")[0]
-    stored, image = volume(5).astype(float), read_image(case["image"])
+    stored, image = heart(5).astype(float), read_image(case["image"])
     np.testing.assert_allclose(image.array, (stored - stored.min()) / (stored.max() - stored.min()), atol=1e-6)
     assert image.spacing == pytest.approx((1.5, 1.5, 10))
-    np.testing.assert_array_equal(read_image(case["label"]).array, volume(5) % 4)
+    np.testing.assert_array_equal(read_image(case["label"]).array, heart(5) % 4)
 
 
 def test_a_second_run_does_nothing(raw, tmp_path):
@@ -60,10 +48,7 @@ def test_a_second_run_does_nothing(raw, tmp_path):
 
 
 def test_both_layouts_give_the_same(raw, tmp_path):
-    for path in (raw / "training").rglob("*_frame??*.nii.gz"):
-        part = "labels" if "_gt" in path.name else "images"
-        (tmp_path / "flat" / part).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "flat" / part / path.name.replace("_gt", "")).write_bytes(path.read_bytes())
+    acdc_flat(tmp_path / "flat")
     first = Datalist.load(prepare(raw, tmp_path / "a"))
     second = Datalist.load(prepare(tmp_path / "flat", tmp_path / "b"))
     assert first.split_digest == second.split_digest
@@ -71,7 +56,7 @@ def test_both_layouts_give_the_same(raw, tmp_path):
 
 
 def test_a_strange_code_is_one_line(raw, tmp_path, capsys):
-    patient = PATIENTS[1]
+    patient = HEARTS[1]
     path = raw / "training" / patient / f"{patient}_frame01_gt.nii.gz"
     write_nifti(path, np.full((8, 9, 3), 4), AFFINE)
     assert main([str(raw), str(tmp_path / "out")]) == 2

@@ -3,28 +3,21 @@ from __future__ import annotations
 import json
 import shutil
 
-import h5py
 import numpy as np
 import pytest
 
-from data_prep.left_atrium import SPLIT, main, prepare
+from data_prep.left_atrium import main, prepare
 from data_prep.resampling import resample
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import Image, read_image, write_nifti
 from mednoisy.errors import UserError
-
-PUBLISHED = json.loads(SPLIT.read_text())
+from tests.data_prep.published_miniatures import ATRIA as PUBLISHED
+from tests.data_prep.published_miniatures import atria, atria_hdf5
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """Three training cases in reverse order, the last without a label, and one test case, all tiny."""
-    generator = np.random.default_rng(0)
-    for case in [*PUBLISHED["train"][2::-1], PUBLISHED["test"][0]]:
-        image = generator.standard_normal((12, 8, 10)).astype(np.float32)
-        write_nifti(tmp_path / "raw" / "images" / f"{case}.nii.gz", image, np.diag([0.625] * 3 + [1]))
-        if case != PUBLISHED["train"][2]:
-            write_nifti(tmp_path / "raw" / "labels" / f"{case}.nii.gz", image > 0, np.diag([0.625] * 3 + [1]))
+    atria(tmp_path / "raw")
     return tmp_path / "raw"
 
 
@@ -71,14 +64,8 @@ def test_only_what_is_missing_or_newer_is_done_again(raw, tmp_path):
 
 
 def test_hdf5_and_nifti_give_the_same(raw, tmp_path):
-    """HDF5 states no spacing: 0.625 mm is known. A file without `label` is an unlabeled case."""
-    for path in (raw / "images").iterdir():
-        case = path.name[:-7]
-        (tmp_path / "h5" / case).mkdir(parents=True)
-        with h5py.File(tmp_path / "h5" / case / "mri_norm2.h5", "w") as file:
-            file["image"] = read_image(path).array
-            if (raw / "labels" / path.name).exists():
-                file["label"] = read_image(raw / "labels" / path.name).array
+    """Of HDF5 0.625 mm is known."""
+    atria_hdf5(tmp_path / "h5")
     first = Datalist.load(prepare(raw, tmp_path / "a", spacing=1.25))
     second = Datalist.load(prepare(tmp_path / "h5", tmp_path / "b", spacing=1.25))
     assert first.split_digest == second.split_digest

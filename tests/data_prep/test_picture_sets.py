@@ -1,8 +1,7 @@
-"""Published sets of pictures from miniatures of their archives to datalists, and one of each kind to a trained step."""
+"""Published sets of pictures from miniatures of their archives to datalists."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from importlib import import_module
@@ -17,7 +16,6 @@ from data_prep.kvasir_seg import LISTS
 from mednoisy.cli import main
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
-from tests.small_runs import train_arguments
 
 SIZE = (48, 64)
 MASK = np.zeros(SIZE, np.uint8)
@@ -166,15 +164,6 @@ def test_frames_of_a_sequence_are_one_scene_and_a_set_without_split_goes_where_o
 def test_lists_of_kvasir_seg_are_whole_and_apart():
     assert (len(set(LISTS["train"])), len(set(LISTS["val"]))) == (880, 120)
     assert not set(LISTS["train"]) & set(LISTS["val"])
-
-
-@pytest.mark.parametrize(("name", "bundle"), [("isic2018", "dermoscopy"), ("endoscene", "polyp")])
-def test_to_a_trained_step(name, bundle, tmp_path):
-    SETS[name][0](tmp_path / "raw")
-    data, run = tmp_path / "data", tmp_path / "run"
-    assert main(["prepare", name, str(tmp_path / "raw"), str(data), "--allow-missing"]) == 0
-    assert main(train_arguments(data, run, "--method", "supervised", bundle=bundle)) == 0
-    assert json.loads((run / "summary.json").read_text(encoding="utf-8"))["run"]["test"] >= 1
 
 
 def test_real_files_of_two_collections(shared_data, tmp_path):

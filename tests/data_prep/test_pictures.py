@@ -13,33 +13,13 @@ from data_prep.listing import drawn_order
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.images import read_image
 from mednoisy.errors import UserError
-
-SIZE = (12, 16)
-MASK = np.zeros(SIZE, np.uint8)
-MASK[3:9, 4:12] = 255
-
-
-def colours(name: str) -> np.ndarray:
-    return np.random.default_rng(sum(name.encode())).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
-
-
-def write(folder, image: str, mask: str | None, masks: str = "masks", images: str = "images") -> None:
-    for part, name, array in ((images, image, colours(image)), (masks, mask, MASK)):
-        if name is not None:
-            (folder / part).mkdir(parents=True, exist_ok=True)
-            Picture.fromarray(array).save(folder / part / name)
+from tests.data_prep.published_miniatures import MASK, colours, isic2017, pranet, split_pictures
+from tests.data_prep.published_miniatures import write_pair as write
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """Twelve pictures of two centres and two of a third, with a split and a table of centres."""
-    split = {"train": [f"t{n:02}" for n in range(8)], "val": ["v0", "v1"], "test_seen": ["s0", "s1"], "test": ["u0"]}
-    for case in [case for cases in split.values() for case in cases]:
-        write(tmp_path / "raw", f"{case}.png", f"{case}.jpg")
-    (tmp_path / "raw" / "split.json").write_text(json.dumps(split))
-    centres = {"u0": "C4", "s1": "C2", **{f"t{n:02}": "C2" for n in (0, 5)}}
-    rows = [f"{case},{centres.get(case, 'C1')}" for cases in split.values() for case in cases]
-    (tmp_path / "raw" / "cases.csv").write_text("\n".join(["id,centre", *rows]))
+    split_pictures(tmp_path / "raw")
     return tmp_path / "raw"
 
 
@@ -115,12 +95,7 @@ def test_a_second_run_does_nothing(raw, tmp_path):
 
 def test_official_parts_of_isic(tmp_path):
     """Superpixels are no pictures; a part without its masks is not there; a picture without mask is unlabeled."""
-    for name, masks in (("ISIC-2017_Training", ["1"]), ("ISIC-2017_Test_v2", ["3", "4"])):
-        for number in {"ISIC-2017_Training": "12", "ISIC-2017_Test_v2": "34"}[name]:
-            case, folders = f"ISIC_000000{number}", {"images": f"{name}_Data", "masks": f"{name}_Part1_GroundTruth"}
-            mask = f"{case}_{'S' if number == '1' else 's'}egmentation.png" if number in masks else None
-            write(tmp_path / "raw", f"{case}.jpg", mask, **folders)
-            write(tmp_path / "raw", f"{case}_superpixels.png", None, **folders)
+    isic2017(tmp_path / "raw")
     datalist = Datalist.load(dermoscopy.prepare(tmp_path / "raw", tmp_path / "out"))
     found = {name: [case["id"][-1] for case in cases] for name, cases in datalist.sections.items() if cases}
     assert found == {"labeled": ["1"], "unlabeled": ["2"], "test": ["3", "4"]}
@@ -128,10 +103,7 @@ def test_official_parts_of_isic(tmp_path):
 
 
 def test_pranet_collections_are_centres(tmp_path):
-    for name in ("12", "cju0"):
-        write(tmp_path / "raw" / "TrainDataset", f"{name}.png", f"{name}.png", images="image", masks="mask")
-    for collection in ("Kvasir", "ETIS-LaribPolypDB"):
-        write(tmp_path / "raw" / "TestDataset" / collection, "12.png", "12.png")
+    pranet(tmp_path / "raw")
     datalist = Datalist.load(polyp.prepare(tmp_path / "raw", tmp_path / "out"))
     assert {case["id"] for case in datalist.cases("labeled")} == {"CVC-ClinicDB_12", "Kvasir_cju0"}
     assert [case["id"] for case in datalist.cases("test")] == ["ETIS-LaribPolypDB_12", "Kvasir_12"]

@@ -6,7 +6,7 @@ import pytest
 
 from mednoisy.data.images import image_name
 from mednoisy.errors import UserError
-from mednoisy.inference.found_images import found_images, images_named
+from mednoisy.inference.found_images import cases_named, found_images
 from tests.data.formats.dicom_files import series
 
 
@@ -33,47 +33,40 @@ def scans(tmp_path: Path) -> Path:
     return tmp_path / "scans"
 
 
-def names(found: list[Path]) -> list[str]:
-    return [path.name for path in found]
+def names(found: list[dict[str, str]]) -> list[str]:
+    return [Path(case["image"]).name for case in found]
 
 
 def test_a_folder_gives_its_images_in_order(scans):
-    assert names(images_named([str(scans)])) == ["[x].nii.gz", "a 1.NII.GZ", "b.nii.gz", "ä.png"]
+    assert names(cases_named([str(scans)])) == ["[x].nii.gz", "a 1.NII.GZ", "b.nii.gz", "ä.png"]
 
 
 def test_a_pattern_gives_what_fits_it(scans):
-    assert names(images_named([f"{scans}/*.nii.gz"])) == ["[x].nii.gz", "b.nii.gz"]
-    assert names(images_named([f"{scans}/**/c*"])) == ["c.nii.gz"]
+    assert names(cases_named([f"{scans}/*.nii.gz"])) == ["[x].nii.gz", "b.nii.gz"]
+    assert names(cases_named([f"{scans}/**/c*"])) == ["c.nii.gz"]
 
 
 def test_a_file_is_taken_as_it_is_whatever_its_name(scans):
     """Signs of a pattern in it, an unknown ending, or absent: what is wrong with it is told where it is read."""
     given = [str(scans / "[x].nii.gz"), str(scans / "notes.txt"), str(scans / "absent.nii.gz")]
-    assert [str(path) for path in images_named(given)] == given
+    assert [case["image"] for case in cases_named(given)] == given
+    assert [case["id"] for case in cases_named(given)] == ["[x]", "notes", "absent"]
 
 
 def test_every_image_comes_once(scans):
-    assert names(images_named([str(scans / "b.nii.gz"), str(scans), f"{scans}/b*"]))[:2] == ["b.nii.gz", "[x].nii.gz"]
-    assert len(images_named([str(scans), str(scans)])) == 4
+    assert names(cases_named([str(scans / "b.nii.gz"), str(scans), f"{scans}/b*"]))[:2] == ["b.nii.gz", "[x].nii.gz"]
+    assert len(cases_named([str(scans), str(scans)])) == 4
 
 
-def test_a_folder_of_slices_is_an_image_where_series_are_asked_for(tmp_path):
-    """Deep in what a PACS exports, beside a preview, or named by its slices; else no image is found there."""
-    series(str(tmp_path / "export" / "patient" / "head"), 1)
-    series(str(tmp_path / "export" / "patient" / "neck.1"), 2)
-    (tmp_path / "export" / "patient" / "head" / "preview.jpg").touch()
-    export, head = str(tmp_path / "export"), tmp_path / "export" / "patient" / "head"
-    for given in ([export], [f"{export}/*/*"], [str(head), f"{export}/patient/neck.1"], [f"{export}/**/*.dcm"]):
-        assert names(images_named(given, series=True)) == ["head", "neck.1"], given
-    assert names(images_named([str(head / "IM0_1.dcm"), str(head)], series=True)) == ["head"]
-    (tmp_path / "export" / "a.nii").touch()
-    assert names(images_named([export], series=True)) == ["a.nii"]
-    assert [image_name(path) for path in (tmp_path / "export" / "patient" / "neck.1", head / "a.1.nii")] == [
-        "neck.1",
-        "a.1",
-    ]
-    with pytest.raises(UserError, match="E374"):
-        images_named([f"{export}/patient"])
+def test_slices_stand_for_the_folder_around_them(tmp_path):
+    """Beside a preview, or named one by one as a shell does."""
+    series(str(tmp_path / "head"), 1)
+    series(str(tmp_path / "neck.1"), 2)
+    (tmp_path / "head" / "preview.jpg").touch()
+    head, neck = str(tmp_path / "head"), str(tmp_path / "neck.1")
+    for given in ([head, neck], [f"{head}/*.dcm", f"{neck}/*"], [f"{head}/IM0_1.dcm", neck, head]):
+        assert cases_named(given) == [{"id": "head", "image": head}, {"id": "neck.1", "image": neck}], given
+    assert [image_name(path) for path in (neck, f"{head}/a.1.nii")] == ["neck.1", "a.1"]
 
 
 @pytest.mark.parametrize(
@@ -90,4 +83,26 @@ def test_nothing_is_no_success(named, told, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "scan.txt").touch()
     with pytest.raises(UserError, match=told):
-        images_named([str(tmp_path / named)])
+        cases_named([str(tmp_path / named)])
+
+
+def test_folders_of_slices_are_images_called_as_they_lie(tmp_path):
+    """Files without suffix among them, a table of contents and texts beside; hidden folders are passed over."""
+    for name in ("A 1", "B.2/study/first", "B.2/study/second", ".cache"):
+        series(str(tmp_path / "scans" / name))
+    (tmp_path / "scans" / "A 1" / "DICOMDIR").touch()
+    (tmp_path / "scans" / "notes").mkdir()
+    (tmp_path / "scans" / "notes" / "read me.txt").touch()
+    (tmp_path / "scans" / "c.nii.gz").touch()
+
+    def found(*named: str) -> dict[str, str]:
+        cases = cases_named([str(tmp_path / name) for name in named])
+        return {case["id"]: Path(case["image"]).relative_to(tmp_path / "scans").as_posix() for case in cases}
+
+    first, second = {"B.2_study_first": "B.2/study/first"}, {"B.2_study_second": "B.2/study/second"}
+    assert found("scans") == {"c": "c.nii.gz", "A 1": "A 1", **first, **second}
+    assert found("scans/[AB]*") == {"A 1": "A 1", **first, **second}
+    assert found("scans/B.2/study/first", "scans/A 1") == {"first": "B.2/study/first", "A 1": "A 1"}
+    assert found("scans/A 1", "scans")["A 1"] == "A 1"
+    with pytest.raises(UserError, match=r"E374 .*holds no image.* or folders of DICOM slices"):
+        found("scans/notes")

@@ -27,7 +27,7 @@ def run(monkeypatch) -> Path:
 
 
 @pytest.fixture
-def predicted(tmp_path) -> tuple[list[Path], list[Path]]:
+def predicted(tmp_path) -> tuple[list[dict[str, str]], list[Path]]:
     """Two series and their label maps; of the second one voxel has a code that is none."""
     series, files = [tmp_path / name for name in "ab"], [tmp_path / "out" / f"{name}.nii.gz" for name in "ab"]
     for number, (folder, file) in enumerate(zip(series, files, strict=True)):
@@ -35,7 +35,7 @@ def predicted(tmp_path) -> tuple[list[Path], list[Path]]:
         codes = np.random.default_rng(number).choice(np.array(CODES, np.int16), SIZE)
         codes[0, 0, 0] = 5 if number else 0
         write_nifti(file, codes, read_series(folder).affine)
-    return series, files
+    return [{"id": folder.name, "image": str(folder)} for folder in series], files
 
 
 def test_segments_are_classes_whatever_their_codes(run, predicted):

@@ -29,9 +29,9 @@ def is_dicom(path: Path) -> bool:
         return file.read(START + len(MARK))[START:] == MARK
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Whether DICOM images lie in a folder, not below it."""
-    return any(is_dicom(path) for path in sorted(folder.iterdir()))
+def holds_slices(folder: Path) -> bool:
+    """Whether a folder itself holds a DICOM image."""
+    return folder.is_dir() and any(is_dicom(path) for path in sorted(folder.iterdir()))
 
 
 def series_folders(folder: Path) -> list[Path]:
@@ -39,7 +39,7 @@ def series_folders(folder: Path) -> list[Path]:
     found = []
     for where, below, _ in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        if holds_dicom(Path(where)):
+        if holds_slices(Path(where)):
             found.append(Path(where))
     return sorted(found)
 
