@@ -19,6 +19,7 @@ from tests.data.formats.dicom_files import PRIVATE, SIZE, oblique_series
 from tests.folded_runs import arguments, refusal, write_dataset
 from tests.inference.test_dicom_seg import points_of_nifti, points_of_segment
 
+DEEP = "export_study 7_scan.b"  # what a series deep in a folder is called
 SETUP = Path(__file__).parents[2] / "setup.cfg"
 
 
@@ -52,10 +53,10 @@ def test_each_series_becomes_a_label_map_and_a_segmentation_in_one_place(run, sc
     assert main(words(run, "scans", "--dicom-seg", "--expected-dice")) == 2  # a run that scored no case
     assert main(words(run, "scans", "--dicom-seg")) == 0
     told = capfd.readouterr()
-    wanted = [f"out/{name}.{end}" for end in ("nii.gz", "dcm") for name in ("1.2.840", "scan.b")]
+    wanted = [f"out/{name}.{end}" for end in ("nii.gz", "dcm") for name in ("1.2.840", DEEP)]
     assert told.out.splitlines()[-4:] == wanted
     assert files() == sorted(Path(path).name for path in wanted)
-    for name, folder in (("1.2.840", "scans/1.2.840"), ("scan.b", "scans/export/study 7/scan.b")):
+    for name, folder in (("1.2.840", "scans/1.2.840"), (DEEP, "scans/export/study 7/scan.b")):
         np.testing.assert_allclose(read_image(f"out/{name}.nii.gz").affine, read_series(folder).affine, atol=1e-4)
         points = points_of_nifti(Path(f"out/{name}.nii.gz"), 1)
         np.testing.assert_allclose(points_of_segment(Path(f"out/{name}.dcm"), 1), points, atol=1e-3)
@@ -65,7 +66,7 @@ def test_each_series_becomes_a_label_map_and_a_segmentation_in_one_place(run, sc
     for part in (part for value in PRIVATE.values() for part in value.split("^")):
         assert not any(part in text for text in free)
         assert not any(part.encode() in content for content in packed)
-    assert pydicom.dcmread("out/scan.b.dcm").PatientID == PRIVATE["0010|0020"]
+    assert pydicom.dcmread(f"out/{DEEP}.dcm").PatientID == PRIVATE["0010|0020"]
 
 
 def test_a_label_map_that_was_corrected_is_what_the_segmentation_holds(run, scans, capsys):
@@ -80,14 +81,16 @@ def test_a_label_map_that_was_corrected_is_what_the_segmentation_holds(run, scan
     assert len(points) == 6
     np.testing.assert_allclose(points, points_of_nifti(Path("out/1.2.840.nii.gz"), 1), atol=1e-3)
     before = Path("out/1.2.840.dcm").read_bytes()
-    assert main(words(run, "scans/*", "--dicom-seg")) == 0
+    assert main(words(run, "scans/1.*", "--dicom-seg")) == 0
     assert "1 of 1 label maps are there already" in capsys.readouterr().err
     assert Path("out/1.2.840.dcm").read_bytes() == before
     write_nifti("out/1.2.840.nii.gz", np.full(SIZE, 2, np.uint8), read_series("scans/1.2.840").affine)
-    assert "E206 case '1.2.840': out/1.2.840.nii.gz holds 2" in refusal(capsys, words(run, "scans/*", "--dicom-seg"), 1)
+    assert "E206 case '1.2.840': out/1.2.840.nii.gz holds 2" in refusal(
+        capsys, words(run, "scans/1.*", "--dicom-seg"), 1
+    )
     Path("scans/1.2.840/IM0_1.dcm").touch()
     capsys.readouterr()
-    assert main(words(run, "scans/*")) == 0
+    assert main(words(run, "scans/1.*")) == 0
     assert "are there already" not in capsys.readouterr().err
 
 
@@ -122,7 +125,7 @@ def test_where_highdicom_is_not_installed_one_line_says_so(run, scans, capsys, m
     setup.read(SETUP)
     assert all(name in setup["options.extras_require"][extra] for name in dicom_seg.NEEDED)
     assert main(words(run, "scans")) == 0
-    assert files() == ["1.2.840.nii.gz", "scan.b.nii.gz"]
+    assert files() == ["1.2.840.nii.gz", f"{DEEP}.nii.gz"]
 
 
 def test_a_series_that_cannot_be_referred_to_leaves_its_label_map(run, scans, capsys):
@@ -133,7 +136,7 @@ def test_a_series_that_cannot_be_referred_to_leaves_its_label_map(run, scans, ca
         "E594 scans/1.2.840: its files hold no Frame"
         in refused_with(capsys, words(run, "scans", "--dicom-seg"), "E594", cure, 1).string
     )
-    assert files() == ["1.2.840.nii.gz", "scan.b.dcm", "scan.b.nii.gz"]
+    assert files() == ["1.2.840.nii.gz", f"{DEEP}.dcm", f"{DEEP}.nii.gz"]
     shutil.rmtree("scans/1.2.840")
     oblique_series("scans/1.2.840")
     assert main(words(run, "scans", "--dicom-seg")) == 0
