@@ -20,7 +20,7 @@ from tests.small_runs import KIND_OF, small, small_dataset, train_arguments
 
 QUICK = {"acdc": "sdcl", "dermoscopy": "mean_teacher", "polyp": "online_labels"}
 MORE = {"noisy_student": ("--set", "rounds=1", "--set", "minimum_area=0")}  # one step teaches nothing worth keeping
-CLASSES = {"acdc": ["1", "2", "3"], "dermoscopy": ["1"], "polyp": ["1"]}
+CLASSES = {"acdc": ["1", "2", "3"], "body_skin": list("12345678")}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_two_steps_of_every_pair(bundle, method, datasets, tmp_path):
     assert rows == [(case, code) for case in cases for code in CLASSES.get(bundle, ["1"])]
     for case in summary["cases"]:
         image, prediction = read_image(case["image"]), read_image(run / case["prediction"])
-        assert Path(case["prediction"]).suffix == (".png" if KIND_OF.get(bundle) in ("lesion", "polyp") else ".gz")
+        assert Path(case["prediction"]).suffix == (".png" if KIND_OF.get(bundle) in ("body", "lesion", "polyp") else ".gz")
         assert prediction.array.shape == image.shape
         np.testing.assert_allclose(prediction.affine, image.affine, atol=1e-5)
     assert (run / "report.html").is_file()
