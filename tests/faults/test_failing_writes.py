@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a campaign, which may share its cores
 def test_a_share_of_all_writes_fails_as_it_should(tmp_path):
     """In a process of its own: forks must not come of one that has computed something."""
     command = [

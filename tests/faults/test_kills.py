@@ -25,6 +25,7 @@ for name in ("a", "b"):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a campaign, which may share its cores
 def test_a_share_of_kills_leaves_no_trace(tmp_path):
     """In a process of its own: forks must not come of one that has computed something."""
     command = [sys.executable, "-m", "tests.faults.kills", "--folder", str(tmp_path / "work"), "--seed", "2"]

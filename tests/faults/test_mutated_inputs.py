@@ -22,6 +22,7 @@ TABLE = b"case,class,dice\nA1,1,0.5\nA2,1,0.25\n"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a campaign, which may share its cores
 def test_a_share_of_all_inputs_ends_as_it_should(tmp_path):
     """In a process of its own: forks must not come of one that has computed something."""
     command = [sys.executable, "-m", "tests.faults.mutated_inputs", "--folder", str(tmp_path / "work"), "--count", "2"]
