@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from PIL import Image
 
-EMPTY = "data:,"
+
+def blank(kind: str) -> str:
+    """The address of one black pixel, as `png` or `jpeg`."""
+    stream = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(stream, kind)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 @contextmanager
@@ -17,6 +25,6 @@ def blank_plots() -> Iterator[None]:
     from mednoisy.report.plots import plot_kinds
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_kinds, "_png", lambda *_: EMPTY)
-        patch.setattr(case_pictures, "data_address", lambda *_, **__: EMPTY)
+        patch.setattr(plot_kinds, "_png", lambda *_: blank("png"))
+        patch.setattr(case_pictures, "data_address", lambda figure, kind, **_: blank(kind))
         yield

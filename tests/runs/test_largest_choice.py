@@ -95,7 +95,7 @@ class Threshold(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def threshold(monkeypatch):
-    monkeypatch.setattr(predict_with_run, "_deployed", lambda parser, folder: ("student", Threshold(), 2))
+    monkeypatch.setattr(predict_with_run, "_deployed_at", lambda parser, folder: ("student", Threshold(), 2))
 
 
 def predicted(run: Path, data: Path, output: Path, *words: str) -> np.ndarray:
