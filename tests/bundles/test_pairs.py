@@ -60,8 +60,6 @@ def test_two_steps_of_every_pair(bundle, method, datasets, tmp_path):
         image, prediction = read_image(case["image"]), read_image(run / case["prediction"])
         pictures = KIND_OF.get(bundle) in ("body", "lesion", "polyp")
         assert Path(case["prediction"]).suffix == (".png" if pictures else ".gz")
-            ".png" if KIND_OF.get(bundle) in ("body", "lesion", "polyp") else ".gz"
-        )
         assert prediction.array.shape == image.shape
         np.testing.assert_allclose(prediction.affine, image.affine, atol=1e-5)
     assert (run / "report.html").is_file()
