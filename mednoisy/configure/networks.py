@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from mednoisy.networks.nnunet import MOST_CHANNELS
+
 Entry = dict[str, Any]
 Strides = Sequence[Sequence[int]]
 FAMILIES: Mapping[str, str] = MappingProxyType(
@@ -19,7 +21,6 @@ WIDTHS: Mapping[str, tuple[int, ...]] = MappingProxyType(  # of networks in 3D, 
     {"mednoisy": (16, 8), "monai": (32, 16), "nnunet": (32, 16)}
 )
 FLAT_WIDTH: Mapping[str, int] = MappingProxyType({"mednoisy": 16, "monai": 32, "nnunet": 32})
-MOST_CHANNELS = {2: 512, 3: 320}  # of DynUNet, by axes, as nnU-Net's planner has them
 FLAT_STRIDES: Strides = [[2, 2]] * 4
 CONVOLUTIONS = [1, 2, 3, 3, 3]  # of V-Net's levels, as published; shallower networks have the first of them
 BLOCKS = [3, 4, 6, 3]  # of its partner's

@@ -32,9 +32,8 @@ def cases_named(names: Sequence[str]) -> list[dict[str, str]]:
 
     Of a folder these are its files of a known format, in order, then the folders of DICOM slices at any depth below,
     each one image; a folder of slices is one itself, whatever lies beside them, and a slice stands for the folder that
-    it lies in. A file's id is its name without suffix, that of a folder of
-    slices its path below the folder that was named (of a pattern's match, with the match's own name), `_` for each
-    `/`.
+    it lies in. A file's id is its name without suffix, that of a folder of slices its path below the folder that was
+    named (of a pattern's match, with the match's own name), `_` for each `/`.
 
     Args:
         names: paths; those of no file or folder may hold the signs of a pattern (`scans/*_t1.nii.gz`, `**` for any

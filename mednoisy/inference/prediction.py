@@ -64,8 +64,7 @@ def predict_case(
     background.
 
     Args:
-        case: an entry of a datalist (`id`, `image`), or the path of an image or of a
-            folder that holds one DICOM series.
+        case: an entry of a datalist (`id`, `image`), or the path of an image or of a folder with one DICOM series.
         predictors: networks on `device`, mapping images to logits; they run in evaluation mode.
         preprocessing: a bundle's deterministic chain, from `{"id": ..., "image": path}` to a mapping with
             `image` as a MetaTensor (C, *spatial). What its invertible transforms do is undone: resampling,

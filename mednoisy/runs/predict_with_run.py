@@ -74,8 +74,8 @@ def predict_with_run(
     check_ids(cases)
     settings = {**(overrides or {}), **({"keep_largest": keep_largest} if keep_largest else {})}
     places = _Places(Path(output), _made_by(folder, settings), again)
-    refused: set[str] = set()
     missing = [case for case in cases if not places.holds(DEPLOYED, case)]
+    refused: set[str] = set()
     if missing or others:
         with telling_values():
             parser = of_run(folder, overrides, trust).workflow().parser
@@ -83,27 +83,10 @@ def predict_with_run(
             networks = _networks(parser, folder, others=others)
             codes = source_codes(folder)
             cleaned = classes_to_clean(keep_largest, folder, parser, networks[DEPLOYED], codes) if keep_largest else ()
-            inferer, device = parser.get_parsed_content("evaluation#inferer"), parser.get_parsed_content("device")
-            lacking = {case["id"]: tuple(name for name in networks if not places.holds(name, case)) for case in cases}
-            slow = device.type == "cpu" and "stride" not in settings
-            pace = Pace(inferer, sum(map(bool, lacking.values())), _tell_slow) if slow else None
-            for names in dict.fromkeys(filter(None, lacking.values())):  # as a rule one: what all cases lack
-                those = [case for case in cases if lacking[case["id"]] == names]
-                written = predict_files(
-                    those,
-                    {name: networks[name] for name in names},
-                    parser.get_parsed_content("preprocessing"),
-                    inferer,
-                    {name: places.folder(name) for name in names},
-                    device,
-                    on_fault,
-                    TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
-                    places.note,
-                    codes,
-                    cleaned,
-                    pace,
-                )
-                refused |= {case["id"] for case in those} - written.keys()
+            refused = _predicted(
+                parser, networks, cases, places, on_fault, quicker_told="stride" not in settings, codes=codes,
+                largest_of=cleaned, trained_on=TrainingData.load((folds_of(folder) or [Path(folder)])[0]),
+            )  # fmt: skip
     if len(missing) < len(cases):
         tell(f"{len(cases) - len(missing)} of {len(cases)} label maps are there already and are kept (else: --again)")
     return [places.file(DEPLOYED, case) for case in cases if case["id"] not in refused]
@@ -136,6 +119,38 @@ class _Places:
             made_by = {**self.made_by, **({"predictor": name} if name else {})}
             self.kept[name] = KeptLabelMaps(self.folder(name), made_by)
         return self.kept[name]
+
+
+def _predicted(
+    parser: ConfigParser,
+    networks: Mapping[str, Module],
+    cases: Sequence[Case],
+    places: _Places,
+    on_fault: Callable[[UserError], None] | None,
+    *,
+    quicker_told: bool,
+    **of_files: Any,
+) -> set[str]:
+    """Make the label maps that are lacking; the ids of cases that are refused.
+
+    Args:
+        quicker_told: whether a quicker stride is told where the run's takes long on a CPU.
+        of_files: further arguments of `predict_files`.
+    """
+    inferer, device = parser.get_parsed_content("evaluation#inferer"), parser.get_parsed_content("device")
+    lacking = {case["id"]: tuple(name for name in networks if not places.holds(name, case)) for case in cases}
+    watched = quicker_told and device.type == "cpu"
+    pace = Pace(inferer, sum(map(bool, lacking.values())), _tell_slow) if watched else None
+    refused: set[str] = set()
+    for names in dict.fromkeys(filter(None, lacking.values())):  # as a rule one: what all cases lack
+        those = [case for case in cases if lacking[case["id"]] == names]
+        written = predict_files(
+            those, {name: networks[name] for name in names}, parser.get_parsed_content("preprocessing"), inferer,
+            {name: places.folder(name) for name in names}, device, on_fault, on_written=places.note, pace=pace,
+            **of_files,
+        )  # fmt: skip
+        refused |= {case["id"] for case in those} - written.keys()
+    return refused
 
 
 def _networks(parser: ConfigParser, folder: Path | str, *, others: bool) -> dict[str, Module]:

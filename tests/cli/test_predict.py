@@ -40,9 +40,9 @@ def made(monkeypatch) -> list[list[str]]:
     calls: list[list[str]] = []
     predict = predict_with_run.predict_files
 
-    def noted(cases, *arguments):
+    def noted(cases, *arguments, **more):
         calls.append([case["id"] for case in cases])
-        return predict(cases, *arguments)
+        return predict(cases, *arguments, **more)
 
     monkeypatch.setattr(predict_with_run, "predict_files", noted)
     return calls
