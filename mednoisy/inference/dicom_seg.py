@@ -101,41 +101,49 @@ def write_dicom_seg(path: Path, folder: Path, labels: Image, names: Mapping[int,
     classes = check_pair(
         Image(grid, affine, spacing, oriented=True), labels, {0, *names}, case=image_name(folder)
     ).array
-    import highdicom
     from pydicom.uid import generate_uid
 
     facts = [*(header.SOPInstanceUID for header in slices), digest_of(classes), repr(sorted(names.items()))]
     uids = [str(generate_uid(entropy_srcs=[what, algorithm, *facts])) for what in ("instance", "series")]
     if path.exists() and _is_ours(path, uids[0]):
         return False
-    method = highdicom.AlgorithmIdentificationSequence(
-        name=_long_string(algorithm), family=_code("DCM", "123110", "Artificial Intelligence"), version=__version__
-    )
     try:
         with _silent():
-            segmentation = highdicom.seg.Segmentation(
-                source_images=slices,
-                pixel_array=np.ascontiguousarray(classes.T, dtype=np.uint8),
-                segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-                segment_descriptions=[_segment(number, names[number], method) for number in sorted(names)],
-                series_instance_uid=uids[1],
-                series_number=SERIES_NUMBER,
-                sop_instance_uid=uids[0],
-                instance_number=1,
-                manufacturer=MANUFACTURER,
-                manufacturer_model_name="mednoisy predict",
-                software_versions=__version__,
-                device_serial_number="none",
-                series_description=_long_string(f"Segmentation by {algorithm}"),
-                content_label="SEGMENTATION",
-                specific_character_set=UTF_8,
-            )
+            segmentation = _segmentation(slices, classes, names, algorithm, uids)
             with written_aside(path) as aside:
                 segmentation.save_as(aside)
     except (AttributeError, KeyError, TypeError, ValueError) as fault:  # its text may quote fields of a patient
         cause = f"{folder}: highdicom makes no segmentation of its headers ({type(fault).__name__})"
         raise UserError("E594", cause, "Export the series again, or take its NIfTI label map") from None
     return True
+
+
+def _segmentation(
+    slices: Sequence[Dataset], classes: np.ndarray, names: Mapping[int, str], algorithm: str, uids: Sequence[str]
+) -> Any:
+    """The binary segmentation of a series, with the UIDs of its instance and of its own series."""
+    import highdicom
+
+    method = highdicom.AlgorithmIdentificationSequence(
+        name=_long_string(algorithm), family=_code("DCM", "123110", "Artificial Intelligence"), version=__version__
+    )
+    return highdicom.seg.Segmentation(
+        source_images=slices,
+        pixel_array=np.ascontiguousarray(classes.T, dtype=np.uint8),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(number, names[number], method) for number in sorted(names)],
+        series_instance_uid=uids[1],
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uids[0],
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name="mednoisy predict",
+        software_versions=__version__,
+        device_serial_number="none",
+        series_description=_long_string(f"Segmentation by {algorithm}"),
+        content_label="SEGMENTATION",
+        specific_character_set=UTF_8,
+    )
 
 
 def _headers(folder: Path) -> tuple[list[Dataset], np.ndarray]:
