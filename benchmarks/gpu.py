@@ -135,6 +135,8 @@ def main() -> None:
         (given.output / "gpu.json").write_text(json.dumps(results, indent=1))
         (given.output / "gpu.md").write_text(markdown(results))
         print(f"{name}: {_verdict(result)}, {result['took']:.0f} s", flush=True)
+        if _verdict(result) != "ok":
+            print(json.dumps(result, indent=1, default=str), flush=True)
     done = results["items"]
     sys.exit(0 if len(done) == len(wanted) and all(_verdict(one) == "ok" for one in done.values()) else 1)
 

@@ -175,18 +175,19 @@ def waiting(given: Given) -> dict[str, Any]:
 
     from mednoisy.data.phantoms import make_dataset
 
-    size = {"patch_size": [64, 64]} if given.tiny else {"patch_size": [256, 256], "batch_size": 12, "width": 16}
-    rows = []
+    size = {"patch_size": [256, 256], "batch_size": 12, "width": 16}
+    size = {"patch_size": [64, 64], "batch_size": 4, "width": 4} if given.tiny else size
+    steps, interval, rows = (12, 3, []) if given.tiny else (100, 10, [])
     with tempfile.TemporaryDirectory() as folder:
         make_dataset(Path(folder) / "acdc", "heart", labeled=6, unlabeled=6, test=1)
         for recipe in ("default", "strong"):
             for workers in (0, 1) if given.tiny else (0, 8):
-                settings = {"steps": 20 if given.tiny else 100, "workers": workers, "precision": "bf16", **size}
+                settings = {"steps": steps, "workers": workers, "precision": "bf16", **size}
                 output = Path(folder) / f"{recipe}{workers}"
                 workflow, trainer = small_run(
                     "acdc", "sdcl", Path(folder) / "acdc", output, given.device, recipe=recipe, **settings
                 )
-                trainer.training.progress.interval = 10
+                trainer.training.progress.interval = interval
                 trainer.run()
                 workflow.parser.get_parsed_content("run_folder").close()
                 steady = trainer.training.progress.rows[len(trainer.training.progress.rows) // 2 :]

@@ -6,7 +6,8 @@
 A kill is SIGKILL, just before or just after the i-th rename or link below the output's folder, or at a moment drawn
 from as long as the command takes; every other one is killed once more on its way. Then the command is called again (a
 run with --resume): it must end well, leave no temporary file, and give the same files bit for bit, a run the same
-weights, optimisers and rows of progress too.
+weights, optimisers and rows of progress too. Pages show their plots and pictures as one pixel each: drawing them is
+most of the time of so small a run, and a page with its plots is one file, written and renamed as one without.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.blank_plots import blank_plots
 from tests.engines.small import assert_same, kept
 from tests.faults.deadly_renames import Renames
 from tests.faults.failing_writes import Command, begin, digests, prepared
@@ -122,5 +124,6 @@ if __name__ == "__main__":
     given = parser.parse_args()
     folder = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = [command for command in all_commands(folder) if not given.only or command.name in given.only]
-    sys.exit(1 if campaign(folder, chosen, given.share, given.random, given.seed) else 0)
+    with blank_plots():
+        chosen = [command for command in all_commands(folder) if not given.only or command.name in given.only]
+        sys.exit(1 if campaign(folder, chosen, given.share, given.random, given.seed) else 0)
