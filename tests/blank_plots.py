@@ -1,9 +1,13 @@
-"""Pages of runs without the plots and pictures that take seconds, for tests that look at neither."""
+"""Pages of runs without the plots and pictures that take seconds, for tests that look at neither.
+
+`python -m tests.blank_plots train ...` is `python -m mednoisy train ...` with such pages.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,3 +32,10 @@ def blank_plots() -> Iterator[None]:
         patch.setattr(plot_kinds, "_png", lambda *_: blank("png"))
         patch.setattr(case_pictures, "data_address", lambda figure, kind, **_: blank(kind))
         yield
+
+
+if __name__ == "__main__":
+    from mednoisy.cli import main
+
+    with blank_plots():
+        sys.exit(main())

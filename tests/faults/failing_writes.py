@@ -6,6 +6,7 @@
 An attempt ends as it should if it tells E320 in one line, without a traceback, with exit code 1; if no file of the
 output is half-written; and if the command, called again (a run with --resume), ends well with the same figures and
 leaves no temporary file. A write whose loss changes nothing, such as that of a lock file on exit, may also end well.
+Pages show their plots and pictures as one pixel each, which leaves their writes as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.data.images import write_picture
+from tests.blank_plots import blank_plots
 from tests.faults.forked import run_forked
 from tests.faults.injection import FailingWrites
 from tests.small_runs import small_dataset, train_arguments
@@ -180,5 +182,6 @@ if __name__ == "__main__":
     given = arguments()
     folder = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = [command for command in prepared(folder) if not given.only or command.name in given.only]
-    sys.exit(1 if campaign(folder, chosen, given.share, given.seed) else 0)
+    with blank_plots():
+        chosen = [command for command in prepared(folder) if not given.only or command.name in given.only]
+        sys.exit(1 if campaign(folder, chosen, given.share, given.seed) else 0)
