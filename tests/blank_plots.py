@@ -1,18 +1,22 @@
 """Pages of runs without the plots and pictures that take seconds, for tests that look at neither.
 
-`python -m tests.blank_plots train ...` is `python -m mednoisy train ...` with such pages.
+`python -m tests.blank_plots train ...` is `python -m mednoisy train ...` with such pages, whichever process draws.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from PIL import Image
+
+COMMAND = [sys.executable, "-m", "tests.blank_plots"]  # from the repository's root, in place of `python -m mednoisy`
 
 
 def blank(kind: str) -> str:
@@ -34,8 +38,17 @@ def blank_plots() -> Iterator[None]:
         yield
 
 
+class Started(subprocess.Popen):
+    """A process whose pages are blank too, where it is a command of mednoisy."""
+
+    def __init__(self, command: Sequence[str], *arguments: Any, **options: Any) -> None:
+        ours = list(command[:3]) == [sys.executable, "-m", "mednoisy"]
+        super().__init__([*COMMAND, *command[3:]] if ours else command, *arguments, **options)
+
+
 if __name__ == "__main__":
     from mednoisy.cli import main
 
+    subprocess.Popen = Started  # type: ignore[misc]
     with blank_plots():
         sys.exit(main())

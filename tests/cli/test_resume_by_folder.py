@@ -17,6 +17,7 @@ from mednoisy.composition import bundles_folder
 from mednoisy.data.phantoms import make_dataset
 from mednoisy.methods.copy_paste import SupervisedCopyPaste
 from mednoisy.methods.sdcl import SDCL
+from tests.blank_plots import COMMAND
 from tests.engines.small import assert_same, kept
 from tests.small_runs import small_dataset, train_arguments
 
@@ -143,7 +144,8 @@ def test_a_damaged_configuration_is_refused(uninterrupted, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_run_of_two_processes_goes_on_on_two(dataset, tmp_path, capsys):
     """Alone it is refused, and so is a run of one process on two."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mednoisy"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    start = [*launcher, *COMMAND[1:]]
     run, alone = tmp_path / "two", tmp_path / "one"
     words = [*train_arguments(dataset, run), "--set", "batch_size=1"]
     subprocess.run([*start, *words], check=True, capture_output=True)
@@ -172,7 +174,7 @@ def test_torchrun_starts_a_run_again_whose_process_died(tmp_path):
             [*start, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400
         )
 
-    whole = call("-m", "mednoisy", *words["whole"])
+    whole = call(*COMMAND[1:], *words["whole"])
     assert whole.returncode == 0, whole.stderr[-2000:]
     restarted = call("--max-restarts=1", "-m", "tests.cli.dying_process", *words["restarted"])
     assert restarted.returncode == 0, restarted.stderr[-2000:]

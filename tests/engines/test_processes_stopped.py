@@ -6,11 +6,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.blank_plots import COMMAND
 from tests.engines.small import assert_same, kept
 from tests.small_runs import small_dataset, train_arguments
 
@@ -21,7 +21,7 @@ SETTINGS = ["--method", "sdcl", "--steps", "80", "--set", "val_interval=10", "--
 
 
 def started(data: Path, run: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.blank_plots", *train_arguments(data, run, *SETTINGS, *more)]
+    command = [*COMMAND, *train_arguments(data, run, *SETTINGS, *more)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     return subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

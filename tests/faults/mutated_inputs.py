@@ -6,7 +6,7 @@ Mutated are the datalist, `--set` values, a dataset's overlay and a study's file
 commands read (configuration, facts, summary, tables), and the tables from which a dataset is prepared. An attempt ends
 as it should with exit code 0, 1 or 2, without a traceback, within `COMPUTED` seconds of a processor's time and `MEMORY`
 bytes; what is refused is told in one line that a terminal can show. A training that has begun, because the input was
-sound, may be cut off.
+sound, may be cut off. Plots are drawn by `report` and `compare` alone, from the same files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import numpy as np
 import yaml
 
 from mednoisy.data.images import write_picture
+from tests.blank_plots import blank_plots
 from tests.faults.forked import Ended, run_forked
 from tests.faults.mutations import MUTATIONS, setting
 from tests.small_runs import small_dataset, train_arguments
@@ -121,13 +123,16 @@ def attempt(kind: Input, base: Path, work: Path, seed: str) -> tuple[Ended, str]
     else:
         path = work / kind.file
         path.write_bytes(MUTATIONS[path.suffix](path.read_bytes(), draw))
-    ended = run_forked(arguments, work.with_suffix(".log"), before=limit, patience=PATIENCE)
+    with nullcontext() if arguments[0] in ("report", "compare") else blank_plots():
+        ended = run_forked(arguments, work.with_suffix(".log"), before=limit, patience=PATIENCE)
     return ended, " ".join(arguments)[:400]
 
 
 def campaign(folder: Path, count: int, seed: int, names: list[str] | None = None) -> list[str]:
     """Try so many of each kind; prints counts; what did not end as it should."""
-    base, faults = prepared(folder), []
+    faults: list[str] = []
+    with blank_plots():
+        base = prepared(folder)
     print("input", *ENDS, "longest", sep="\t")
     for kind in INPUTS:
         if names and kind.name not in names:

@@ -23,6 +23,7 @@ from mednoisy import child_processes
 from mednoisy.cli import main
 from mednoisy.data.images import write_picture
 from mednoisy.files import locked
+from tests.blank_plots import COMMAND
 from tests.small_runs import small_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ PATIENCE = 60.0
 def started(*arguments: str | Path) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "mednoisy", *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from mednoisy.errors import UserError
 from mednoisy.evaluation.summary_file import read_summary
 from mednoisy.methods.mean_teacher import MeanTeacher
 from mednoisy.runs import cross_validation
+from tests.blank_plots import COMMAND
 from tests.engines.small import assert_same, kept
 from tests.folded_runs import AFFINE, LABELED, SHAPE, arguments, refusal, rows, write_case, write_dataset
 
@@ -241,7 +241,7 @@ def test_a_run_that_dies_after_its_folds_goes_on(place, whole, tmp_path, monkeyp
 def test_a_killed_run_goes_on(data, whole, tmp_path):
     """SIGKILL as soon as the first fold has its page."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "mednoisy", *arguments(data, run)]
+    command = [*COMMAND, *arguments(data, run)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         while not (run / "folds" / "0" / "report.html").exists():
             assert child.poll() is None

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from mednoisy.cli import main
 from mednoisy.errors import UserError
 from mednoisy.studies import study as study_module
 from mednoisy.studies.study import Study
+from tests.blank_plots import COMMAND
 from tests.small_runs import as_arguments, small, small_dataset
 
 SETTINGS = small("body_skin") | {"batch_size": 1}
@@ -186,10 +186,11 @@ def test_a_method_of_two_networks_has_both_started(data, tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # nine trainings, which may share their cores
 def test_a_killed_comparison_goes_on_to_the_same_figures(compared, data, tmp_path):
     """From the command line, killed once while the pretext is learned and once while a row trains from it."""
     study, _ = compared
-    words = [sys.executable, "-m", "mednoisy", "study", "body_skin", "--data", str(data), "--output", str(tmp_path)]
+    words = [*COMMAND, "study", "body_skin", "--data", str(data), "--output", str(tmp_path)]
     words += ["--methods", "supervised", "--starts", "scratch", "restoration", "--labeled", "1", "2", "--steps", "4"]
     words += [*as_arguments(SETTINGS), "--set", "device=$torch.device('cpu')"]
     for place in ("pretexts/restoration-seed0", "runs/supervised-from-restoration-1-labeled-seed0"):
