@@ -26,7 +26,7 @@ import numpy as np
 
 from mednoisy.data.images import write_picture
 from tests.blank_plots import blank_plots
-from tests.faults.forked import run_forked
+from tests.faults.forked import load_everything, run_forked
 from tests.faults.injection import FailingWrites
 from tests.small_runs import small_dataset, train_arguments
 
@@ -182,6 +182,7 @@ if __name__ == "__main__":
     given = arguments()
     folder = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    load_everything()
     with blank_plots():
         chosen = [command for command in prepared(folder) if not given.only or command.name in given.only]
         sys.exit(1 if campaign(folder, chosen, given.share, given.seed) else 0)

@@ -1,10 +1,12 @@
-"""A command in a fork of this process, which has loaded everything already but must have computed nothing."""
+"""A command in a fork of this process, which may have loaded everything already but must have computed nothing."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
+import pkgutil
 import signal
 import sys
 import time
@@ -13,9 +15,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mednoisy
 from mednoisy.cli import main
 
 LOOK = 0.002  # seconds between looks at the fork
+ELSEWHERE = ("mednoisy.__main__", "mednoisy.monai_label", "mednoisy.bundles")  # not what the commands tried here load
+LATE = ("torch._dynamo", "matplotlib.contour", "PIL.BmpImagePlugin")  # what others load when it is first used
+
+
+def load_everything() -> None:
+    """Import what commands do, so that their forks need not: most of the time of one that trains for two steps."""
+    for module in pkgutil.walk_packages(mednoisy.__path__, "mednoisy."):
+        if not module.name.startswith(ELSEWHERE):
+            importlib.import_module(module.name)
+    for name in LATE:
+        importlib.import_module(name)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tests.blank_plots import blank_plots
 from tests.engines.small import assert_same, kept
 from tests.faults.deadly_renames import Renames
 from tests.faults.failing_writes import Command, begin, digests, prepared
-from tests.faults.forked import Ended, run_forked
+from tests.faults.forked import Ended, load_everything, run_forked
 from tests.small_runs import train_arguments
 
 KILLED = -signal.SIGKILL
@@ -124,6 +124,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     folder = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    load_everything()
     with blank_plots():
         chosen = [command for command in all_commands(folder) if not given.only or command.name in given.only]
         sys.exit(1 if campaign(folder, chosen, given.share, given.random, given.seed) else 0)

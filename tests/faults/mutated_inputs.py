@@ -28,7 +28,7 @@ import yaml
 
 from mednoisy.data.images import write_picture
 from tests.blank_plots import blank_plots
-from tests.faults.forked import Ended, run_forked
+from tests.faults.forked import Ended, load_everything, run_forked
 from tests.faults.mutations import MUTATIONS, setting
 from tests.small_runs import small_dataset, train_arguments
 
@@ -275,4 +275,5 @@ if __name__ == "__main__":
     given = parser.parse_args()
     where = given.folder.resolve()
     where.mkdir(parents=True, exist_ok=True)
+    load_everything()
     sys.exit(1 if campaign(where, given.count, given.seed, given.only) else 0)
