@@ -118,8 +118,13 @@ def _makes(logits: Tensor, output: object) -> bool:
 
 def digest_of_network(network: nn.Module) -> str:
     """16 hexadecimal digits that change with any weight of a network, or of the first member of an ensemble."""
+    return digest_of_weights(single_network(network))
+
+
+def digest_of_weights(network: nn.Module) -> str:
+    """16 hexadecimal digits that change with any weight, of an ensemble with those of all members."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, value in single_network(network).state_dict().items():
+    for name, value in network.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

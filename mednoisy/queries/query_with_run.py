@@ -19,17 +19,12 @@ from mednoisy.active.scoring import Scorer, checked_pooling
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case, patient_of
 from mednoisy.data.images import read_image
+from mednoisy.engines.distributed import first_alone
 from mednoisy.errors import UserError
 from mednoisy.queries.question import FROM_NETWORK, Question, check_question
-from mednoisy.queries.scored_pool import (
-    OnFault,
-    OnProgress,
-    PoolScoring,
-    hidden_references,
-    told_fault,
-    true_foreground,
-)
+from mednoisy.queries.scored_pool import PoolScoring, hidden_references, true_foreground
 from mednoisy.queries.scored_regions import RegionScoring, Unit, partly_labeled
+from mednoisy.queries.shared_scoring import OnFault, OnProgress, told_fault
 from mednoisy.runs.opened_run import OpenedRun, opened_run
 
 
@@ -119,8 +114,8 @@ def answered(
         run: scores cases; None where the strategy needs no network.
         features_of: whose features are compared.
         datalist: whose hidden references an oracle reads.
-        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows of the same images is
-            not computed again; of a scoring that was interrupted none is there.
+        store: folder that keeps `features.h5`, and until `forget_scored` what was scored; None keeps nothing. What
+            one that is there knows of the same images is not computed again.
         features: a file to read them from; it must belong here. What it lacks is computed.
         on_fault: as for `query_run`.
         on_progress: is given how many cases are scored, of how many.
@@ -137,6 +132,8 @@ def answered(
     with ExitStack() as stack:
         place = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         known, fields = list(cases), dict[str, np.ndarray]()
+        if STRATEGIES[question.strategy].oracle or not question.needs:
+            first_alone()
         if STRATEGIES[question.strategy].oracle:
             known, fields = true_foreground(cases, datalist, with_run=run is not None)
         elif question.needs:

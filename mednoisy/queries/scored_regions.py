@@ -23,7 +23,7 @@ from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import OrientedSlicesd
 from mednoisy.errors import UserError
 from mednoisy.inference.prediction import preprocessed, to_source_grid
-from mednoisy.queries.scored_pool import OnFault, told_fault
+from mednoisy.queries.shared_scoring import OnFault, told_fault
 from mednoisy.runs.opened_run import OpenedRun
 
 POOLED_OVER = ("mean", "over_foreground")  # of a region: rules that sums over it are enough for
