@@ -37,13 +37,9 @@ def _forked(words: list[str], rank: int, count: int, port: int, told: Path, befo
         with open(told, "a", encoding="utf-8") as stream, open(os.devnull, "w", encoding="utf-8") as nothing:
             os.dup2(stream.fileno(), 2)
             sys.stdout, sys.stderr = nothing, stream
-            os.environ |= {
-                "RANK": f"{rank}",
-                "LOCAL_RANK": f"{rank}",
-                "WORLD_SIZE": f"{count}",
-                "MASTER_PORT": f"{port}",
-            }
-            os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+            os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{count}"}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
+            os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
             before(rank)
             try:
                 code = main(words)

@@ -59,7 +59,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose, write the folder, print ids and the page's path; the exit code. Processes of torchrun share the scoring."""
+    """Choose, write the folder, print ids and the page's path; the exit code. Processes of torchrun share the work."""
     with one_voice():
         return _choose(options)
 

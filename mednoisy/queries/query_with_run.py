@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,12 +125,14 @@ def answered(
             E517, an oracle without references; E518, a pretext that is asked for predictions; E2xx, an unreadable case.
     """
     if question.unit != "case":
-        return _answered_in_parts(question, cases, labeled, run, datalist, on_fault)
+        with _store(store) as place:
+            return _answered_in_parts(
+                question, cases, labeled, run, features_of, datalist, place, on_fault, on_progress
+            )
     everything = Pool([case["id"] for case in cases], patients=[patient_of(case) for case in cases])
     Batch(everything, question.budget, question.same_patient)  # refuses a budget that cannot be met, before work
     scorer = scorer_of(question, run)
-    with ExitStack() as stack:
-        place = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with _store(store) as place:
         known, fields = list(cases), dict[str, np.ndarray]()
         if STRATEGIES[question.strategy].oracle or not question.needs:
             first_alone()
@@ -145,13 +147,26 @@ def answered(
         return Answer(picks, known, fields.get("uncertainty"), scorer)
 
 
+@contextmanager
+def _store(folder: Path | None) -> Iterator[Path]:
+    """A folder, or one for as long as it is needed."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
 def _answered_in_parts(
     question: Question,
     cases: Sequence[Case],
     labeled: Sequence[Case],
     run: OpenedRun | None,
+    features_of: OpenedRun | None,
     datalist: Datalist | None,
+    store: Path,
     on_fault: OnFault | None,
+    on_progress: OnProgress | None,
 ) -> Answer:
     """Slices or boxes of the cases, and of labeled ones in which somebody has not looked at all."""
     entry, scorer, hidden = STRATEGIES[question.strategy], scorer_of(question, run), None
@@ -162,8 +177,9 @@ def _answered_in_parts(
     unit = Unit(question.unit, question.box, question.duplicates)
     classes = len(datalist.labels) if datalist is not None else 0
     wanted = () if entry.oracle else question.needs
-    scoring = RegionScoring(unit, wanted, scorer, run, hidden, classes, on_fault)
-    kept, regions, fields = scoring.fields(cases)
+    compared = features_of if "features" in wanted else None
+    scoring = RegionScoring(unit, wanted, scorer, run, store, compared, hidden, classes, on_fault, on_progress)
+    kept, regions, fields = scoring.fields(cases, labeled)
     ids = [f"{kept[number]['id']} {regions.words(row)}" for row, number in enumerate(regions.case)]
     patients = [patient_of(kept[number]) for number in regions.case]
     pool = Pool(

@@ -84,7 +84,8 @@ class SharedScoring:
                 if not files or known.made_of(case["id"]) != files:
                     with told_fault(on_fault) as refused:
                         journal.add(case["id"], files, compute(case))
-                    faults |= {case["id"]: fault for fault in refused}
+                    if refused:
+                        faults[case["id"]] = refused[0]
                 if self.on_progress is not None:
                     self.on_progress(number, len(share))
         faults = {name: fault for of_rank in gathered(faults) for name, fault in of_rank.items()}

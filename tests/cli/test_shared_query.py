@@ -40,19 +40,8 @@ def alone(run, tmp_path_factory) -> Path:
 
 
 def words(run: Path, output: Path, *more: str) -> list[str]:
-    return [
-        "query",
-        str(run),
-        "--strategy",
-        STRATEGY,
-        "--budget",
-        "2",
-        "--output",
-        str(output),
-        "--device",
-        "cpu",
-        *more,
-    ]
+    asked = ["--strategy", STRATEGY, "--budget", "2", "--output", str(output)]
+    return ["query", str(run), *asked, "--device", "cpu", *more]
 
 
 def assert_as_alone(output: Path, alone: Path) -> None:
