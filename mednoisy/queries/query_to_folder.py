@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.images import case_name
-from mednoisy.engines.distributed import device_of_process, gathered, processes_started, rank_and_ranks
+from mednoisy.engines.distributed import (
+    ShareDone,
+    device_of_process,
+    gathered,
+    processes_started,
+    rank_and_ranks,
+    sharing_processes,
+)
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.inference.found_images import cases_named
@@ -102,14 +109,17 @@ def _for_these_processes(output: Path) -> Iterator[None]:
 def ask(question: Question, sources: Sources, output: Path) -> None:
     """`query_to_folder` for a bundle's `query.yaml`: prints the page's path and why cases were left out.
 
+    Processes of torchrun share the scoring, as those of `mednoisy query` do.
+
     Raises:
         SystemExit: 1, cases were left out, as of `mednoisy query`.
-        UserError: E562, it is called by torchrun; else as `query_to_folder`.
+        UserError: as `query_to_folder`.
     """
-    if processes_started() > 1:
-        cause = "several processes share the scoring of a query by the command line alone"
-        raise UserError("E562", cause, "Call torchrun ... -m mednoisy query RUN ..., or this without torchrun")
-    _, page, faults = query_to_folder(question, sources, output)
+    with sharing_processes() if processes_started() > 1 else nullcontext():
+        try:
+            _, page, faults = query_to_folder(question, sources, output)
+        except ShareDone:
+            return
     print(f"page: {page}", flush=True)
     for fault in faults:
         print(f"mednoisy: {fault}", file=sys.stderr)
