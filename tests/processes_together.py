@@ -16,7 +16,7 @@ from mednoisy.cli import main
 def together(
     words: list[str], folder: Path, before: Callable[[int], None] = lambda rank: None, count: int = 2
 ) -> tuple[list[int], list[str]]:
-    """Exit code of each process (minus the signal that killed it), and the lines that they told on stderr.
+    """Exit code of each process (minus the signal that killed it), and why they ended, by their lines on stderr.
 
     Args:
         before: is called in each process with its rank.
@@ -26,7 +26,8 @@ def together(
     told.write_text("", encoding="utf-8")
     processes = [_forked(words, rank, count, store.port, told, before) for rank in range(count)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
-    return codes, [line for line in told.read_text(encoding="utf-8").splitlines() if line.startswith("mednoisy: E")]
+    lines = told.read_text(encoding="utf-8").splitlines()
+    return codes, [line for line in lines if line.startswith(("mednoisy: E", "mednoisy: interrupted"))]
 
 
 def _forked(words: list[str], rank: int, count: int, port: int, told: Path, before: Callable[[int], None]) -> int:

@@ -68,8 +68,9 @@ class Calibration:
     the shift where it would fall. The interval is of split conformal prediction: with n patients of one case each the
     k-th smallest error, k = ceil((n + 1) x wanted) and at most n, covers k in n + 1 new cases, whatever the errors'
     distribution; 8 cases can claim 8 of 9 and no more. Of a patient with c cases each error counts 1 / c, and the
-    smallest error is taken up to which they add up to k: it covers k in n + 1 of a case each of n + 1 patients (Lee,
-    Barber and Willett 2023, arXiv:2306.06342), where counting two volumes of a heart as two cases covers too little.
+    smallest error is taken up to which they add up to (n + 1) x wanted or to all n: with k for their sum, perhaps with
+    a fraction, it covers k in n + 1 of a case each of n + 1 patients (Lee, Barber and Willett 2023, arXiv:2306.06342),
+    where counting two volumes of a heart as two cases covers too little.
     Errors are left-one-out: each of a patient whom the others calibrate (a jackknife, which falls short of the claim by
     as much as one patient moves the line).
 
@@ -136,9 +137,10 @@ class Calibration:
         count = self.patients
         if count < LEAST:
             return Expected(dice, None, None, f"no interval: {len(self.errors)} calibration cases tell too little")
-        rank = min(int(np.ceil((count + 1) * self.wanted)), count)
-        error = self.errors[int(np.searchsorted(np.cumsum(self.shares), rank - ROUNDING))]
-        return Expected(dice, max(dice - error, 0.0), min(dice + error, 1.0), f"{rank} of {count + 1}")
+        sums = np.cumsum(self.shares)
+        row = int(np.searchsorted(sums, min((count + 1) * self.wanted, count) - ROUNDING))
+        error, rank = self.errors[row], np.floor(10 * (sums[row] + ROUNDING)) / 10
+        return Expected(dice, max(dice - error, 0.0), min(dice + error, 1.0), f"{rank:g} of {count + 1}")
 
 
 def least_held(cover: str) -> float | None:
@@ -151,9 +153,9 @@ def least_held(cover: str) -> float | None:
         >>> round(least_held("8 of 9"), 2), round(least_held("19 of 21"), 2)
         (0.69, 0.78)
     """
-    if not (found := re.fullmatch(r"(\d+) of (\d+)", cover)):
+    if not (found := re.fullmatch(r"(\d+\.?\d*) of (\d+)", cover)):
         return None
-    rank, of = int(found[1]), int(found[2])
+    rank, of = float(found[1]), int(found[2])
     return float(beta(rank, of - rank).ppf(UNLUCKY))
 
 

@@ -92,7 +92,9 @@ def test_cases_of_a_patient_count_as_one():
     assert calibration.expected(0.6).cover == "3 of 4"
     assert calibration.expected(0.6).high == pytest.approx(0.45 + 0.25)
     halves = Calibration.fitted(x, y, ["a", "a", "b", "c"], wanted=0.5)  # two of four: b, half of a, and c
-    assert (halves.expected(0.6).cover, halves.expected(0.6).high) == ("2 of 4", pytest.approx(0.65))
+    assert (halves.expected(0.6).cover, halves.expected(0.6).high) == ("2.5 of 4", pytest.approx(0.65))
+    more = Calibration.fitted(x, y, ["a", "a", "b", "c"], wanted=0.35)  # 1.4 are wanted: b and half of a
+    assert (more.expected(0.6).cover, more.expected(0.6).high) == ("1.5 of 4", pytest.approx(0.6))
     assert Calibration.fitted(x, y, ["a", "a", "b", "b"]).expected(0.6).low is None
     assert Calibration.fitted(x, y, ["a"] * 4).errors == ()
     alone = [Calibration.fitted(x, y, names) for names in (None, ["a", "b", "c", "d"])]
@@ -121,6 +123,7 @@ def test_two_volumes_of_each_patient_cover_what_is_claimed():
 def test_what_a_calibration_keeps_follows_from_how_many_there_are():
     """Of 8 the largest error: a share below s has the probability s ** 8."""
     assert least_held("8 of 9") == pytest.approx(0.05 ** (1 / 8))
+    assert 0.75 < least_held("13.5 of 15") < least_held("14 of 15") < 0.81
     assert least_held("19 of 21") == pytest.approx(0.7839, abs=1e-4)
     assert least_held("no interval: 2 calibration cases tell too little") is None
 

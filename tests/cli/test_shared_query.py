@@ -106,6 +106,28 @@ def test_a_process_that_dies_ends_all_with_one_line_and_the_query_goes_on(run, a
     assert_as_alone(output, alone)
 
 
+def test_a_signal_to_all_is_told_once_and_the_query_goes_on(run, alone, tmp_path, scored):
+    """As torchrun sends it to its processes."""
+    output = alone.parent / "stopped"
+
+    def stopped_in_second_case(rank: int) -> None:
+        rows = Scorer.rows
+
+        def stop(self, image, case, fields):
+            if case in ("u3", "u4"):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return rows(self, image, case, fields)
+
+        Scorer.rows = stop
+
+    codes, told = together(words(run, output), tmp_path, stopped_in_second_case)
+    assert codes == [1, 1]
+    assert told == ["mednoisy: interrupted; what was scored is kept, so call the same again"]
+    assert main(words(run, output)) == 0
+    assert scored == ["u3", "u4", "u5"]
+    assert_as_alone(output, alone)
+
+
 def test_what_both_processes_are_refused_for_is_told_once(run, tmp_path):
     codes, told = together(words(run, tmp_path / "out", "--pooling", "max"), tmp_path)
     assert codes == [2, 2]
