@@ -59,7 +59,7 @@ class Judged:
 def judged(folder: Path, count: int | None, device: str) -> list[Judged]:
     """`count` cases of a run that have a hidden reference, from all over its list; None for all.
 
-    The first ones would be of a kind: lists are sorted by patients' numbers, and those of ACDC by disease.
+    The first ones may be of a kind: lists are sorted by patients' numbers, which may follow clinics or diseases.
 
     Raises:
         UserError: as `expected_dice`; E517, there is none.
