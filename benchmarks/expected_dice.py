@@ -57,19 +57,28 @@ class Judged:
 
 
 def judged(folder: Path, count: int | None, device: str) -> list[Judged]:
-    """The first `count` cases of a run that have a hidden reference; None for all.
+    """`count` cases of a run that have a hidden reference, from all over its list; None for all.
+
+    The first ones may be of a kind: lists are sorted by patients' numbers, which may follow clinics or diseases.
 
     Raises:
         UserError: as `expected_dice`; E517, there is none.
     """
     run = opened_run(folder, device=device)
-    cases = run.datalist.cases("hidden")[:count]
+    cases = spread(run.datalist.cases("hidden"), count)
     if not cases:
         cause = f"{folder} hides no reference to compare with"
         raise UserError("E517", cause, "Train with --labeled N on a dataset of which more cases are labeled")
     expected = {one.case: one for one in expected_dice(folder, cases, device=device)}
     networks = list(run.peers["folds"].values()) if "folds" in run.peers else [run.network]
     return [_judged(run, networks, case, expected[case["id"]]) for case in tqdm(cases, desc="judge", disable=None)]
+
+
+def spread(cases: Sequence[Case], count: int | None) -> list[Case]:
+    """`count` cases at even distances in their list; all where there are no more."""
+    if count is None or count >= len(cases):
+        return list(cases)
+    return [cases[number * len(cases) // count] for number in range(count)]
 
 
 def _judged(run: OpenedRun, networks: Sequence[nn.Module], case: Case, expected: ExpectedCase) -> Judged:
@@ -127,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table for each run; the exit code."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="finished runs with hidden references")
-    parser.add_argument("--cases", type=int, help="how many of each run, the first of its list (default: all)")
+    parser.add_argument("--cases", type=int, help="how many of each run, from all over its list (default: all)")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
     try:

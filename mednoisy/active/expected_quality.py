@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.stats import beta
 
 from mednoisy.errors import UserError
 
 LINE_FROM = 10  # calibration cases from which on a line is fitted instead of a shift
-LEAST = 3  # calibration cases without which there is no interval
+LEAST = 3  # patients to calibrate by without whom there is no interval
+ROUNDING = 1e-9  # of shares that add up to a whole number
+UNLUCKY = 0.05  # of calibrations: `least_held` tells what the others keep
 
 
 def agreement(labels: Sequence[np.ndarray], code: int) -> float:
@@ -61,49 +65,98 @@ class Calibration:
     """From agreement to Dice, learned from cases whose Dice is known and that no predictor was trained on.
 
     Below ten cases the estimate is the agreement, shifted by its mean error; from ten on a line, which falls back to
-    the shift where it would fall. The interval is of split conformal prediction: with n cases the k-th smallest error,
-    k = ceil((n + 1) x wanted) and at most n, covers k in n + 1 new cases of the same kind, whatever the errors'
-    distribution; 8 cases can claim 8 of 9 and no more. Errors are left-one-out: each of a case the others calibrate.
+    the shift where it would fall. The interval is of split conformal prediction: with n patients of one case each the
+    k-th smallest error, k = ceil((n + 1) x wanted) and at most n, covers k in n + 1 new cases, whatever the errors'
+    distribution; 8 cases can claim 8 of 9 and no more. Of a patient with c cases each error counts 1 / c, and the
+    smallest error is taken up to which they add up to (n + 1) x wanted or to all n: with k for their sum, perhaps with
+    a fraction, it covers k in n + 1 of a case each of n + 1 patients (Lee, Barber and Willett 2023, arXiv:2306.06342),
+    where counting two volumes of a heart as two cases covers too little.
+    Errors are left-one-out: each of a patient whom the others calibrate (a jackknife, which falls short of the claim by
+    as much as one patient moves the line).
+
+    What is claimed is a mean over calibrations by patients drawn as the new ones are; `least_held` tells what one of
+    few patients keeps. Nothing holds where the new cases are of another kind: chosen by a query, of another scanner.
 
     Attributes:
         slope, offset: expected Dice = slope x agreement + offset, cut to [0, 1].
-        errors: sorted absolute errors, each on a case that was left out.
+        errors: sorted absolute errors, each on a case of a patient who was left out.
+        shares: of each error, one over the cases of its patient.
         wanted: the share of intervals that should hold the truth.
     """
 
     slope: float
     offset: float
     errors: tuple[float, ...]
+    shares: tuple[float, ...]
     wanted: float = 0.9
 
     @classmethod
-    def fitted(cls, agreements: Sequence[float], dices: Sequence[float], wanted: float = 0.9) -> Calibration:
+    def fitted(
+        cls,
+        agreements: Sequence[float],
+        dices: Sequence[float],
+        patients: Sequence[str] | None = None,
+        wanted: float = 0.9,
+    ) -> Calibration:
         """Of cases with known Dice; those whose Dice is undefined (NaN) are left out.
+
+        Args:
+            patients: whom each case shows; None: each another.
 
         Raises:
             UserError: E396, no case is left.
         """
         known = np.isfinite(np.asarray(dices, float))
         x, y = np.asarray(agreements, float)[known], np.asarray(dices, float)[known]
+        whose = np.arange(len(known)) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
+        whose = whose[known]
         if not len(x):
             cause = "no case with a reference that the networks have not seen tells how good their agreement is"
             raise UserError("E396", cause, "Train with --folds, or drop --expected-dice")
         slope, offset = _line(x, y)
-        errors = []
-        for left_out in range(len(x)) if len(x) > 1 else ():
-            rest = np.arange(len(x)) != left_out
-            errors.append(abs(y[left_out] - _cut(*_line(x[rest], y[rest]), x[left_out])))
-        return cls(slope, offset, tuple(sorted(float(error) for error in errors)), wanted)
+        errors: list[tuple[float, float]] = []
+        for patient in np.unique(whose):
+            mine = whose == patient
+            if mine.all():
+                break
+            line = _line(x[~mine], y[~mine])
+            errors += [
+                (abs(dice - _cut(*line, agreed)), 1 / mine.sum()) for agreed, dice in zip(x[mine], y[mine], strict=True)
+            ]
+        errors.sort()
+        return cls(slope, offset, tuple(float(e) for e, _ in errors), tuple(float(s) for _, s in errors), wanted)
+
+    @property
+    def patients(self) -> int:
+        """How many there are to calibrate by."""
+        return round(sum(self.shares))
 
     def expected(self, agreement: float) -> Expected:
         """Of a case whose agreement is known."""
         dice = _cut(self.slope, self.offset, agreement)
-        count = len(self.errors)
+        count = self.patients
         if count < LEAST:
-            return Expected(dice, None, None, f"no interval: {count} calibration cases tell too little")
-        rank = min(int(np.ceil((count + 1) * self.wanted)), count)
-        error = self.errors[rank - 1]
-        return Expected(dice, max(dice - error, 0.0), min(dice + error, 1.0), f"{rank} of {count + 1}")
+            return Expected(dice, None, None, f"no interval: {len(self.errors)} calibration cases tell too little")
+        sums = np.cumsum(self.shares)
+        row = int(np.searchsorted(sums, min((count + 1) * self.wanted, count) - ROUNDING))
+        error, rank = self.errors[row], np.floor(10 * (sums[row] + ROUNDING)) / 10
+        return Expected(dice, max(dice - error, 0.0), min(dice + error, 1.0), f"{rank:g} of {count + 1}")
+
+
+def least_held(cover: str) -> float | None:
+    """The share of new cases that intervals hold in 19 of 20 calibrations of that size at least; None without one.
+
+    The k-th of n errors holds a share that is distributed as Beta(k, n + 1 - k) over calibrations: "8 of 9" is a mean,
+    and one of 20 such calibrations by 8 patients keeps less than 69 %, however many cases follow.
+
+    Examples:
+        >>> round(least_held("8 of 9"), 2), round(least_held("19 of 21"), 2)
+        (0.69, 0.78)
+    """
+    if not (found := re.fullmatch(r"(\d+\.?\d*) of (\d+)", cover)):
+        return None
+    rank, of = float(found[1]), int(found[2])
+    return float(beta(rank, of - rank).ppf(UNLUCKY))
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mednoisy.active.uncertainty_maps import gradient_sums
-from mednoisy.active.whole_cases import weighted_windows
+from mednoisy.active.whole_cases import Place, placed_windows
 from mednoisy.errors import UserError
 from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.networks.ensemble import MeanEnsemble
@@ -62,10 +63,11 @@ def pooled_bottleneck(network: nn.Module, image: Tensor, inferer: SlidingWindow)
     encoder = feature_encoder(network)
     total, voxels = torch.zeros(()), 0.0
     with eval_mode(encoder):
-        for windows, weights in weighted_windows(image, inferer):
+        for windows, places in placed_windows(image, inferer):
+            weights = torch.tensor([place.voxels for place in places], dtype=torch.float64)
             means = encoder(windows)[-1].float().flatten(2).mean(dim=2).cpu().double()
-            total = total + (means * torch.tensor(weights, dtype=torch.float64)[:, None]).sum(dim=0)
-            voxels += sum(weights)
+            total = total + (means * weights[:, None]).sum(dim=0)
+            voxels += float(weights.sum())
     return (total / voxels).numpy().astype(np.float32)
 
 
@@ -80,6 +82,22 @@ def gradient_embedding_of_case(network: nn.Module, image: Tensor, inferer: Slidi
     Raises:
         UserError: E513, it has no convolution, or the last one listed does not make the logits.
     """
+    sums, counts = torch.zeros(()), torch.zeros(())
+    for p, h, place in seen_by_last_layer(network, image, inferer):
+        of_window, count = gradient_sums(p, h)
+        sums = sums + place.voxels * of_window.cpu().double()
+        counts = counts + place.voxels * count.cpu().double()
+    return (sums / counts.clamp_min(1e-12)[:, None]).flatten().numpy().astype(np.float32)
+
+
+@torch.no_grad()
+def seen_by_last_layer(
+    network: nn.Module, image: Tensor, inferer: SlidingWindow
+) -> Iterator[tuple[Tensor, Tensor, Place]]:
+    """Of each window of a case the probabilities (K, *spatial) and what the last layer makes them of (D, *spatial).
+
+    Args, raises: as `gradient_embedding_of_case`.
+    """
     single = single_network(network)
     layers = [part for part in single.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)]
     if not layers:
@@ -87,22 +105,18 @@ def gradient_embedding_of_case(network: nn.Module, image: Tensor, inferer: Slidi
         raise UserError("E513", f"{type(single).__name__} has no last convolution for gradients", cure)
     seen: list[tuple[Tensor, Tensor]] = []
     hook = layers[-1].register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
-    sums, counts = torch.zeros(()), torch.zeros(())
     try:
         with eval_mode(single):
-            for windows, weights in weighted_windows(image, inferer):
+            for windows, places in placed_windows(image, inferer):
                 seen.clear()
                 output = single(windows)
                 if len(seen) != 1 or not _makes(seen[0][1], output):
                     cause = f"the last convolution that {type(single).__name__} lists does not make its logits"
                     raise UserError("E513", cause, "Take another --strategy, such as entropy")
                 ((features, logits),) = seen
-                for h, p, weight in zip(features.float(), logits.float().softmax(dim=1), weights, strict=True):
-                    of_window, count = gradient_sums(p, h)
-                    sums, counts = sums + weight * of_window.cpu().double(), counts + weight * count.cpu().double()
+                yield from zip(logits.float().softmax(dim=1), features.float(), places, strict=True)
     finally:
         hook.remove()
-    return (sums / counts.clamp_min(1e-12)[:, None]).flatten().numpy().astype(np.float32)
 
 
 def _makes(logits: Tensor, output: object) -> bool:
@@ -118,8 +132,13 @@ def _makes(logits: Tensor, output: object) -> bool:
 
 def digest_of_network(network: nn.Module) -> str:
     """16 hexadecimal digits that change with any weight of a network, or of the first member of an ensemble."""
+    return digest_of_weights(single_network(network))
+
+
+def digest_of_weights(network: nn.Module) -> str:
+    """16 hexadecimal digits that change with any weight, of an ensemble with those of all members."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, value in single_network(network).state_dict().items():
+    for name, value in network.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

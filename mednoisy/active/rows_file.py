@@ -78,6 +78,37 @@ class StoredRows:
         return row if np.isfinite(row).all() else None
 
 
+class GrowingRows:
+    """A file of rows whose number is not known before, for as long as they are chosen from; to be used by `with`."""
+
+    def __init__(self, path: Path):
+        self._path, self._count, self._width = path, 0, 0
+
+    def __enter__(self) -> GrowingRows:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = open(self._path, "wb")
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._stream.close()
+
+    def add(self, rows: np.ndarray) -> None:
+        """Append rows, (n, D), n at least 1.
+
+        Raises:
+            UserError: E320, the disk is full or fails.
+        """
+        with telling_full_disk(self._path):
+            self._stream.write(np.ascontiguousarray(rows, np.float32).tobytes())
+        self._count, self._width = self._count + len(rows), rows.shape[1]
+
+    def mapped(self) -> np.ndarray:
+        """All of them, (N, D), mapped into memory."""
+        with telling_full_disk(self._path):
+            self._stream.flush()
+        return np.memmap(self._path, np.float32, "r", shape=(self._count, self._width))
+
+
 def fingerprint(image: Path) -> str:
     """Size and digest of a file's bytes, wherever it lies; nothing where there is no such file."""
     if not image.is_file():

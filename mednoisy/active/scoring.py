@@ -49,6 +49,16 @@ class Scorer:
         """Of the map of uncertainty that the strategy ranks by, or else that is pictured."""
         return STRATEGIES[self.strategy].score or PICTURED
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """The options that change what is computed of a case."""
+        facts = {"map": self.map_name, "pooling": self.pooling}
+        if self.members is not None:
+            facts["members"] = " ".join([self.members.kind, *self.members.networks])
+            if self.members.kind == "dropout":
+                facts["passes"] = f"{self.members.passes} of {self.members.draw}"
+        return facts
+
     def rows(self, image: Tensor, case: str, fields: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Fields of `Pool` for one case, each a row.
 

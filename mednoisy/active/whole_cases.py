@@ -2,51 +2,69 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mednoisy.inference.slice_wise import SliceWise
 from mednoisy.inference.sliding_window import SlidingWindow
-from mednoisy.inference.windows import Window, batch_size_for, batches, coverage, padded, window_boxes, window_starts
+from mednoisy.inference.windows import Window, batch_size_for, batches, coverage, padded, window_boxes
 
 
-def weighted_windows(image: Tensor, inferer: SlidingWindow) -> Iterator[tuple[Tensor, list[float]]]:
-    """Windows of the inferer's patch, side by side, in batches (n, C, *patch), and the voxels that each stands for.
+@dataclass(frozen=True)
+class Place:
+    """Where a window lies in an image.
 
-    Where windows overlap, at the end of an axis, each takes its share of a voxel, so that weights sum to the number of
-    voxels; zeros around a small image weigh nothing. A volume for a network in 2D is a batch of slices.
+    Attributes:
+        start: its first voxel along each axis of the image; below 0 where zeros lie in front of a small image.
+        shares: along each axis, what part of each of the window's voxels counts here: 0 of zeros around the image, a
+            half where another window holds it, too.
+    """
+
+    start: tuple[int, ...]
+    shares: tuple[Tensor, ...]
+
+    @property
+    def voxels(self) -> float:
+        """How many the window stands for."""
+        return math.prod(float(share.sum()) for share in self.shares)
+
+
+def placed_windows(image: Tensor, inferer: SlidingWindow) -> Iterator[tuple[Tensor, list[Place]]]:
+    """Windows of the inferer's patch, side by side, in batches (n, C, *patch), and where each lies.
+
+    Where windows overlap, at the end of an axis, each takes its share of a voxel, so that `voxels` sum to those of the
+    image; zeros around a small image weigh nothing. A volume for a network in 2D is a batch of slices, each a window
+    of one voxel along the last axis.
 
     Args:
         image: (C, *spatial), as the network sees it.
         inferer: of the run; its stride does not matter.
     """
-    slices = image.movedim(-1, 0) if isinstance(inferer, SliceWise) else image[None]
+    by_slice = isinstance(inferer, SliceWise)
+    slices = image.movedim(-1, 0) if by_slice else image[None]
     patch = inferer.patch_size
-    whole, place = padded(slices, patch)
-    shape = whole.shape[2:]
-    boxes = window_boxes(shape, patch, patch)
-    weights = _weights(shape, patch, place)
-    windows: list[tuple[Window, float]] = [
-        ((number, slice(None), *box), weight)
-        for number in range(len(whole))
-        for box, weight in zip(boxes, weights, strict=True)
-    ]
+    whole, inside = padded(slices, patch)
+    of_axes = []
+    for size, side, within in zip(whole.shape[2:], patch, inside, strict=True):
+        shares = 1 / coverage(size, side, side).double()
+        shares[: within.start] = 0
+        shares[within.stop :] = 0
+        of_axes.append(shares)
+    windows: list[tuple[Window, Place]] = []
+    for number in range(len(whole)):
+        behind = [(number, torch.ones(1, dtype=torch.float64))] if by_slice else []
+        for box in window_boxes(whole.shape[2:], patch, patch):
+            axes = [
+                (part.start - within.start, shares[part])
+                for part, within, shares in zip(box, inside, of_axes, strict=True)
+            ]
+            start, of_window = zip(*axes, *behind, strict=True)
+            windows.append(((number, slice(None), *box), Place(start, of_window)))
     size = inferer.batch_size or batch_size_for(patch, image.device)
     for numbers in batches(len(windows), size):
         chosen = [windows[number] for number in numbers]
-        yield torch.stack([whole[box] for box, _ in chosen]), [weight for _, weight in chosen]
-
-
-def _weights(shape: Sequence[int], patch: Sequence[int], place: Sequence[slice]) -> list[float]:
-    """Voxels of the image in each window, a voxel that several windows hold being shared; as `window_boxes`."""
-    of_axes = []
-    for size, side, inside in zip(shape, patch, place, strict=True):
-        shares = 1 / coverage(size, side, side).double()
-        shares[: inside.start] = 0
-        shares[inside.stop :] = 0
-        of_axes.append([float(shares[start : start + side].sum()) for start in window_starts(size, side, side)])
-    return [math.prod(parts) for parts in itertools.product(*of_axes)]
+        yield torch.stack([whole[box] for box, _ in chosen]), [place for _, place in chosen]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mednoisy.cli.arguments import add_device, add_trust, count, number
+from mednoisy.cli.processes import one_voice
 from mednoisy.errors import DONE, DONE_IN_PART, UserError
 
 HELP = "choose the unlabeled cases, slices or boxes to annotate next, and predict them to be corrected"
@@ -58,9 +59,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose, write the folder, print ids and the page's path; the exit code."""
+    """Choose, write the folder, print ids and the page's path; the exit code. Processes of torchrun share the work."""
+    with one_voice():
+        return _choose(options)
+
+
+def _choose(options: argparse.Namespace) -> int:
     _check(options)
     from mednoisy.composition import checked_device
+    from mednoisy.engines.distributed import ShareDone
     from mednoisy.queries.query_to_folder import Sources, query_to_folder
     from mednoisy.queries.question import Question
 
@@ -82,7 +89,10 @@ def run(options: argparse.Namespace) -> int:
     )
     names = ("source", "images", "data", "features_of", "features", "device", "trust")
     sources = Sources(**{name: getattr(options, name) for name in names})
-    answer, page, faults = query_to_folder(question, sources, options.output)
+    try:
+        answer, page, faults = query_to_folder(question, sources, options.output)
+    except ShareDone:
+        return DONE
     for pick in answer.picks:
         print(f"{pick.id}  {pick.reason}")
     print(f"page: {page}")

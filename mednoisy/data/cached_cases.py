@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -65,6 +66,14 @@ class CachedCases(Dataset):
         """Whether some label holds `IGNORED`."""
         return any(bool((item["label"] == IGNORED).any()) for item in self.items if "label" in item)
 
+    def partly_looked_at(self) -> CachedCases:
+        """The cases whose label holds `IGNORED`, each once; their items are shared."""
+        fewer = copy(self)
+        fewer.__dict__.pop("partly_labeled", None)
+        rows = {id(item): row for row, item in enumerate(self.items) if bool((item["label"] == IGNORED).any())}
+        fewer.data, fewer.items = ([kept[row] for row in rows.values()] for kept in (self.data, self.items))
+        return fewer
+
     def extended(self, data: Sequence[Mapping[str, Any]], repeats: int = 1) -> CachedCases:
         """These cases `repeats` times and, behind them, those of `data`, prepared in the same way.
 
@@ -87,10 +96,11 @@ class AllImages(Dataset):
     Args:
         sections: `CachedCases`, or slices of them; their items are shared.
         left_out: ids of cases that are none of them.
+        words: what they are, for messages.
     """
 
-    def __init__(self, sections: Sequence[Any], left_out: Container[str] = ()):
-        self.sections = list(sections)
+    def __init__(self, sections: Sequence[Any], left_out: Container[str] = (), words: str = "labeled or not"):
+        self.sections, self.words = list(sections), words
         self._places = [
             (section, index)
             for section in self.sections

@@ -59,7 +59,7 @@ class StreamLoader:
             beyond: as of `TrainingStream`; None: as the stream has it.
         """
         stream = copy(self.stream)
-        stream.unlabeled = AllImages([self.stream.labeled, *filter(None, [self.stream.unlabeled])], left_out)
+        stream.unlabeled = AllImages([self.stream.labeled, *filter(None, [self.stream.listed_unlabeled])], left_out)
         stream.beyond = stream.beyond if beyond is None else beyond
         return StreamLoader(stream, self.workers, self.pin_memory)
 

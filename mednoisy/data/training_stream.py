@@ -103,6 +103,9 @@ class TrainingStream:
         beyond: what smaller images are padded with, one number a channel; None: 0. Labels are padded with 0.
         repeated: whether labeled crops of a step may be of the same case, where there are fewer cases than crops; of
             both sections where it is "all".
+        partly_unlabeled: whether labeled cases (of networks in 2D, slices) with voxels that nobody looked at are drawn
+            among the unlabeled ones, too, behind these and without their labels. Where there are none of them nothing
+            changes.
         seed: all randomness comes from (seed, stage and section, draw number).
 
     Raises:
@@ -120,13 +123,16 @@ class TrainingStream:
         published_margin: int | None = None,
         repeated: bool | str = False,
         beyond: Sequence[float] | None = None,
+        partly_unlabeled: bool = False,
         seed: int = 0,
     ):
         for name, chain in (("spatial", spatial), ("intensity", intensity)):
             if chain is not None:
                 check_chain(name, chain, patch_size)
-        self.labeled = labeled
+        self.labeled, self.listed_unlabeled = labeled, unlabeled
         self.unlabeled: CachedCases | AllImages | None = unlabeled
+        if partly_unlabeled and unlabeled is not None and labeled.partly_labeled:
+            self.unlabeled = AllImages([unlabeled, labeled.partly_looked_at()], words="unlabeled or labeled in part")
         self.patch_size = tuple(int(side) for side in patch_size)
         self.spatial, self.intensity, self.order = spatial, intensity, order
         self.published_margin, self.repeated, self.beyond, self.seed = published_margin, repeated, beyond, seed
@@ -134,8 +140,11 @@ class TrainingStream:
     @property
     def summary(self) -> str:
         """How many cases there are and what RAM they take, for the log."""
-        sections = [cases for cases in (self.labeled, self.unlabeled) if cases is not None]
-        counts = f"{len(self.labeled)} labeled and {len(self.unlabeled or ())} unlabeled cases"
+        sections = [cases for cases in (self.labeled, self.listed_unlabeled) if cases is not None]
+        counts = f"{len(self.labeled)} labeled and {len(self.listed_unlabeled or ())} unlabeled cases"
+        if self.unlabeled is not self.listed_unlabeled:
+            both = len(self.unlabeled or ()) - len(self.listed_unlabeled or ())
+            counts += f" ({both} of the labeled ones are drawn without their labels, too, where nobody looked)"
         return f"{counts} in {sum(cases.nbytes for cases in sections) / 1e9:.2f} GB of RAM"
 
     def check(self, labeled: int, unlabeled: int) -> None:
@@ -150,7 +159,7 @@ class TrainingStream:
         ):
             least = min(needed, 1) if self.repeated == "all" or (self.repeated and section == "labeled") else needed
             if isinstance(cases, AllImages) and least > len(cases):
-                cause = f"a step draws {needed} crops from different cases, labeled or not, and there are {len(cases)}"
+                cause = f"a step draws {needed} crops from different cases, {cases.words}, and there are {len(cases)}"
                 raise UserError("E220", cause, "Add cases or lower batch_size (--set batch_size=N)")
             if least > len(cases):
                 raise UserError(

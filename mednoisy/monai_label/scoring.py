@@ -20,6 +20,7 @@ from mednoisy.monai_label.training import busy, launched, serving_run
 from mednoisy.monai_label.workplace import Settings, Workplace, read_state, write_state
 from mednoisy.queries.query_with_run import answered
 from mednoisy.queries.question import Question
+from mednoisy.queries.shared_scoring import forget_scored
 from mednoisy.runs.expected_dice import expected_dice
 from mednoisy.runs.opened_run import OpenedRun, opened_run
 
@@ -132,6 +133,7 @@ def rank(
             failed = fault
             if fault.code != "E394":
                 break
+    forget_scored(place.folder / "scoring")
     write_order(place, network, question.strategy, question.number, picks, failed)
     note("idle", len(cases), len(cases))
 

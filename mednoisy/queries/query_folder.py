@@ -32,7 +32,7 @@ from mednoisy.inference.label_map_files import label_file, write_grey, write_lab
 from mednoisy.inference.prediction import predict_case, preprocessed, to_source_grid
 from mednoisy.queries.query_with_run import Answer
 from mednoisy.queries.question import Question
-from mednoisy.queries.scored_pool import OnFault, told_fault
+from mednoisy.queries.shared_scoring import OnFault, told_fault
 from mednoisy.report.query_page import write_query_page
 from mednoisy.report.reading.queries import COLUMNS, PRE_ANNOTATIONS, QUERY, TABLE, UNCERTAINTY, cases_digest
 from mednoisy.runs.opened_run import OpenedRun

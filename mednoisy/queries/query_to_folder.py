@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from mednoisy.active.catalogue import STRATEGIES
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.images import case_name
+from mednoisy.engines.distributed import (
+    ShareDone,
+    device_of_process,
+    gathered,
+    processes_started,
+    rank_and_ranks,
+    sharing_processes,
+)
 from mednoisy.errors import DONE_IN_PART, UserError
 from mednoisy.files import locked
 from mednoisy.inference.found_images import cases_named
@@ -18,6 +27,7 @@ from mednoisy.inference.prediction import check_ids
 from mednoisy.queries.query_folder import Asked, asked_of, write_query
 from mednoisy.queries.query_with_run import Answer, answered
 from mednoisy.queries.question import Question, check_question
+from mednoisy.queries.shared_scoring import forget_scored
 from mednoisy.report.reading.queries import check_no_query
 from mednoisy.runs.opened_run import OpenedRun, opened_run
 
@@ -56,7 +66,10 @@ class Sources:
 def query_to_folder(question: Question, sources: Sources, output: Path) -> tuple[Answer, Path, list[UserError]]:
     """Choose, and write what docs/reference/query_file.md tells; the answer, the page, and why cases were left out.
 
+    Of several processes, see `sharing_processes`, each scores its share, and the first one chooses and writes.
+
     Raises:
+        ShareDone: in every process but the first.
         UserError: as `check_question`, `opened_run`, `Datalist.load`, `cases_named`, `answered` and `write_query`;
             E201, an image that is not there; E207, two of one id; E314, another process is at work in `output`; E515,
             an option that the strategy has no use for; E520, `output` holds a query.
@@ -65,8 +78,7 @@ def query_to_folder(question: Question, sources: Sources, output: Path) -> tuple
     check_question(question, with_run=sources.has_run, with_features=with_features)
     _check_used(question)
     faults: list[UserError] = []
-    with locked(output, "*"):
-        check_no_query(output)
+    with _for_these_processes(output):
         run = _opened(sources, sources.source, sources.data) if sources.has_run else None
         features_of = run if sources.features_of is None else _opened(sources, sources.features_of)
         datalist = run.datalist if run is not None else Datalist.load(sources.source / "datalist.json")
@@ -77,17 +89,37 @@ def query_to_folder(question: Question, sources: Sources, output: Path) -> tuple
         )  # fmt: skip
         asked = _asked(datalist, run)
         page = write_query(output, question, answer, asked, run, features_of, list(faults), faults.append)
+        forget_scored(output)
     return answer, page, faults
+
+
+@contextmanager
+def _for_these_processes(output: Path) -> Iterator[None]:
+    """The folder, locked by the first process; the others come in when it is."""
+    if rank_and_ranks()[0] > 0:
+        gathered(None)
+        yield
+        return
+    with locked(output, "*"):
+        check_no_query(output)
+        gathered(None)
+        yield
 
 
 def ask(question: Question, sources: Sources, output: Path) -> None:
     """`query_to_folder` for a bundle's `query.yaml`: prints the page's path and why cases were left out.
 
+    Processes of torchrun share the scoring, as those of `mednoisy query` do.
+
     Raises:
         SystemExit: 1, cases were left out, as of `mednoisy query`.
         UserError: as `query_to_folder`.
     """
-    _, page, faults = query_to_folder(question, sources, output)
+    with sharing_processes() if processes_started() > 1 else nullcontext():
+        try:
+            _, page, faults = query_to_folder(question, sources, output)
+        except ShareDone:
+            return
     print(f"page: {page}", flush=True)
     for fault in faults:
         print(f"mednoisy: {fault}", file=sys.stderr)
@@ -107,7 +139,8 @@ def _check_used(question: Question) -> None:
 
 
 def _opened(sources: Sources, folder: Path, data: Path | None = None) -> OpenedRun:
-    return opened_run(folder, trust=sources.trust, device=sources.device, data=data)
+    device = device_of_process(sources.device)
+    return opened_run(folder, trust=sources.trust, device=device, data=data)
 
 
 def _asked(datalist: Datalist, run: OpenedRun | None) -> Asked:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,17 +19,12 @@ from mednoisy.active.scoring import Scorer, checked_pooling
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case, patient_of
 from mednoisy.data.images import read_image
+from mednoisy.engines.distributed import first_alone
 from mednoisy.errors import UserError
 from mednoisy.queries.question import FROM_NETWORK, Question, check_question
-from mednoisy.queries.scored_pool import (
-    OnFault,
-    OnProgress,
-    PoolScoring,
-    hidden_references,
-    told_fault,
-    true_foreground,
-)
+from mednoisy.queries.scored_pool import PoolScoring, hidden_references, true_foreground
 from mednoisy.queries.scored_regions import RegionScoring, Unit, partly_labeled
+from mednoisy.queries.shared_scoring import OnFault, OnProgress, told_fault
 from mednoisy.runs.opened_run import OpenedRun, opened_run
 
 
@@ -119,8 +114,8 @@ def answered(
         run: scores cases; None where the strategy needs no network.
         features_of: whose features are compared.
         datalist: whose hidden references an oracle reads.
-        store: folder that keeps `features.h5`; None keeps nothing. What one that is there knows of the same images is
-            not computed again; of a scoring that was interrupted none is there.
+        store: folder that keeps `features.h5`, and until `forget_scored` what was scored; None keeps nothing. What
+            one that is there knows of the same images is not computed again.
         features: a file to read them from; it must belong here. What it lacks is computed.
         on_fault: as for `query_run`.
         on_progress: is given how many cases are scored, of how many.
@@ -130,13 +125,17 @@ def answered(
             E517, an oracle without references; E518, a pretext that is asked for predictions; E2xx, an unreadable case.
     """
     if question.unit != "case":
-        return _answered_in_parts(question, cases, labeled, run, datalist, on_fault)
+        with _store(store) as place:
+            return _answered_in_parts(
+                question, cases, labeled, run, features_of, datalist, place, on_fault, on_progress
+            )
     everything = Pool([case["id"] for case in cases], patients=[patient_of(case) for case in cases])
     Batch(everything, question.budget, question.same_patient)  # refuses a budget that cannot be met, before work
     scorer = scorer_of(question, run)
-    with ExitStack() as stack:
-        place = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with _store(store) as place:
         known, fields = list(cases), dict[str, np.ndarray]()
+        if STRATEGIES[question.strategy].oracle or not question.needs:
+            first_alone()
         if STRATEGIES[question.strategy].oracle:
             known, fields = true_foreground(cases, datalist, with_run=run is not None)
         elif question.needs:
@@ -148,13 +147,26 @@ def answered(
         return Answer(picks, known, fields.get("uncertainty"), scorer)
 
 
+@contextmanager
+def _store(folder: Path | None) -> Iterator[Path]:
+    """A folder, or one for as long as it is needed."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
 def _answered_in_parts(
     question: Question,
     cases: Sequence[Case],
     labeled: Sequence[Case],
     run: OpenedRun | None,
+    features_of: OpenedRun | None,
     datalist: Datalist | None,
+    store: Path,
     on_fault: OnFault | None,
+    on_progress: OnProgress | None,
 ) -> Answer:
     """Slices or boxes of the cases, and of labeled ones in which somebody has not looked at all."""
     entry, scorer, hidden = STRATEGIES[question.strategy], scorer_of(question, run), None
@@ -165,8 +177,9 @@ def _answered_in_parts(
     unit = Unit(question.unit, question.box, question.duplicates)
     classes = len(datalist.labels) if datalist is not None else 0
     wanted = () if entry.oracle else question.needs
-    scoring = RegionScoring(unit, wanted, scorer, run, hidden, classes, on_fault)
-    kept, regions, fields = scoring.fields(cases)
+    compared = features_of if "features" in wanted else None
+    scoring = RegionScoring(unit, wanted, scorer, run, store, compared, hidden, classes, on_fault, on_progress)
+    kept, regions, fields = scoring.fields(cases, labeled)
     ids = [f"{kept[number]['id']} {regions.words(row)}" for row, number in enumerate(regions.case)]
     patients = [patient_of(kept[number]) for number in regions.case]
     pool = Pool(

@@ -58,7 +58,7 @@ def check_question(question: Question, *, with_run: bool, with_features: bool) -
 
     Raises:
         UserError: E395, an unknown strategy; E515, as `checked_pooling`; E516, no network for what it needs; E527, as
-            `check_unit`, or a strategy or pooling that knows whole cases alone.
+            `check_unit`, or a pooling that knows whole cases alone.
     """
     if question.strategy not in STRATEGIES:
         raise UserError("E395", f"unknown strategy {question.strategy!r}", did_you_mean(question.strategy, STRATEGIES))
@@ -86,10 +86,6 @@ def _check_unit(question: Question) -> None:
             )
             raise UserError("E527", "--per-patient counts slices or boxes, and cases are asked for", cure)
         return
-    if {*question.needs} & {"features", "gradients"}:
-        able = [name for name, entry in STRATEGIES.items() if not {*entry.needs} & {"features", "gradients"}]
-        cause = f"the strategy {question.strategy} compares features of whole cases, not of a {question.unit}"
-        raise UserError("E527", cause, f"Take one of {', '.join(able)}")
     if question.pooling not in (None, *POOLED_OVER):
         cause = f"--pooling {question.pooling} is of whole cases, not of a {question.unit}"
         raise UserError("E527", cause, f"Give --pooling {' or '.join(POOLED_OVER)}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mednoisy.active.features import pooled_bottleneck
 from mednoisy.active.rows_file import (
@@ -24,33 +23,19 @@ from mednoisy.active.scoring import Scorer
 from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
-from mednoisy.errors import REFUSED, UserError
+from mednoisy.errors import UserError
+from mednoisy.queries.shared_scoring import OnFault, OnProgress, SharedScoring
 from mednoisy.runs.opened_run import OpenedRun
 
-OnFault = Callable[[UserError], None]
-OnProgress = Callable[[int, int], None]
 FILES = {"features": "features.h5", "gradients": "gradients.h5"}  # fields that go to disk
-
-
-@contextmanager
-def told_fault(on_fault: OnFault | None) -> Iterator[list[UserError]]:
-    """Around work on one case: what it is refused for is told and listed; without `on_fault` it is raised."""
-    faults: list[UserError] = []
-    try:
-        yield faults
-    except UserError as fault:
-        if on_fault is None or fault.exit_code != REFUSED or fault.case is None:
-            raise
-        on_fault(fault)
-        faults.append(fault)
 
 
 @dataclass
 class PoolScoring:
     """Computes fields of a pool; features and gradients stream to files, of the rest a few numbers a case are held.
 
-    The files are whole or not there: of a scoring that was interrupted nothing is kept. Features of a finished one
-    are computed again only where the image, or what made them, has changed.
+    The files are whole or not there; what an interrupted scoring had computed is kept, see `SharedScoring`. Features of
+    a finished one are computed again only where the image, or what made them, has changed.
 
     Attributes:
         wanted: names of fields of `Pool`.
@@ -84,17 +69,26 @@ class PoolScoring:
         facts = {} if self.features_of is None else self.features_of.facts
         if "features" in self.wanted:
             self._open_known(facts, [*cases, *labeled])
-        held: dict[str, list[np.ndarray]] = {}
+        pool = {case["id"] for case in cases}
+        kept, seen, held = list[Case](), list[Case](), dict[str, list[np.ndarray]]()
+
+        def compute(case: Case) -> dict[str, np.ndarray]:
+            return self._checked_rows(case, self.wanted if case["id"] in pool else ("features",))
+
+        shared = SharedScoring(self.store, self._all_facts(), self.on_fault, self.on_progress)
+        everything = [*cases, *labeled]
         with ExitStack() as stack:
-            writers = {
-                name: stack.enter_context(
-                    rows_written(self.store / file, self._facts(name, facts), len(cases) + len(labeled))
-                )
-                for name, file in FILES.items()
-                if name in self.wanted
-            }
-            kept = [case for case in self._bar(cases, "score") if self._take(case, self.wanted, writers, held)]
-            seen = [case for case in self._bar(labeled, "labeled") if self._take(case, ("features",), writers, {})]
+            writers: dict[str, RowsWriter] = {}
+            for case, made_of, rows in shared.computed(everything, compute, self._fingerprint):
+                (kept if case["id"] in pool else seen).append(case)
+                for name, row in rows.items():
+                    if name not in FILES:
+                        held.setdefault(name, []).append(row)
+                        continue
+                    if name not in writers:
+                        place, by = self.store / FILES[name], self._facts(name, facts)
+                        writers[name] = stack.enter_context(rows_written(place, by, len(everything)))
+                    writers[name].add(case["id"], row, made_of)
         fields = {name: np.stack(rows) for name, rows in held.items()}
         for name in writers:
             path = self.store / FILES[name]
@@ -103,6 +97,15 @@ class PoolScoring:
             if name == "features" and seen:
                 fields["labeled"] = read_rows(path, facts, [case["id"] for case in seen])
         return kept, fields
+
+    def _all_facts(self) -> dict[str, str]:
+        """All that changes what is computed of a case."""
+        facts = {"fields": " ".join(self.wanted)}
+        if self.features_of is not None:
+            facts |= {f"features {name}": value for name, value in self.features_of.facts.items()}
+        if self.run is not None and self.scorer is not None:
+            facts |= self.run.scoring_facts | self.scorer.facts
+        return facts
 
     def _facts(self, name: str, facts: Mapping[str, str]) -> Mapping[str, str]:
         return facts if name == "features" or self.run is None else self.run.facts
@@ -128,28 +131,13 @@ class PoolScoring:
             self._images[case["id"]] = fingerprint(Path(case["image"]))
         return self._images[case["id"]]
 
-    def _take(
-        self,
-        case: Case,
-        wanted: tuple[str, ...],
-        writers: Mapping[str, RowsWriter],
-        held: dict[str, list[np.ndarray]],
-    ) -> bool:
-        """Compute one case and keep it; whether it could be."""
-        with told_fault(self.on_fault) as faults:
-            rows = self._rows(case, wanted)
-            for name, row in rows.items():
-                if not np.isfinite(row).all():
-                    cause = f"its {name.replace('_', ' ')} are not finite numbers"
-                    raise UserError("E393", cause, "Correct or remove the image", case=case["id"])
-        if faults:
-            return False
+    def _checked_rows(self, case: Case, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
+        rows = self._rows(case, wanted)
         for name, row in rows.items():
-            if name in writers:
-                writers[name].add(case["id"], row, self._fingerprint(case))
-            else:
-                held.setdefault(name, []).append(row)
-        return True
+            if not np.isfinite(row).all():
+                cause = f"its {name.replace('_', ' ')} are not finite numbers"
+                raise UserError("E393", cause, "Correct or remove the image", case=case["id"])
+        return rows
 
     def _rows(self, case: Case, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
         of_network = tuple(name for name in wanted if name != "features")
@@ -172,12 +160,6 @@ class PoolScoring:
         if image is None or self.features_of is not self.run:
             image = self.features_of.image(case)
         return pooled_bottleneck(self.features_of.network, image, self.features_of.inferer)  # type: ignore[arg-type]
-
-    def _bar(self, cases: Sequence[Case], words: str) -> Iterator[Case]:
-        for number, case in enumerate(tqdm(cases, desc=words, unit="case", disable=None if cases else True), 1):
-            yield case
-            if self.on_progress is not None:
-                self.on_progress(number, len(cases))
 
 
 def hidden_references(cases: Sequence[Case], datalist: Datalist | None, *, with_run: bool = True) -> dict[str, Case]:

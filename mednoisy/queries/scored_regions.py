@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.data.utils import to_affine_nd
 from torch import Tensor
-from tqdm import tqdm
 
-from mednoisy.active.regions import UNITS, Grid, Regions, boxes_of, slices_of, sums_in
+from mednoisy.active.region_features import Parts, features_of_parts, gradients_of_parts
+from mednoisy.active.regions import UNITS, Grid, Regions, apart, boxes_of, slices_of, sums_in
+from mednoisy.active.rows_file import GrowingRows
 from mednoisy.active.scoring import Scorer
 from mednoisy.active.uncertainty_maps import MAPS
 from mednoisy.data.axis_order import ends_of
@@ -23,9 +27,11 @@ from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import OrientedSlicesd
 from mednoisy.errors import UserError
 from mednoisy.inference.prediction import preprocessed, to_source_grid
-from mednoisy.queries.scored_pool import OnFault, told_fault
+from mednoisy.queries.shared_scoring import SCORED, OnFault, OnProgress, SharedScoring, fingerprint_of
 from mednoisy.runs.opened_run import OpenedRun
 
+OF_REGIONS = tuple(Regions.__dataclass_fields__)
+ON_DISK = ("features", "gradients")
 POOLED_OVER = ("mean", "over_foreground")  # of a region: rules that sums over it are enough for
 
 
@@ -50,72 +56,139 @@ class Unit:
 
 @dataclass
 class RegionScoring:
-    """Computes fields of a pool of slices or boxes; of each a few numbers are held, and one case at a time.
+    """Computes fields of a pool of slices or boxes; features and gradients go to disk, of the rest a few numbers of
+    each region are held, and one case at a time.
 
     Attributes:
         unit: what is asked for.
-        wanted: names of fields of `Pool`: `uncertainty`, `class_uncertainty`, `foreground`.
-        scorer: for these; None where none is wanted, or an oracle's.
+        wanted: names of fields of `Pool`.
+        scorer: for all but features; None where none is wanted, or an oracle's.
         run: whose networks the scorer has; None without.
+        store: folder of the query, see `SharedScoring`.
+        features_of: the run whose features are wanted.
         hidden: of an oracle, the references to count foreground in, by case.
         classes: of the dataset.
         on_fault: is given why a case is left out; None: it ends the work.
+        on_progress: is given how many cases are scored, of how many.
     """
 
     unit: Unit
     wanted: tuple[str, ...]
     scorer: Scorer | None
     run: OpenedRun | None
+    store: Path
+    features_of: OpenedRun | None = None
     hidden: Mapping[str, Case] | None = None
     classes: int = 0
     on_fault: OnFault | None = None
+    on_progress: OnProgress | None = None
 
-    def fields(self, cases: Sequence[Case]) -> tuple[list[Case], Regions, dict[str, np.ndarray]]:
+    def fields(
+        self, cases: Sequence[Case], labeled: Sequence[Case] = ()
+    ) -> tuple[list[Case], Regions, dict[str, np.ndarray]]:
         """The cases that could be scored, their regions, and the fields, a row for each region.
 
         Args:
             cases: those with a `label` are labeled in part; what nobody looked at there may be chosen.
+            labeled: whose features, and those of what is labeled in `cases`, are compared with as `labeled`.
 
         Raises:
             UserError: E394, there is no region to choose; E527, as `slices_of` and `boxes_of`; else why a case cannot
                 be scored.
         """
-        kept: list[Case] = []
-        parts: list[Regions] = []
+        pool = {case["id"] for case in cases}
+        everything = [*cases, *(case for case in labeled if case["id"] not in pool and "features" in self.wanted)]
+        shared = SharedScoring(self.store, self._facts(), self.on_fault, self.on_progress)
+        computed = shared.computed(everything, lambda case: self._computed(case, case["id"] in pool), self._made_of)
+        kept, parts = list[Case](), list[Regions]()
         held: dict[str, list[np.ndarray]] = {}
-        for case in tqdm(cases, desc="score", unit="case", disable=None):
-            with told_fault(self.on_fault) as faults:
-                regions, rows = self._of_case(case)
-            if faults or not len(regions):
-                continue
-            kept.append(case)
-            parts.append(regions)
-            for name, row in rows.items():
-                held.setdefault(name, []).append(row)
-        if not kept:
-            raise UserError("E394", f"no {self.unit.name} can be chosen", "There is nothing left to label")
-        return kept, Regions.joined(parts), {name: np.concatenate(rows) for name, rows in held.items()}
+        with ExitStack() as stack:
+            files: dict[str, GrowingRows] = {}
+            for case, _, rows in computed:
+                if "labeled" in rows:
+                    held.setdefault("labeled", []).append(rows["labeled"])
+                if "case" not in rows or not len(rows["case"]):
+                    continue
+                kept.append(case)
+                parts.append(Regions(**{name: rows[name] for name in OF_REGIONS}))
+                for name in self._fields():
+                    if name in ON_DISK and name not in files:
+                        files[name] = stack.enter_context(GrowingRows(self.store / SCORED / f"{name}.bin"))
+                    keep = files[name].add if name in ON_DISK else held.setdefault(name, []).append
+                    keep(rows[name])
+            if not kept:
+                raise UserError("E394", f"no {self.unit.name} can be chosen", "There is nothing left to label")
+            fields = {name: np.concatenate(rows) for name, rows in held.items()}
+            return kept, Regions.joined(parts), fields | {name: file.mapped() for name, file in files.items()}
 
-    def _of_case(self, case: Case) -> tuple[Regions, dict[str, np.ndarray]]:
-        if self.run is None or self.scorer is None or not self.wanted:
-            image = read_image(case["image"], channels=True, case=case["id"])
-            grid = grid_of(image)
-            regions = self._free(case, self.unit.regions(grid, self._along(grid)))
-            return regions, self._true_foreground(case, regions)
-        seen = preprocessed(case, self.run.preprocessing)
-        grid = grid_seen(seen)
-        regions = self._free(case, self.unit.regions(grid, self._along(grid)))
-        if not len(regions):
-            return regions, {}
-        assert self.scorer.members is not None  # a pretext was refused before
-        on_device = seen.as_tensor().to(self.run.device)
-        members = self.scorer.members.probabilities(on_device, self.run.inferer, case["id"])
-        rows = self._rows(members, seen, regions)
+    def _fields(self) -> tuple[str, ...]:
+        return self.wanted if self.hidden is None else ("foreground",)
+
+    def _facts(self) -> dict[str, str]:
+        """All that changes what is computed of a case."""
+        facts = {"fields": " ".join(self._fields()), "unit": repr(self.unit), "oracle": str(self.hidden is not None)}
+        if self.run is not None:
+            facts |= self.run.scoring_facts
+        if self.scorer is not None:
+            facts |= self.scorer.facts
+        if self.features_of is not None:
+            facts |= {f"features {name}": value for name, value in self.features_of.facts.items()}
+        return facts
+
+    def _made_of(self, case: Case) -> str:
+        hidden = {} if self.hidden is None else {"label": self.hidden[case["id"]]["label"]}
+        return fingerprint_of({**case, **hidden})
+
+    def _computed(self, case: Case, offered: bool) -> dict[str, np.ndarray]:
+        """Regions of a case and their fields, if it is of the pool; features of what is labeled in it."""
+        seen = _Seen(case)
+        grid = self._grid(case, seen)
+        regions = self.unit.regions(grid, self._along(grid))
+        rows: dict[str, np.ndarray] = {}
+        if offered:
+            free = self._free(case, regions)
+            rows |= {name: getattr(free, name) for name in OF_REGIONS}
+            rows |= self._rows_of(case, free, seen) if len(free) else {}
+        if "features" in self.wanted and "label" in case:
+            known = regions[np.rint(sums_in(~known_voxels(case), regions)) == 0]
+            if len(known):
+                rows["labeled"] = self._features(apart(known), seen)
         for name, values in rows.items():
             if not np.isfinite(values).all():
                 cause = f"its {name.replace('_', ' ')} are not finite numbers"
                 raise UserError("E393", cause, "Correct or remove the image", case=case["id"])
-        return regions, rows
+        return rows
+
+    def _grid(self, case: Case, seen: _Seen) -> Grid:
+        """Of the case's file, whichever way it is read here."""
+        asked = self.run if self.scorer is not None and {*self.wanted} - {"features"} else None
+        if (run := asked or ("features" in self.wanted and self.features_of) or None) is not None:
+            return grid_seen(seen.by(run))
+        return grid_of(read_image(case["image"], channels=True, case=case["id"]))
+
+    def _rows_of(self, case: Case, regions: Regions, seen: _Seen) -> dict[str, np.ndarray]:
+        if self.hidden is not None:
+            return self._true_foreground(case, regions)
+        rows: dict[str, np.ndarray] = {}
+        if "features" in self.wanted:
+            rows["features"] = self._features(regions, seen)
+        if self.scorer is None or self.run is None:
+            return rows
+        run, image = self.run, seen.by(self.run)
+        on_device = image.as_tensor().to(run.device)
+        if "gradients" in self.wanted:
+            rows["gradients"] = gradients_of_parts(run.network, on_device, run.inferer, parts_seen(regions, image))
+        if {*self.wanted} - {"features", "gradients"}:
+            assert self.scorer.members is not None  # a pretext was refused before
+            members = self.scorer.members.probabilities(on_device, run.inferer, case["id"])
+            rows |= self._rows(members, image, regions)
+        return rows
+
+    def _features(self, regions: Regions, seen: _Seen) -> np.ndarray:
+        assert self.features_of is not None  # or it was refused before
+        run, image = self.features_of, seen.by(self.features_of)
+        on_device = image.as_tensor().to(run.device)
+        return features_of_parts(run.network, on_device, run.inferer, parts_seen(regions, image))
 
     def _rows(self, members: Tensor, seen: MetaTensor, regions: Regions) -> dict[str, np.ndarray]:
         """Means over each region of maps that are brought to the grid of the file, one after another."""
@@ -152,10 +225,11 @@ class RegionScoring:
         return rows
 
     def _along(self, grid: Grid) -> int | None:
-        """The axis, right, front or up, that the run's network cuts slices along, where its bundle names one."""
-        if self.run is None or self.unit.name != "slice":
+        """The axis, right, front or up, that the network cuts slices along, where its bundle names one."""
+        run = self.run or self.features_of
+        if run is None or self.unit.name != "slice":
             return None
-        turns = [step for step in self.run.preprocessing.transforms if isinstance(step, OrientedSlicesd)]
+        turns = [step for step in run.preprocessing.transforms if isinstance(step, OrientedSlicesd)]
         if not turns or turns[0].slices is None:
             return None
         if turns[0].orientation is None or not grid.oriented:
@@ -180,8 +254,7 @@ class RegionScoring:
 
     def _true_foreground(self, case: Case, regions: Regions) -> dict[str, np.ndarray]:
         """For an oracle, voxels of each class in the hidden reference."""
-        if self.hidden is None:
-            return {}
+        assert self.hidden is not None
         entry = self.hidden[case["id"]]
         reference = read_reference(
             entry["label"], range(self.classes), ignore=ignored_codes(entry), stored=stored_codes(entry),
@@ -189,6 +262,33 @@ class RegionScoring:
         )  # fmt: skip
         counts = [np.rint(sums_in(reference.array == code, regions)) for code in range(1, self.classes)]
         return {"foreground": np.stack(counts, axis=1)}
+
+
+class _Seen:
+    """A case as networks see it, preprocessed once for each run."""
+
+    def __init__(self, case: Case):
+        self._case, self._images = case, dict[Path, MetaTensor]()
+
+    def by(self, run: OpenedRun) -> MetaTensor:
+        if run.folder not in self._images:
+            self._images[run.folder] = preprocessed(self._case, run.preprocessing)
+        return self._images[run.folder]
+
+
+def parts_seen(regions: Regions, image: MetaTensor) -> Parts:
+    """Regions of a case's file, on the grid of the image that was made of it.
+
+    Preprocessing turns, resamples and crops along the axes of the file, so a region stays a box.
+    """
+    axes = image.dim() - 1
+    source, seen = (
+        to_affine_nd(3, np.asarray(each, np.float64)) for each in (image.meta["original_affine"], image.affine)
+    )
+    to_seen = np.linalg.inv(seen) @ source
+    ends = [(corner - 0.5) @ to_seen[:3, :3].T + to_seen[:3, 3] + 0.5 for corner in (regions.start, regions.stop)]
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    return Parts.of(low[:, :axes], high[:, :axes], image.shape[1:])
 
 
 def known_voxels(case: Case) -> np.ndarray:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mednoisy.active.expected_quality import Calibration, Expected, agreement
 from mednoisy.active.members import Members
 from mednoisy.active.pool import query_draw
-from mednoisy.data.datalist_checks import Case
+from mednoisy.data.datalist_checks import Case, patient_of
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.evaluation.read_finished_run import read_finished_run
@@ -126,7 +126,7 @@ def _networks(run: OpenedRun) -> list[nn.Module]:
 
 def _calibrations(run: OpenedRun, codes: Sequence[int]) -> dict[int, Calibration]:
     """For each class, from the cases that each network was scored on and had not learned from."""
-    pairs: dict[int, list[tuple[float, float]]] = {code: [] for code in codes}
+    pairs: dict[int, list[tuple[float, float, str]]] = {code: [] for code in codes}
     folders = folds_of(run.folder) or [run.folder]
     listed = {case["id"]: case for name in ("labeled", "test", "validation") for case in run.datalist.cases(name)}
     for folder, network in zip(folders, _networks(run), strict=True):
@@ -134,9 +134,13 @@ def _calibrations(run: OpenedRun, codes: Sequence[int]) -> dict[int, Calibration
         for name in tqdm(dict.fromkeys(case for case, _ in dices), desc="calibrate", unit="case", disable=None):
             agreed = _agreements(network, run.image(listed[name]), run, codes)
             for code in codes:
-                pairs[code].append((agreed[code], dices.get((name, code), math.nan)))
+                pairs[code].append((agreed[code], dices.get((name, code), math.nan), patient_of(listed[name])))
     return {
-        code: Calibration.fitted([agreed for agreed, _ in of_class], [dice for _, dice in of_class])
+        code: Calibration.fitted(
+            [agreed for agreed, _, _ in of_class],
+            [dice for _, dice, _ in of_class],
+            [patient for _, _, patient in of_class],
+        )
         for code, of_class in pairs.items()
     }
 

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from torch import Tensor, nn
 
-from mednoisy.active.features import digest_of_network, digest_of_settings, single_network
+from mednoisy.active.features import digest_of_network, digest_of_settings, digest_of_weights, single_network
 from mednoisy.composition import checked_path, of_run
 from mednoisy.composition.config_errors import telling_values
 from mednoisy.composition.stacking import PLACES, reachable
@@ -26,6 +26,8 @@ from mednoisy.inference.sliding_window import SlidingWindow
 from mednoisy.methods.method import Method
 from mednoisy.methods.pretext import Pretext
 from mednoisy.runs.predict_with_run import deployed_networks, restored_method, source_codes
+
+MACHINE = ("device", "distributed")  # entries of a configuration that say where a run computes
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,18 @@ class OpenedRun:
         names = sorted(reachable(config, ("preprocessing", "patch_size")) - {*PLACES})
         seen_as = digest_of_settings({name: config[name] for name in names})
         return {"network": digest_of_network(single_network(self.network)), "preprocessing": seen_as}
+
+    @cached_property
+    def scoring_facts(self) -> dict[str, str]:
+        """What tells its scores from those of others: the weights of all networks, and how they see a case."""
+        config = self.parser.get()
+        names = sorted(reachable(config, ("preprocessing", "evaluation")) - {*PLACES, *MACHINE})
+        networks = {"deployed": self.network} | {
+            f"{kind} {name}": network for kind, peers in self.peers.items() for name, network in peers.items()
+        }
+        digests = {name: digest_of_weights(network) for name, network in networks.items()}
+        settings = digest_of_settings({name: config[name] for name in names})
+        return {"networks": digest_of_settings(digests), "settings": settings, "device": self.device.type}
 
     def image(self, case: Case) -> Tensor:
         """A case as the networks see it, (C, *spatial), on their device.

@@ -18,7 +18,7 @@ from mednoisy.active.features import (
 )
 from mednoisy.active.rows_file import fingerprint, read_rows, rows_written, stored_rows
 from mednoisy.active.uncertainty_maps import gradient_embedding
-from mednoisy.active.whole_cases import weighted_windows
+from mednoisy.active.whole_cases import placed_windows
 from mednoisy.errors import UserError
 from mednoisy.inference.slice_wise import SliceWise
 from mednoisy.inference.sliding_window import SlidingWindow
@@ -52,7 +52,7 @@ def inferer(*patch: int, batch_size: int = 3) -> SlidingWindow:
 def test_every_voxel_counts_once_however_windows_lie(shape):
     """Overlapping windows at the end of an axis and zeros around a small one would show in the mean."""
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32))
-    weights = [weight for _, part in weighted_windows(image, inferer(8, 8)) for weight in part]
+    weights = [place.voxels for _, places in placed_windows(image, inferer(8, 8)) for place in places]
     assert sum(weights) == pytest.approx(np.prod(shape))
     if min(shape) >= 8 and all(size % 8 == 0 for size in shape):
         feature = pooled_bottleneck(Doubling(), image, inferer(8, 8))
@@ -62,8 +62,8 @@ def test_every_voxel_counts_once_however_windows_lie(shape):
 def test_windows_that_overlap_share_their_voxels():
     """12 columns in windows of 8: columns 4 to 7 are in both, so each window stands for 6 columns of 8 rows."""
     image = torch.arange(96.0).reshape(1, 8, 12)
-    batches = list(weighted_windows(image, inferer(8, 8)))
-    assert [weight for _, part in batches for weight in part] == [48.0, 48.0]
+    batches = list(placed_windows(image, inferer(8, 8)))
+    assert [place.voxels for _, places in batches for place in places] == [48.0, 48.0]
     windows = torch.cat([part for part, _ in batches])
     expected = 2 * windows.mean(dim=(1, 2, 3)).mean()
     np.testing.assert_allclose(pooled_bottleneck(Doubling(), image, inferer(8, 8)), [expected], rtol=1e-6)

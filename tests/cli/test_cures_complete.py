@@ -21,6 +21,7 @@ NOT_FOLLOWED = {  # code: why
     "E432": "needs a system that ends a worker; told in tests/evaluation/test_folder_scoring.py",
     "E505": "needs a network whose norm takes one voxel: others refuse such a crop before (E112)",
     "E536": "needs another program's query: `mednoisy simulate` chooses from its own pool alone",
+    "E561": "needs torchrun; what is called again goes on in test_shared_query.py",
     "E595": "needs an environment without the package; what is told is in tests/configure/test_network_families.py",
     # to a running server, by tests/label/app/test_requests.py:
     "E574": "needs a request; test_what_is_too_large_is_taken_where_more_may_be_sent goes on",

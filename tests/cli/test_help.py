@@ -86,7 +86,7 @@ def test_examples_of_help_and_pages_can_be_called(call):
 def test_every_module_with_options_is_a_command():
     """And the other way round."""
     modules = {module.name for module in pkgutil.iter_modules(cli.__path__)}
-    assert modules - {"arguments", "entry", "interruptions"} == set(COMMANDS)
+    assert modules - {"arguments", "entry", "interruptions", "processes"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from mednoisy.active.regions import inside
+from mednoisy.active.pool import Pick
+from mednoisy.active.regions import apart, inside
 from mednoisy.cli import main
 from mednoisy.data.images import read_image
+from mednoisy.queries.query_with_run import answered
+from mednoisy.queries.question import Question
+from mednoisy.runs.opened_run import opened_run
 from tests.runs.test_cross_validation import refusal
 from tests.small_queries import array, query, read, train, write_pool
 from tests.small_runs import SMALL_PICTURES, as_arguments, small_dataset
@@ -206,7 +210,6 @@ def test_boxes_of_pictures_are_patches(tmp_path, monkeypatch):
         (("--box", "4", "4", "4"), "E527 --box does not go with --unit case"),
         (("--unit", "box", "--box", "4", "4"), "E527 --box has 2 numbers"),
         (("--per-patient", "2"), "E527 --per-patient counts slices or boxes"),
-        ((*SLICES, "--strategy", "kcenter"), "E527 the strategy kcenter compares features of whole cases"),
         ((*SLICES, "--pooling", "top_share"), "E527 --pooling top_share is of whole cases"),
         ((*SLICES, "--per-patient", "2", "--same-patient"), "E527 --same-patient and --per-patient contradict"),
         ((*SLICES, "--budget", "999"), "E394 999 slices are asked for"),
@@ -216,7 +219,8 @@ def test_boxes_of_pictures_are_patches(tmp_path, monkeypatch):
 def test_what_cannot_be_asked_of_parts_is_refused(words, told, run, tmp_path, capsys):
     given = ["query", str(run), "--output", str(tmp_path / "out"), "--device", "cpu", "--strategy", "entropy"]
     assert told in refusal(capsys, [*given, "--budget", "2", *words])
-    assert not (tmp_path / "out").exists()
+    left = [path.name for path in (tmp_path / "out").glob("*")]
+    assert sorted(left) in ([], [".lock", "scored"])  # what was scored serves a question that can be answered
 
 
 @pytest.mark.filterwarnings("ignore:parsing config_file")
@@ -227,3 +231,36 @@ def test_a_bundle_asks_for_boxes(run, tmp_path):
     content = read(tmp_path / "query")
     assert content["box"] == [8, 6, 5]
     assert len(content["chosen"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "strategies"),
+    [
+        (("slice", ()), ("clusters", "typiclust", "probcover", "uncertain_and_different")),
+        (("box", (12, 12, 8)), ("kcenter", "badge", "badge")),
+    ],
+)
+def test_strategies_that_compare_features_choose_parts(unit, strategies, run):
+    """Regions that lie apart, the same again."""
+    opened = opened_run(run)
+    sections = [opened.datalist.cases(name) for name in ("unlabeled", "labeled")]
+    known: dict[str, list[Pick]] = {}
+    for strategy in strategies:
+        question = Question(strategy, 4, unit=unit[0], box=unit[1])
+        answer = answered(question, *sections, opened, opened, opened.datalist)
+        assert answer.picks == known.setdefault(strategy, answer.picks)
+        assert answer.regions is not None
+        chosen = answer.regions[np.array([pick.index for pick in answer.picks])]
+        assert sum(len(apart(chosen[chosen.case == case])) for case in {*chosen.case}) == 4
+        assert all(np.isfinite(pick.score) for pick in answer.picks)
+
+
+def test_a_query_of_parts_by_features_tells_whose_they_are_and_leaves_no_files_of_them(run, tmp_path):
+    output = tmp_path / "query"
+    assert query(run, output, *SLICES, strategy="kcenter", budget=4) == 0
+    content = read(output)
+    assert {*content["features"]} == {"network", "preprocessing"}
+    assert all(entry["reason"].endswith("from all that is labeled or chosen") for entry in content["chosen"])
+    files = sorted(path.name for path in output.iterdir() if path.is_file() and path.name != ".lock")
+    assert files == ["query.csv", "query.html", "query.json"]
+    assert not (output / "scored").exists()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.transforms import Compose, Spacingd
+from monai.transforms import Compose, Spacingd, SpatialCropd
 from torch import Tensor, nn
 
 from mednoisy.active.catalogue import choose
@@ -19,8 +20,11 @@ from mednoisy.active.regions import Regions, inside
 from mednoisy.active.scoring import Scorer
 from mednoisy.data.load_case import LoadCased
 from mednoisy.data.orienting import Orientedd, OrientedSlicesd
+from mednoisy.data.resizing import Spacedd
 from mednoisy.errors import UserError
+from mednoisy.inference.slice_wise import SliceWise
 from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.networks.blocks import Encoder
 from mednoisy.queries.scored_regions import RegionScoring, Unit, check_unit, partly_labeled
 from tests.stored_orders import SOME_ORDERS, name_of, stored
 
@@ -47,11 +51,32 @@ def scoring(strategy: str, unit: Unit, *steps, pooling: str = "mean") -> RegionS
     """With that network, its patch smaller than a case."""
     inferer = SlidingWindow((8, 8, 8), (8, 8, 8))
     chain = Compose([LoadCased(("image",)), *(steps or [Orientedd(("image",), "RAS")])])
-    run = SimpleNamespace(preprocessing=chain, device=torch.device("cpu"), inferer=inferer)
+    run = SimpleNamespace(
+        preprocessing=chain, device=torch.device("cpu"), inferer=inferer, folder="run", scoring_facts={}
+    )
     network = Intensity()
     scorer = Scorer(strategy, network, Members("deployed", {"net": network}, DRAW), inferer, pooling)
     wanted = {"entropy": ("uncertainty",), "clasp_pe": ("class_uncertainty",)}.get(strategy, ("foreground",))
-    return RegionScoring(unit, wanted, scorer, run)  # type: ignore[arg-type]
+    return RegionScoring(unit, wanted, scorer, run, Path(mkdtemp()))  # type: ignore[arg-type]
+
+
+class BlockMeans(nn.Module):
+    """Its coarsest map holds the means of blocks of two voxels along each axis."""
+
+    def __init__(self, axes: int):
+        super().__init__()
+        self.encoder = Encoder([nn.AvgPool2d(2) if axes == 2 else nn.AvgPool3d(2)])
+
+
+def comparing(unit: Unit, *steps, wise: bool = False) -> RegionScoring:
+    """Without a network that predicts, as from a pretext."""
+    inferer = SliceWise((8, 8), (8, 8)) if wise else SlidingWindow((8, 8, 8), (8, 8, 8))
+    chain = Compose([LoadCased(("image",)), *(steps or [Orientedd(("image",), "RAS")])])
+    run = SimpleNamespace(
+        preprocessing=chain, device=torch.device("cpu"), inferer=inferer, folder="run", facts={},
+        network=BlockMeans(2 if wise else 3),
+    )  # fmt: skip
+    return RegionScoring(unit, ("features",), None, None, Path(mkdtemp()), run)  # type: ignore[arg-type]
 
 
 def chosen(strategy: str, unit: Unit, cases: list, budget: int = 1, *steps) -> tuple[list[Pick], Regions]:
@@ -155,6 +180,67 @@ def test_what_is_labeled_already_is_not_offered_nor_what_lies_beside_it(tmp_path
     nibabel.save(nibabel.Nifti1Image(label, AFFINE), tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match="E394 no slice can be chosen"):
         scoring("entropy", Unit("slice")).fields([case])
+
+
+def climbing() -> np.ndarray:
+    """Each slice as bright as its number."""
+    return np.broadcast_to(np.arange(SHAPE[2], dtype=np.float32), SHAPE).copy()
+
+
+@pytest.mark.parametrize("order", SOME_ORDERS, ids=name_of)
+def test_features_are_those_of_the_place_whatever_the_order_of_axes(order, tmp_path):
+    """A network in 2D sees each slice by itself; one in 3D has a cell for two of them."""
+    case = write(tmp_path, "a", stored(nibabel.Nifti1Image(climbing(), AFFINE), order))
+    sliced = OrientedSlicesd(("image",), "RAS", 2)
+    _, regions, fields = comparing(Unit("slice"), sliced, wise=True).fields([case])
+    np.testing.assert_allclose(fields["features"][:, 0], np.arange(12), atol=1e-5)
+    _, regions, fields = comparing(Unit("slice")).fields([case])
+    np.testing.assert_allclose(fields["features"][:, 0], [0.5 + 2 * (number // 2) for number in range(12)], atol=1e-5)
+    array = climbing()
+    array[10:, 8:] += 100
+    case = write(tmp_path, "b", stored(nibabel.Nifti1Image(array, AFFINE), order))
+    _, regions, fields = comparing(Unit("box", (6, 6, 4))).fields([case])
+    (bright,) = np.flatnonzero(fields["features"][:, 0] == fields["features"].max())
+    place = nibabel.Nifti1Image(array, AFFINE)
+    np.testing.assert_array_equal(
+        back(stored(place, order), regions.corners(bright)), inside(SHAPE, [((10, 8, 8), (16, 14, 12))])
+    )
+    assert fields["features"].max() == pytest.approx(109.5, rel=1e-5)
+
+
+def test_features_follow_the_file_s_slices_through_resampling_and_cropping(tmp_path):
+    """Seen at half the distance, each slice of the file fills a cell; of what is cropped away the nearest."""
+    case = write(tmp_path, "a", nibabel.Nifti1Image(climbing(), AFFINE))
+    _, _, fields = comparing(Unit("slice"), Orientedd(("image",)), Spacedd(("image",), (1.0, 1.0, 1.5))).fields([case])
+    np.testing.assert_allclose(fields["features"][:, 0], np.arange(12), atol=0.2)
+    crop = SpatialCropd(("image",), roi_start=(0, 0, 4), roi_end=(16, 14, 10))
+    _, _, fields = comparing(Unit("slice"), Orientedd(("image",)), crop).fields([case])
+    # six slices lie within a window of eight, a voxel of zeros before them: cells are of 0 + 4, 5 + 6, 7 + 8, 9 + 0
+    seen = [2.0, 5.5, 5.5, 7.5, 7.5, 4.5]
+    np.testing.assert_allclose(fields["features"][:, 0], [2.0] * 4 + seen + [4.5] * 2, atol=1e-5)
+
+
+def test_what_is_labeled_has_features_to_compare_with(tmp_path):
+    """All slices of a case that is labeled, the labeled one of another; of boxes those that do not overlap."""
+    free = write(tmp_path, "free", nibabel.Nifti1Image(climbing() + 50, AFFINE))
+    whole, part = (write(tmp_path, name, nibabel.Nifti1Image(climbing(), AFFINE)) for name in ("whole", "part"))
+    labels = np.zeros(SHAPE, np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), tmp_path / "whole_label.nii.gz")
+    labels[:] = 255
+    labels[:, :, 7] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), tmp_path / "part_label.nii.gz")
+    whole |= {"label": str(tmp_path / "whole_label.nii.gz")}
+    part |= {"label": str(tmp_path / "part_label.nii.gz"), "ignore": "255"}
+    sliced = OrientedSlicesd(("image",), "RAS", 2)
+    kept, regions, fields = comparing(Unit("slice"), sliced, wise=True).fields([free, part], [whole, part])
+    assert [case["id"] for case in kept] == ["free", "part"]
+    np.testing.assert_allclose(np.sort(fields["labeled"][:, 0]), np.sort([*range(12), 7]), atol=1e-5)
+    assert len(fields["features"]) == len(regions) == 12 + 9
+    pool = Pool([kept[number]["id"] for number in regions.case], **fields, regions=regions, what="slices")
+    (pick,) = choose(pool, "kcenter", 1, DRAW)
+    assert (pick.id, regions.corners(pick.index)[0][2]) == ("free", 11)
+    _, _, fields = comparing(Unit("box", (8, 7, 6))).fields([free], [whole, part])
+    assert len(fields["labeled"]) == 2 * 2 * 2
 
 
 @pytest.mark.parametrize(

@@ -48,16 +48,16 @@ def predict(run: Path, data: Path, output: Path, *names: str) -> list[str]:
 
 
 def test_folds_are_calibrated_by_the_cases_held_out(folds, data, tmp_path, capsys):
-    """Four cases can claim four of five; what is asked again is told again."""
+    """Four cases of three patients can claim three of four; what is asked again is told again."""
     assert main(predict(folds, data, tmp_path / "out", "u1", "b3")) == 0
     told = capsys.readouterr().out
     assert f"expected Dice, lowest first: {tmp_path / 'out' / 'expected_dice.csv'}" in told
-    assert " in 4 of 5)" in told
+    assert " in 3 of 4)" in told
     found = rows(tmp_path / "out" / "expected_dice.csv")
     assert {row["case"] for row in found} == {"u1", "b3"}
     assert [float(row["expected_dice"]) for row in found] == sorted(float(row["expected_dice"]) for row in found)
     for row in found:
-        assert (row["class"], row["covers"]) == ("atrium", "4 of 5")
+        assert (row["class"], row["covers"]) == ("atrium", "3 of 4")
         assert 0 <= float(row["low"]) <= float(row["expected_dice"]) <= float(row["high"]) <= 1
     assert main(predict(folds, data, tmp_path / "out", "u1", "b3")) == 0
     assert rows(tmp_path / "out" / "expected_dice.csv") == found
@@ -140,7 +140,8 @@ def test_the_page_of_folds_tells_what_to_expect_of_each_unlabeled_case(folds, da
     assert rows(tmp_path / "out" / "expected_dice.csv") == kept
     page = (folds / "report.html").read_text(encoding="utf-8")
     section = page[page.index("Predictions without a reference") :].split("</section>")[0]
-    assert "atrium: intervals are made to hold the truth in 4 of 5 new cases" in section
+    assert "atrium: intervals are made to hold the truth in 3 of 4 new cases, on average over calibrations" in section
+    assert "19 of 20 of these keep 37 % or more" in section
     assert re.findall(r'<th scope="row">(\w+)</th>', section) == [row["case"] for row in kept]
     low, high = (f"{100 * float(kept[0][name]):.1f}" for name in ("low", "high"))
     assert f"<small>{low} to {high}</small>" in section

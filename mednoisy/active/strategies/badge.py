@@ -24,6 +24,8 @@ def badge(pool: Pool, batch: Batch, draw: Draw) -> list[Pick]:
         if batch.offer(index, score, reason.format(score)):
             near = np.minimum(near, squared_distances(gradients, gradients[[index]])[:, 0])
         near[index] = 0
+        if batch.clashes is not None:
+            near[~batch.clashes.open] = 0  # of a million boxes most lie in chosen ones, and need not be drawn
         total = near.sum()
         if batch.full or not np.isfinite(total) or total == 0:
             break

@@ -42,6 +42,8 @@ def uncertain_and_different(pool: Pool, batch: Batch, draw: Draw, *, factor: int
         features=their_features,
         labeled=pool.labeled,
         patients=None if pool.patients is None else [pool.patients[row] for row in rows],
+        regions=None if pool.regions is None else pool.regions[rows],
+        what=pool.what,
     )
     inner = replace(batch, pool=few, picks=[])  # keeps the distance of near-duplicates
     offer_farthest(their_features, few, inner)
