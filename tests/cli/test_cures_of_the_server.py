@@ -20,7 +20,7 @@ from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
 from mednoisy.data.images import write_nifti
 from mednoisy.data.load_case import LoadCased
-from mednoisy.data.studies import datalist_of_studies
+from mednoisy.engines.served_studies import datalist_of_studies
 from mednoisy.errors import UserError
 from mednoisy.files import locked
 from mednoisy.monai_label import training
@@ -339,7 +339,8 @@ def test_the_trainer_of_monai_label_learns_once_a_label_is_submitted(place):
 
     def datalist() -> object:
         reading = Compose([LoadCased(codes=range(2), axes=3)])
-        return datalist_of_studies(pairs(), [], SETTINGS.classes, "studies", reading).cases("labeled")
+        codes = place.folder / "codes"
+        return datalist_of_studies(pairs(), [], SETTINGS.classes, "studies", reading, codes).cases("labeled")
 
     told(datalist, "E551", "Submit the label of one, then train again")
     save(place)
