@@ -39,10 +39,14 @@ def codes_of_segments(
             raise UserError("E575", f"the segment {each['name']!r} is no class of this server", cure, case=case)
     found = {int(value) for value in values if value}
     places = dict(enumerate(codes, 1))
-    indices = {each.get("idx"): code for each, code in zip(listed, codes, strict=True)}
+    indices = {each.get("idx"): code for each, code in zip(listed, codes, strict=True) if _is_number(each.get("idx"))}
     for table in (places, indices):
         if found <= table.keys():
             return {0: 0, **{value: int(table[value] or 0) for value in found}}
     strange = sorted(found - places.keys())
     cause = f"the label map holds {', '.join(map(str, strange))}, and {len(listed)} segments are named"
     raise UserError("E575", cause, "Name every segment in label_info, in order", case=case)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

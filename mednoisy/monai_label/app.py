@@ -23,6 +23,7 @@ from mednoisy.monai_label.intake import DISAGREEMENT, keep_shown
 from mednoisy.monai_label.leases import Leases
 from mednoisy.monai_label.names import FINAL, ORIGINAL, checked_id, checked_tag
 from mednoisy.monai_label.orders import answerable, network_name, offered, read_order
+from mednoisy.monai_label.parameters import check_whole_numbers
 from mednoisy.monai_label.prediction import Predictor
 from mednoisy.monai_label.scoring import progress, want
 from mednoisy.monai_label.selection import Selection
@@ -193,6 +194,7 @@ class OnWhatIsThere(BatchInferTask):
 
     def __call__(self, request: Mapping[str, Any], datastore: Studies, infer: Callable[..., Any]) -> dict[str, Any]:
         """By study what was predicted."""
+        check_whole_numbers(request, "max_workers", "max_batch_size")
         several = bool(request.get("multi_gpu", True)) and torch.cuda.device_count() > 0
         return dict(super().__call__({**request, "multi_gpu": several}, datastore, infer))
 

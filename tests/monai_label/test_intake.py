@@ -60,6 +60,7 @@ def test_without_names_values_are_class_codes(listed):
         ([{"name": "atrium", "idx": 1}], "holds 2, and 1 segments are named"),
         ("atrium", "no list of segments"),
         ([{"idx": 1}], "no list of segments"),
+        ([{"name": "atrium", "idx": [1]}], "holds 2, and 1 segments are named"),
     ],
 )
 def test_names_that_lead_to_no_class_are_refused(listed, why):
