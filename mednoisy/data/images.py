@@ -22,7 +22,6 @@ from mednoisy.files import written_aside
 
 SAME_PLACE = 0.01  # how many voxels the corners of grids that count as one may lie apart
 NO_DATA_FROM = 2.0**31  # intensities of scanners, counts and activities included, stay far below
-STORED_ONLY = ", and fit only as they are stored"
 SINGULAR_BELOW = 1e-6  # the volume that the directions of an affine span; that of right angles is 1
 
 
@@ -175,8 +174,10 @@ def pair_notes(image: Image, label: Image) -> list[str]:
         stored = [f"{one.turned}" if one.turned != UPRIGHT else "none" for one in (image, label)]
         notes.append(f"were not turned alike by their EXIF orientation ({stored[0]} and {stored[1]}): do they fit?")
     if {image.order, label.order} == {"rows", "xyz"}:
-        how = ": x are columns, y are rows" if _exchanged(image.as_slice(), label.as_slice()) else STORED_ONLY
-        notes.append(f"are a picture and a volume's format{how}")
+        flat, flat_label = image.as_slice(), label.as_slice()
+        how = ": x are columns, y are rows" if _exchanged(flat, flat_label) else ", and fit only as they are stored"
+        if sorted(flat.shape) == sorted(flat_label.shape):  # else they are refused
+            notes.append(f"are a picture and a volume's format{how}")
     elif image.placed != label.placed and image.order != "rows":
         which = "label" if image.placed else "image"
         notes.append(f"were compared by size alone, for the {which} does not say where it lies")

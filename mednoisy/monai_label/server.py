@@ -19,7 +19,7 @@ import jwt
 import requests
 from fastapi import Depends, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 from monailabel.app import app
 from monailabel.config import settings
@@ -27,6 +27,7 @@ from monailabel.endpoints import batch_infer, datastore, infer, info, login, log
 from monailabel.endpoints.user import auth
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
+from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
 
 from mednoisy.errors import DONE_IN_PART, UserError, did_you_mean
@@ -73,7 +74,10 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         try:
             coroutine.send(None)
         except StopIteration as end:
-            return end.value
+            answer = end.value
+            if isinstance(answer, FileResponse) and Path(tempfile.gettempdir()) in Path(answer.path).parents:
+                answer.background = answer.background or kwargs.get("background_tasks") or _removal(Path(answer.path))
+            return answer
         except BaseException:
             for late in getattr(kwargs.get("background_tasks"), "tasks", ()):  # FastAPI drops them: they remove uploads
                 late.func(*late.args, **late.kwargs)
@@ -83,6 +87,11 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     run.__signature__ = inspect.signature(endpoint, eval_str=True)  # type: ignore[attr-defined]
     del run.__wrapped__  # or it is taken for the coroutine function
     return run
+
+
+def _removal(path: Path) -> BackgroundTask:
+    """Of a file that was made to be sent, an archive of all studies perhaps; MONAI Label leaves it."""
+    return BackgroundTask(path.unlink, missing_ok=True)
 
 
 class Guard:

@@ -114,6 +114,7 @@ def test_a_mask_of_a_picture_that_fits_only_as_stored_is_taken_so(tmp_path):
     np.testing.assert_array_equal(check_pair(image, label, (0, 1)).array, mask)
     assert pair_notes(image, label) == ["are a picture and a volume's format, and fit only as they are stored"]
     nibabel.save(nibabel.Nifti1Image(mask[:4], np.eye(4)), tmp_path / "b.nii")
+    assert pair_notes(image, read_image(tmp_path / "b.nii")) == []
     with pytest.raises(UserError, match="E204 image is 5x7, label is 4x7"):
         check_pair(image, read_image(tmp_path / "b.nii"), (0, 1))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,6 +302,18 @@ def in_pieces(on: Trained) -> requests.Response:
     head = b'--x\r\nContent-Disposition: form-data; name="label"; filename="x.nii.gz"\r\n\r\n'
     pieces = (head if number == 0 else b"y" * 2**20 for number in range(10))
     return on.put("/datastore/label", params={"image": FIRST}, data=pieces, headers=kind)
+
+
+def test_an_archive_of_the_studies_is_not_left_on_the_server(trained):
+    incoming = trained.data.studies / ".mednoisy" / "incoming"
+    before = set(incoming.iterdir())
+    answer = trained.get("/datastore/dataset")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert f"label/{FIRST}.nii.gz" in archive.namelist()
+    end = time.monotonic() + 10
+    while set(incoming.iterdir()) > before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert set(incoming.iterdir()) <= before
 
 
 UNKNOWN_SEGMENT = '{"label_info": [{"name": "Segment_1", "idx": 1}]}'
