@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from mednoisy.data.images import read_image, write_nifti
+from mednoisy.data.images import read_image, write_nifti, write_picture
 from mednoisy.errors import UserError
 from mednoisy.monai_label.intake import add_image, codes_of_segments, keep_shown, save_label
 from mednoisy.monai_label.studies import found_studies
@@ -29,6 +29,17 @@ def test_a_label_lands_on_its_images_grid_in_class_codes(place, label_file):
     assert np.array_equal(read_image(saved.path).array, box())
     assert np.allclose(read_image(saved.path).affine, AFFINE)
     assert study(place).label == saved.path
+
+
+def test_a_square_picture_is_labeled_in_a_viewer_of_volumes(place, label_file):
+    """Whose files have columns first; the label that is kept has rows first, as the picture."""
+    mask = np.zeros((8, 8), np.uint8)
+    mask[1, 2:6] = 1
+    write_picture(place.studies / "skin.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    sent = label_file(mask.T[..., np.newaxis], affine=np.diag([-1.0, -1, 1, 1]))
+    saved = save_label(place, study(place, "skin"), sent, CLASSES, {"label_info": [{"name": "vein", "idx": 1}]})
+    assert saved.path == place.labels / "skin.png"
+    assert np.array_equal(read_image(saved.path).array, 2 * mask)
 
 
 def test_segments_are_told_by_name_not_by_their_place_in_the_scene(place, label_file):
