@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mednoisy.data.file_formats import NIFTI, is_picture, reader_of
-from mednoisy.data.formats import nifti
-from mednoisy.data.formats.voxels import UNREADABLE
+from mednoisy.data.claims import claimed_voxels, stands_alone
+from mednoisy.data.file_formats import is_picture, reader_of
 from mednoisy.data.images import Image, case_name, check_image, check_pair, distinct_values, read_image
 from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.data.segments import codes_of_segments
@@ -59,10 +58,12 @@ def save_label(
         tag: under which it is saved.
 
     Raises:
-        UserError: E201 to E209, E223, E224: it cannot be read, is no label map, or is on another grid; E573, far
-            larger than its image; E575, a segment of no class, or a mark of disagreement where nothing was shown.
+        UserError: E201 to E209, E223, E224: it cannot be read, is no label map, or is on another grid; E558, as
+            `check_stands_alone`; E573, far larger than its image; E575, a segment of no class, or a mark of
+            disagreement where nothing was shown.
     """
     checked_tag(tag)
+    check_stands_alone(file, study.id)
     image = read_image(study.image, channels=True, case=study.id)
     _check_size(file, image, study)
     raw = _read(file, study)
@@ -103,10 +104,11 @@ def add_image(place: Workplace, name: object, file: Path) -> Path:
     """Check an image and put it among the studies; its file. The same file again changes nothing.
 
     Raises:
-        UserError: E572, as `checked_id`; E587, another image of that id is there; E2xx, it cannot be read, or shows
-            nothing.
+        UserError: E572, as `checked_id`; E558, as `check_stands_alone`; E587, another image of that id is there; E2xx,
+            it cannot be read, or shows nothing.
     """
     case = checked_id(name)
+    check_stands_alone(file, case)
     if reader_of(file) is None:
         read_image(file, channels=True, case=case)  # tells which formats are known
     there = {study.id: study.image for study in found_studies(place)}
@@ -151,15 +153,16 @@ def _mapped(array: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
     return mapped
 
 
+def check_stands_alone(file: Path, case: str | None = None) -> None:
+    """Refuse what was sent and may name files of this machine as its voxels (E558)."""
+    if file.is_file() and not stands_alone(file):
+        cause = f"an upload that ends in {file.suffix} may have its voxels elsewhere"
+        raise UserError("E558", cause, "Send NIfTI, NRRD or MetaImage as one file, or a picture", case=case)
+
+
 def _check_size(file: Path, image: Image, study: Study) -> None:
-    """Refuse a NIfTI label whose header tells of far more voxels than its image has, before they are unpacked."""
-    if not file.name.lower().endswith(NIFTI):
-        return
-    try:
-        shape = nifti.read_header(file).get_data_shape()
-    except UNREADABLE:  # what is wrong with it is told by the reader
-        return
-    voxels = float(np.prod([float(size) for size in shape]))
-    if voxels > LARGER_AT_MOST * np.prod(image.shape):
+    """Refuse a label whose header tells of far more voxels than its image has, before they are unpacked (E573)."""
+    voxels = claimed_voxels(file)
+    if voxels is not None and voxels > LARGER_AT_MOST * np.prod(image.shape):
         cause = f"its header tells of {voxels:.3g} voxels, the image has {int(np.prod(image.shape))}"
         raise UserError("E573", cause, "Export the label on the image's grid", case=study.id)

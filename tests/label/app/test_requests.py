@@ -346,6 +346,8 @@ REFUSED: list[tuple[Callable[[Trained], requests.Response], int, str]] = [
         "E572",
     ),
     (lambda on: on.put("/session/", files={"files": ("..", b"x")}), 400, "E572"),
+    (lambda on: on.post("/infer/phantom", files={"file": ("x.mhd", b"ElementDataFile = /etc/passwd")}), 400, "E558"),
+    (lambda on: on.put("/datastore/", params={"image": "n"}, files={"file": ("n.h5", b"x")}), 400, "E558"),
     (
         lambda on: on.put("/datastore/updatelabelinfo", params=KNOWN_LABEL, data={"params": INFINITE}),
         400,
