@@ -54,6 +54,7 @@ clean:
 
 .venv/ready-for-tests: .venv/installed
 	$(PIP) --editable '.[test]'
+	$(PIP) --no-deps dynamic-network-architectures  # nnU-Net's networks; they use nothing of what comes with it
 	touch $@
 
 .venv/ready-for-docs: .venv/installed

@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
 collect_ignore = [] if find_spec("monailabel") else ["label"]  # these have an environment of their own: make test-label
 if not find_spec("dynamic_network_architectures"):  # an extra: nnunet-networks
-    collect_ignore.append("networks/test_nnunet.py")
+    collect_ignore += ["networks/test_nnunet.py", "export/test_nnunet_networks.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,6 +23,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--for", dest="kind", required=True, choices=KINDS,
         help="one file of the network, a bundle as MONAI's zoo has it, or one for MONAI Label's monaibundle app",
     )  # fmt: skip
+    command.add_argument("--url", help="where the weights are, or will be, published; for zoo, whose tools fetch them")
     add_trust(command)
 
 
@@ -31,11 +32,11 @@ def run(options: argparse.Namespace) -> int:
     from mednoisy.composition import of_run
     from mednoisy.export.check import check_export
 
-    check_export(options.output, options.kind)
+    check_export(options.output, options.kind, options.url)
     of_run(options.run, trust=options.trust)
     from mednoisy.export.export_run import export_run
 
-    exported = export_run(options.run, options.output, options.kind, trust=options.trust)
+    exported = export_run(options.run, options.output, options.kind, trust=options.trust, url=options.url)
     print(exported.path)
     print(f"opened again: logits of a random patch differ by {exported.difference:.1e} at most")
     return DONE

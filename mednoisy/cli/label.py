@@ -120,9 +120,24 @@ def _settings(options: argparse.Namespace) -> Settings:
         else str(Path(options.bundle).resolve())
     )
     return Settings(
-        bundle, tuple(str(name) for name in names), options.method, options.recipe,
+        bundle, tuple(str(name) for name in names), _kept("method", options.method), _kept("recipe", options.recipe),
         None if options.dataset is None else checked_path(options.dataset, "--dataset"), options.steps, options.seed,
         options.folds, options.strategy, options.batch, options.pretext,
         None if options.features_of is None else checked_path(options.features_of, "--features-of"), tuple(options.set),
         options.device, options.lease, options.upload_mb, options.trust, keep_rounds=options.keep_rounds,
     )  # fmt: skip
+
+
+def _kept(kind: str, name: str | None) -> str | None:
+    """A method or recipe as a round finds it that begins later and in another folder: a file by its whole path.
+
+    Raises:
+        UserError: E104, a path that no configuration can hold.
+    """
+    from mednoisy.composition import checked_path
+    from mednoisy.composition.catalogue import bundles_folder, find
+
+    path = None if name is None else find(kind, name)
+    if path is None or path.parent == (bundles_folder() / f"{kind}s").resolve():
+        return name
+    return checked_path(path, f"--{kind}")

@@ -128,13 +128,16 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
     """The label on its image's grid; refuses one that is on another or holds other values than `codes`.
 
     Where one of the two files does not say where it lies (`Image.placed`), size and, as far as both state it, voxel
-    size are compared, and the label takes the image's place. A volume of one slice is that slice.
+    size are compared, and the label takes the image's place. A volume of one slice is that slice; between a picture
+    and a volume's format, columns are x and rows are y, unless the sizes fit only as stored.
 
     Raises:
         UserError: E204 shapes differ; E205 voxel sizes or affines differ (some corner lies more than a hundredth of a
             voxel apart); E206 values that are no label code.
     """
     flat, flat_label = image.as_slice(), label.as_slice()
+    if _exchanged(flat, flat_label):
+        flat_label = replace(flat_label, array=flat_label.array.swapaxes(0, 1), spacing=flat_label.spacing[::-1])
     if flat.shape != flat_label.shape:
         cause = f"image is {_by(image.shape)}, label is {_by(label.shape)}"
         cure = "Re-export the label on the image's grid, or drop the case"
@@ -154,8 +157,14 @@ def check_pair(image: Image, label: Image, codes: Collection[int], *, case: str 
     mend = "Mend the label, or name the code in `labels` of the datalist and in `label_names` (--dataset FILE)"
     mend += "; a mark of what nobody looked at belongs into `ignore` of the datalist"
     check_codes(distinct_values(label.array), codes, "label", mend, case=case)
-    on_grid = replace(label, array=label.array.reshape(image.shape), affine=image.affine, spacing=image.spacing)
+    array = np.ascontiguousarray(flat_label.array).reshape(image.shape)
+    on_grid = replace(label, array=array, affine=image.affine, spacing=image.spacing)
     return label if image.placed and label.placed and image.shape == label.shape else on_grid
+
+
+def _exchanged(image: Image, label: Image) -> bool:
+    """Whether the axes of a label are those of its image exchanged, for one is a picture and the other a volume's."""
+    return {image.order, label.order} == {"rows", "xyz"} and label.shape[::-1] == image.shape
 
 
 def pair_notes(image: Image, label: Image) -> list[str]:
@@ -164,7 +173,12 @@ def pair_notes(image: Image, label: Image) -> list[str]:
     if image.turned != label.turned:
         stored = [f"{one.turned}" if one.turned != UPRIGHT else "none" for one in (image, label)]
         notes.append(f"were not turned alike by their EXIF orientation ({stored[0]} and {stored[1]}): do they fit?")
-    if image.placed != label.placed and image.order != "rows":
+    if {image.order, label.order} == {"rows", "xyz"}:
+        flat, flat_label = image.as_slice(), label.as_slice()
+        how = ": x are columns, y are rows" if _exchanged(flat, flat_label) else ", and fit only as they are stored"
+        if sorted(flat.shape) == sorted(flat_label.shape):  # else they are refused
+            notes.append(f"are a picture and a volume's format{how}")
+    elif image.placed != label.placed and image.order != "rows":
         which = "label" if image.placed else "image"
         notes.append(f"were compared by size alone, for the {which} does not say where it lies")
     return notes

@@ -11,7 +11,13 @@ from tempfile import TemporaryDirectory
 from mednoisy.export.check import check_export
 from mednoisy.export.deployed_run import DeployedRun, deployed_run
 from mednoisy.export.frozen_bundle import write_bundle
-from mednoisy.export.single_files import open_onnx, open_torchscript, write_onnx, write_torchscript
+from mednoisy.export.single_files import (
+    no_torchscript,
+    open_onnx,
+    open_torchscript,
+    write_onnx,
+    write_torchscript,
+)
 from mednoisy.export.verification import checked_difference, network_of_bundle, same_at_another_size
 from mednoisy.export.zoo_archive import pack, write_large_files
 from mednoisy.files import folder_written_aside, written_aside
@@ -26,7 +32,9 @@ class Exported:
     difference: float
 
 
-def export_run(folder: Path | str, output: Path | str, kind: str, *, trust: bool = False) -> Exported:
+def export_run(
+    folder: Path | str, output: Path | str, kind: str, *, trust: bool = False, url: str | None = None
+) -> Exported:
     """Write what a run deploys; whole or not at all.
 
     Args:
@@ -34,20 +42,24 @@ def export_run(folder: Path | str, output: Path | str, kind: str, *, trust: bool
         output: a file, or for `monai-label` a folder; absent.
         kind: of `ENDINGS`.
         trust: whether the run's configuration may be any program, see `check_trusted`.
+        url: of the weights, for `zoo`: where they are, or will be, published.
 
     Raises:
         UserError: as `check_export` and `deployed_run`; E554 and E556, what the network cannot be written as, or not
             without change; E320, the disk is full.
     """
     output = Path(output)
-    check_export(output, kind)
+    check_export(output, kind, url)
     run = deployed_run(folder, trust=trust)
-    return WRITERS[kind](run, output)
+    return _zoo(run, output, url) if kind == "zoo" else WRITERS[kind](run, output)
 
 
 def _torchscript(run: DeployedRun, output: Path) -> Exported:
+    """The network's program, or, where that cannot be said, its trace if that is right at another size."""
     with written_aside(output) as aside:
-        write_torchscript(run, aside)
+        why = write_torchscript(run, aside)
+        if why is not None and not same_at_another_size(run, open_torchscript(aside)):
+            raise no_torchscript(run, why)
         return Exported(output, checked_difference(run, open_torchscript(aside), output))
 
 
@@ -61,17 +73,20 @@ def _onnx(run: DeployedRun, output: Path) -> Exported:
         return Exported(output, checked_difference(run, open_onnx(aside), output))
 
 
-def _zoo(run: DeployedRun, output: Path) -> Exported:
+def _zoo(run: DeployedRun, output: Path, url: str | None) -> Exported:
     with TemporaryDirectory(prefix="mednoisy-") as place:
         folder = Path(place) / output.stem
         folder.mkdir()
         write_bundle(run, folder, output.stem)
-        write_large_files(folder)
+        write_large_files(folder, url)
         with written_aside(output) as aside:
             pack(folder, aside)
             opened = Path(place) / "opened"
             shutil.unpack_archive(aside, opened, "zip")
-            return Exported(output, checked_difference(run, network_of_bundle(opened / output.stem), output))
+            exported = Exported(output, checked_difference(run, network_of_bundle(opened / output.stem), output))
+    if url is None:
+        tell(f"large_files.yml in {output.name} names no address of the weights; --url says where they are published")
+    return exported
 
 
 def _bundle(run: DeployedRun, output: Path) -> Exported:
@@ -83,6 +98,5 @@ def _bundle(run: DeployedRun, output: Path) -> Exported:
 WRITERS: dict[str, Callable[[DeployedRun, Path], Exported]] = {
     "torchscript": _torchscript,
     "onnx": _onnx,
-    "zoo": _zoo,
     "monai-label": _bundle,
 }

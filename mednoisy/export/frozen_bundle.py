@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mednoisy.composition.rendering import NOT_FOR_TRAINING, as_yaml, inference_
 from mednoisy.composition.stacking import ENTRY_POINTS
 from mednoisy.export.deployed_run import DeployedRun
 from mednoisy.export.page import page_of
+from mednoisy.networks.nnunet import PACKAGE, NNUNet
 
 ENSEMBLE = "mednoisy.networks.ensemble.MeanEnsemble"
 HEADER = "# Of a finished run, every value as it was there: {facts}.\n"
@@ -92,10 +94,13 @@ def frozen_metadata(run: DeployedRun) -> dict[str, Any]:
     classes = {str(code): name for code, name in enumerate(run.label_names)}
     listed = ", ".join(f"{code} {name}" for code, name in classes.items())
     facts = run.summary.facts
+    needed = {**metadata["required_packages_version"], "mednoisy": __version__}
+    if any(isinstance(part, NNUNet) for part in run.network.modules()):
+        needed[PACKAGE] = version(PACKAGE)
     how = f"Trained by {facts.get('method')} on {facts.get('labeled')} labeled and {facts.get('unlabeled')} unlabeled"
     metadata |= {
         "changelog": {metadata["version"]: "Exported from a finished run"},
-        "required_packages_version": {**metadata["required_packages_version"], "mednoisy": __version__},
+        "required_packages_version": needed,
         "description": f"{str(metadata['description']).rstrip('.')}. {how} cases.",
         "label_classes": listed,
         "pred_classes": listed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mednoisy.export.deployed_run import DeployedRun
+from mednoisy.networks.nnunet import PACKAGE, NNUNet
 from mednoisy.report.tables.terminal_tables import result_lines
 
 PAGE = """# {title}
@@ -14,7 +15,7 @@ PAGE = """# {title}
 - Patch {patch}, {channels}.
 - Figures of the run: {figures}.
 
-mednoisy {version} or newer must be installed beside MONAI, which alone does not have the networks.
+mednoisy {version} or newer must be installed beside MONAI, which alone does not have the networks{further}.
 
 Segment the images of a folder:
 
@@ -39,6 +40,7 @@ FACTS = ("dataset", "method", "recipe", "folds", "labeled", "unlabeled", "valida
 def page_of(run: DeployedRun, name: str) -> str:
     """The page in Markdown; `name` is the bundle's."""
     metadata, facts = run.config["_meta_"], run.summary.facts
+    of_nnunet = any(isinstance(part, NNUNet) for part in run.network.modules())
     return PAGE.format(
         title=metadata["name"],
         description=metadata["description"],
@@ -48,6 +50,7 @@ def page_of(run: DeployedRun, name: str) -> str:
         channels="one channel" if run.channels == 1 else f"{run.channels} channels",
         figures="; ".join(result_lines(run.folder)),
         version=metadata["version"],
+        further=f"; {PACKAGE}, too, of which they are" if of_nnunet else "",
         name=name,
         training=NO_TRAINING if run.folds else TRAINING,
     )

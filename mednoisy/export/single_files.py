@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,24 +25,39 @@ def facts_of(run: DeployedRun) -> str:
     return json.dumps({**facts, "output": "logits", "dataset": run.summary.facts.get("dataset")})
 
 
-def write_torchscript(run: DeployedRun, path: Path) -> None:
+def write_torchscript(run: DeployedRun, path: Path) -> str | None:
     """Write the network as TorchScript, which `torch.jit.load` opens without mednoisy.
 
     Logits (B, K, *spatial) of images (B, C, *spatial), of any number and of all sizes that the network takes. The file
     holds `mednoisy.json` besides, for `_extra_files`.
 
+    Returns:
+        None; of a network whose program TorchScript cannot say, why not: what it did with one patch was written then,
+        which may be wrong for another size.
+
     Raises:
-        UserError: E554, TorchScript cannot say what the network does.
+        UserError: E554, as `no_torchscript`: that cannot be written either.
     """
-    with warnings.catch_warnings():
+    why = None
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
         try:
-            scripted = torch.jit.script(run.network)
+            written: Any = torch.jit.script(run.network)
         except (RuntimeError, torch.jit.frontend.NotSupportedError) as fault:
-            first = next(filter(None, map(str.strip, str(fault).splitlines())), type(fault).__name__)
-            cause = f"the network {type(run.network).__name__} has no TorchScript ({first})"
-            raise UserError("E554", cause, "Export it --for onnx or monai-label") from fault
-        torch.jit.save(scripted, str(path), _extra_files={FACTS: facts_of(run)})
+            why = next(filter(None, map(str.strip, str(fault).splitlines())), type(fault).__name__)
+            warnings.simplefilter("ignore")  # of what a trace takes for constant
+            try:
+                written = torch.jit.trace(run.network, run.random_patch(2), check_trace=False)
+            except RuntimeError as untraced:
+                raise no_torchscript(run, why) from untraced
+        torch.jit.save(written, str(path), _extra_files={FACTS: facts_of(run)})
+    return why
+
+
+def no_torchscript(run: DeployedRun, why: str) -> UserError:
+    """TorchScript cannot say what the network does (E554)."""
+    cause = f"the network {type(run.network).__name__} has no TorchScript ({why})"
+    return UserError("E554", cause, "Export it --for onnx or monai-label")
 
 
 def open_torchscript(path: Path) -> nn.Module:

@@ -13,14 +13,16 @@ from mednoisy.export.frozen_bundle import MODEL
 SOME_DAY = (2000, 1, 1, 0, 0, 0)  # of every file, so that the same run gives the same archive
 
 
-def write_large_files(folder: Path) -> None:
+def write_large_files(folder: Path, url: str | None = None) -> None:
     """Write `large_files.yml`, which tells the zoo's tools what weights belong here, by their SHA-256.
 
-    The address is empty, since nobody has published them yet; with the weights in their place, MONAI's
-    `download_large_files` compares the checksum and fetches nothing.
+    With the weights in their place, MONAI's `download_large_files` compares the checksum and fetches nothing.
+
+    Args:
+        url: where the weights are published; None where nobody knows yet, which leaves it empty.
     """
     digest = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
-    entry = {"path": MODEL, "url": "", "hash_val": digest, "hash_type": "sha256"}
+    entry = {"path": MODEL, "url": url or "", "hash_val": digest, "hash_type": "sha256"}
     text = yaml.safe_dump({"large_files": [entry]}, sort_keys=False)
     (folder / "large_files.yml").write_text(text, encoding="utf-8")
 

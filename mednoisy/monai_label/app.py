@@ -19,10 +19,11 @@ from monailabel.interfaces.tasks.train import TrainTask
 from mednoisy.errors import UserError, did_you_mean
 from mednoisy.monai_label.datastore import Studies
 from mednoisy.monai_label.deployment import Deployed, figure_of
-from mednoisy.monai_label.intake import DISAGREEMENT, keep_shown
+from mednoisy.monai_label.intake import DISAGREEMENT, check_stands_alone, keep_shown
 from mednoisy.monai_label.leases import Leases
 from mednoisy.monai_label.names import FINAL, ORIGINAL, checked_id, checked_tag
 from mednoisy.monai_label.orders import answerable, network_name, offered, read_order
+from mednoisy.monai_label.parameters import check_whole_numbers
 from mednoisy.monai_label.prediction import Predictor
 from mednoisy.monai_label.scoring import progress, want
 from mednoisy.monai_label.selection import Selection
@@ -110,7 +111,7 @@ class App(MONAILabelApp):
         Not by the stock method, which takes an id for a file where the server's own folder has one of that name.
 
         Raises:
-            UserError: E571, E572, E576, E2xx; E571 also for another model; E586, a prediction shall be saved as a
+            UserError: E558, E571, E572, E576, E2xx; E571 also for another model; E586, a prediction shall be saved as a
                 finished label, which networks would learn from.
         """
         model = request.get("model")
@@ -125,6 +126,8 @@ class App(MONAILabelApp):
         if given is None or not given.is_file() or not any(folder in given.parents for folder in own):
             study = store.study(checked_id(image))
             name, path = study.id, study.image.resolve()
+        else:
+            check_stands_alone(given)
         tag = request.get("label_tag") or ORIGINAL
         tag, saved = checked_tag(getattr(tag, "value", tag)), name if request.get("save_label") else None
         if saved is not None and tag == FINAL:
@@ -193,6 +196,7 @@ class OnWhatIsThere(BatchInferTask):
 
     def __call__(self, request: Mapping[str, Any], datastore: Studies, infer: Callable[..., Any]) -> dict[str, Any]:
         """By study what was predicted."""
+        check_whole_numbers(request, "max_workers", "max_batch_size")
         several = bool(request.get("multi_gpu", True)) and torch.cuda.device_count() > 0
         return dict(super().__call__({**request, "multi_gpu": several}, datastore, infer))
 

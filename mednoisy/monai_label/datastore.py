@@ -16,6 +16,7 @@ from mednoisy.errors import UserError
 from mednoisy.files import write_text
 from mednoisy.monai_label.intake import add_image, keep_version, label_path, save_label
 from mednoisy.monai_label.names import checked_tag, known_study
+from mednoisy.monai_label.parameters import checked
 from mednoisy.monai_label.studies import Study, found_studies
 from mednoisy.monai_label.workplace import Workplace
 
@@ -56,7 +57,7 @@ class Studies(LocalDatastore):
         name = case_name(path)
         with self._listing:
             if name not in self._datastore.objects:
-                info = {**_plain(image_info), "name": path.name}
+                info = {**checked(image_info), "name": path.name}
                 model = ImageLabelModel(image=DataModel(info=info, ext=path.name[len(name) :]))
                 self._datastore.objects[name] = model
                 self._update_datastore_file()
@@ -70,7 +71,7 @@ class Studies(LocalDatastore):
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: Mapping[str, Any]) -> str:
         """Check and save a label map, the one before kept; the id of the study."""
         study, tag = self.study(image_id), checked_tag(getattr(label_tag, "value", label_tag))
-        told = _plain(label_info)
+        told = checked(label_info)
         with self._saving:
             saved = save_label(self.place, study, Path(label_filename), self.classes, told, tag)
         info = {**told, "name": saved.path.name, "voxels": dict(saved.voxels), "version": saved.version}
@@ -117,7 +118,7 @@ class Studies(LocalDatastore):
         self.study(image_id)
         with self._listing:
             self.look()
-            super().update_image_info(image_id, _plain(info))
+            super().update_image_info(image_id, checked(info))
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """What is known of a label map (E571, E572)."""
@@ -130,7 +131,7 @@ class Studies(LocalDatastore):
         self.get_label_uri(label_id, label_tag)
         with self._listing:
             self.look()
-            super().update_label_info(label_id, label_tag, _plain(info))
+            super().update_label_info(label_id, label_tag, checked(info))
 
     def json(self) -> dict[str, Any]:
         """The whole list."""
@@ -165,9 +166,3 @@ class Studies(LocalDatastore):
         content = self._datastore.model_dump(exclude={"base_path"})
         write_text(self._datastore_config_path, json.dumps(content, indent=2, default=str))
         self._config_ts = Path(self._datastore_config_path).stat().st_mtime
-
-
-def _plain(info: object) -> dict[str, Any]:
-    if not isinstance(info, Mapping):
-        raise UserError("E585", "what is told beside the file is no JSON object", 'Send params={"...": ...}')
-    return dict(info)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from mednoisy.data.file_formats import NIFTI, is_picture, reader_of
-from mednoisy.data.formats import nifti
-from mednoisy.data.formats.voxels import UNREADABLE
+from mednoisy.data.claims import claimed_voxels, stands_alone
+from mednoisy.data.file_formats import is_picture, reader_of
 from mednoisy.data.images import Image, case_name, check_image, check_pair, distinct_values, read_image
 from mednoisy.data.label_maps import read_label_map, read_reference
-from mednoisy.errors import UserError, did_you_mean
+from mednoisy.data.segments import codes_of_segments
+from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 from mednoisy.inference.label_map_files import label_file, write_labels
 from mednoisy.monai_label.names import FINAL, checked_id, checked_tag
@@ -58,14 +58,17 @@ def save_label(
         tag: under which it is saved.
 
     Raises:
-        UserError: E201 to E209, E223, E224: it cannot be read, is no label map, or is on another grid; E573, far
-            larger than its image; E575, a segment of no class, or a mark of disagreement where nothing was shown.
+        UserError: E201 to E209, E223, E224: it cannot be read, is no label map, or is on another grid; E558, as
+            `check_stands_alone`; E573, far larger than its image; E575, a segment of no class, or a mark of
+            disagreement where nothing was shown.
     """
     checked_tag(tag)
+    check_stands_alone(file, study.id)
     image = read_image(study.image, channels=True, case=study.id)
     _check_size(file, image, study)
     raw = _read(file, study)
-    mapping = codes_of_segments(info.get("label_info"), classes, distinct_values(raw.array).tolist(), study.id)
+    values = distinct_values(raw.array).tolist()
+    mapping = codes_of_segments(info.get("label_info"), [*classes, DISAGREEMENT], values, study.id)
     codes = raw.array if mapping is None else _mapped(raw.array, mapping)
     marked = len(classes)
     on_grid = check_pair(image, replace(raw, array=codes), {*range(len(classes)), marked}, case=study.id)
@@ -79,47 +82,6 @@ def save_label(
     write_labels(target, label, image.affine, study.image)
     counts = {name: int(np.count_nonzero(label == code)) for code, name in enumerate(classes) if code}
     return SavedLabel(target, counts, version, int(np.count_nonzero(undecided)))
-
-
-def codes_of_segments(
-    listed: object, classes: Sequence[str], values: Sequence[float], case: str
-) -> dict[int, int] | None:
-    """The class code of each value in a client's label map, by the names of its segments.
-
-    3D Slicer sends `[{"name": "atrium", "idx": 2}]` where `idx` is the segment's place in the scene; the file holds
-    places in this list, from 1. Only where its values are no such places is `idx` the value. The segment of
-    disagreement gets the code behind the classes'.
-
-    Args:
-        listed: `label_info` of the client; None or empty: the values are class codes.
-        values: that occur in the file.
-
-    Returns:
-        None where values are class codes.
-
-    Raises:
-        UserError: E575, a name that is no class, or values that fit no list.
-    """
-    if not listed:
-        return None
-    if not isinstance(listed, list) or not all(isinstance(each, dict) and "name" in each for each in listed):
-        cause = "label_info is no list of segments, each with a name"
-        raise UserError("E575", cause, 'Send [{"name": "...", "idx": 1}], or leave it out', case=case)
-    by_name = {name.casefold(): code for code, name in enumerate([*classes, DISAGREEMENT])}
-    codes = [by_name.get(str(each["name"]).strip().casefold()) for each in listed]
-    for each, code in zip(listed, codes, strict=True):
-        if code is None:
-            cure = f"Rename it, or remove it. {did_you_mean(str(each['name']), classes[1:])}"
-            raise UserError("E575", f"the segment {each['name']!r} is no class of this server", cure, case=case)
-    found = {int(value) for value in values if value}
-    places = dict(enumerate(codes, 1))
-    indices = {each.get("idx"): code for each, code in zip(listed, codes, strict=True)}
-    for table in (places, indices):
-        if found <= table.keys():
-            return {0: 0, **{value: int(table[value] or 0) for value in found}}
-    strange = sorted(found - places.keys())
-    cause = f"the label map holds {', '.join(map(str, strange))}, and {len(listed)} segments are named"
-    raise UserError("E575", cause, "Name every segment in label_info, in order", case=case)
 
 
 def label_path(place: Workplace, study: Study, tag: str) -> Path:
@@ -142,10 +104,11 @@ def add_image(place: Workplace, name: object, file: Path) -> Path:
     """Check an image and put it among the studies; its file. The same file again changes nothing.
 
     Raises:
-        UserError: E572, as `checked_id`; E587, another image of that id is there; E2xx, it cannot be read, or shows
-            nothing.
+        UserError: E572, as `checked_id`; E558, as `check_stands_alone`; E587, another image of that id is there; E2xx,
+            it cannot be read, or shows nothing.
     """
     case = checked_id(name)
+    check_stands_alone(file, case)
     if reader_of(file) is None:
         read_image(file, channels=True, case=case)  # tells which formats are known
     there = {study.id: study.image for study in found_studies(place)}
@@ -190,15 +153,16 @@ def _mapped(array: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
     return mapped
 
 
+def check_stands_alone(file: Path, case: str | None = None) -> None:
+    """Refuse what was sent and may name files of this machine as its voxels (E558)."""
+    if file.is_file() and not stands_alone(file):
+        cause = f"an upload that ends in {file.suffix} may have its voxels elsewhere"
+        raise UserError("E558", cause, "Send NIfTI, NRRD or MetaImage as one file, or a picture", case=case)
+
+
 def _check_size(file: Path, image: Image, study: Study) -> None:
-    """Refuse a NIfTI label whose header tells of far more voxels than its image has, before they are unpacked."""
-    if not file.name.lower().endswith(NIFTI):
-        return
-    try:
-        shape = nifti.read_header(file).get_data_shape()
-    except UNREADABLE:  # what is wrong with it is told by the reader
-        return
-    voxels = float(np.prod([float(size) for size in shape]))
-    if voxels > LARGER_AT_MOST * np.prod(image.shape):
+    """Refuse a label whose header tells of far more voxels than its image has, before they are unpacked (E573)."""
+    voxels = claimed_voxels(file)
+    if voxels is not None and voxels > LARGER_AT_MOST * np.prod(image.shape):
         cause = f"its header tells of {voxels:.3g} voxels, the image has {int(np.prod(image.shape))}"
         raise UserError("E573", cause, "Export the label on the image's grid", case=study.id)

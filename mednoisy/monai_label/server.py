@@ -19,7 +19,7 @@ import jwt
 import requests
 from fastapi import Depends, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 from monailabel.app import app
 from monailabel.config import settings
@@ -27,10 +27,13 @@ from monailabel.endpoints import batch_infer, datastore, infer, info, login, log
 from monailabel.endpoints.user import auth
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
+from starlette.background import BackgroundTask
+from starlette.datastructures import UploadFile
 
 from mednoisy.errors import DONE_IN_PART, UserError, did_you_mean
 from mednoisy.monai_label.callers import LOCAL, check_caller
 from mednoisy.monai_label.names import checked_id, checked_session, checked_tag
+from mednoisy.monai_label.parameters import check_file_name, checked, parsed
 from mednoisy.monai_label.scoring import progress, want
 from mednoisy.monai_label.workplace import BOUND, Workplace
 
@@ -46,6 +49,7 @@ NAMES = {"image": checked_id, "id": checked_id, "label": checked_id, "tag": chec
 STATES = {"waiting": "RUNNING", "training": "RUNNING", "done": "DONE", "failed": "ERROR", "stopped": "STOPPED",
           "interrupted": "STOPPED"}  # fmt: skip
 MEGABYTE = 2**20
+NO_GPU = () if shutil.which("nvidia-smi") else ("/logs/gpu",)
 STOCK = (info, infer, batch_infer, datastore, session, scoring, logs, ohif)  # neither proxies nor whole slides
 WITH_LOGIN = (login,) if settings.MONAI_LABEL_AUTH_ENABLE else ()
 PAGES = ("/openapi.json", "/docs", "/static", "/", "/favicon.ico")
@@ -63,11 +67,17 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(endpoint)
     def run(*args: Any, **kwargs: Any) -> Any:
+        for upload in (each for given in kwargs.values() for each in (given if isinstance(given, list) else [given])):
+            if isinstance(upload, UploadFile):
+                check_file_name(upload.filename)
         coroutine = endpoint(*args, **kwargs)
         try:
             coroutine.send(None)
         except StopIteration as end:
-            return end.value
+            answer = end.value
+            if isinstance(answer, FileResponse) and Path(tempfile.gettempdir()) in Path(answer.path).parents:
+                answer.background = answer.background or kwargs.get("background_tasks") or _removal(Path(answer.path))
+            return answer
         except BaseException:
             for late in getattr(kwargs.get("background_tasks"), "tasks", ()):  # FastAPI drops them: they remove uploads
                 late.func(*late.args, **late.kwargs)
@@ -77,6 +87,11 @@ def threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     run.__signature__ = inspect.signature(endpoint, eval_str=True)  # type: ignore[attr-defined]
     del run.__wrapped__  # or it is taken for the coroutine function
     return run
+
+
+def _removal(path: Path) -> BackgroundTask:
+    """Of a file that was made to be sent, an archive of all studies perhaps; MONAI Label leaves it."""
+    return BackgroundTask(path.unlink, missing_ok=True)
 
 
 class Guard:
@@ -145,10 +160,6 @@ def _of_user(request: Request, fault: Exception) -> JSONResponse:
     return told(fault)
 
 
-def _of_json(request: Request, fault: Exception) -> JSONResponse:
-    return told(UserError("E585", f"the parameters are no JSON: {fault}", 'Send params={"...": ...}'))
-
-
 def _of_monailabel(request: Request, fault: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(getattr(fault, "msg", fault))}, BAD_REQUEST)
 
@@ -205,12 +216,13 @@ def rank(strategy: str, user: Annotator) -> dict:
 
 def sample(strategy: str, user: Anybody, params: dict | None = None) -> dict:
     """The study to annotate next, with its file; empty where none is left."""
+    asked = checked(params or {})
     client = {"client_id": user.username} if settings.MONAI_LABEL_AUTH_ENABLE else {}
-    found = app_instance().next_sample({**(params or {}), **client, "strategy": strategy})
+    found = app_instance().next_sample({**asked, **client, "strategy": strategy})
     if found:
         store = app_instance().datastore()
         strategies = {**store.get_image_info(found["id"]).get("strategy", {})}
-        strategies[strategy] = {"ts": int(time.time()), "client_id": (params or {}).get("client_id", user.username)}
+        strategies[strategy] = {"ts": int(time.time()), "client_id": asked.get("client_id", user.username)}
         store.update_image_info(found["id"], {"strategy": strategies})
         found = {**store.get_image_info(found["id"]), **found}
     return dict(found)
@@ -248,12 +260,16 @@ OWN = (
 def made() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """MONAI Label's app with all of that, behind the guard."""
     auth.jwt = SimpleNamespace(decode=functools.partial(jwt.decode, algorithms=ALGORITHMS))
+    for module in (infer, datastore):
+        module.json = SimpleNamespace(loads=parsed, dumps=json.dumps)
     pages = [route for route in app.router.routes if getattr(route, "path", None) in PAGES]
     app.router.routes[:] = []
     for path, endpoint, method in OWN:
         app.add_api_route(settings.MONAI_LABEL_API_STR + path, endpoint, methods=[method])
     for route in (route for module in (*STOCK, *WITH_LOGIN) for route in module.router.routes):
         assert isinstance(route, APIRoute)
+        if route.path in NO_GPU:
+            continue
         app.add_api_route(
             settings.MONAI_LABEL_API_STR + route.path, threaded(route.endpoint), methods=list(route.methods),
             response_model=route.response_model, include_in_schema=route.include_in_schema, summary=route.summary,
@@ -261,7 +277,6 @@ def made() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         )  # fmt: skip
     app.router.routes.extend(pages)
     app.add_exception_handler(UserError, _of_user)
-    app.add_exception_handler(json.JSONDecodeError, _of_json)
     app.add_exception_handler(MONAILabelException, _of_monailabel)
     app.add_exception_handler(requests.HTTPError, _of_login)
     if not settings.MONAI_LABEL_CORS_ORIGINS:

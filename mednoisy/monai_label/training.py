@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from mednoisy.child_processes import PARENT
+from mednoisy.composition.catalogue import DATALIST, PAGE
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.engines.run_folder import folds_of
 from mednoisy.errors import UserError
 from mednoisy.files import locked
 from mednoisy.monai_label.deployment import Deployed
-from mednoisy.monai_label.plans import PRETEXT, has_pretext, plan_of
+from mednoisy.monai_label.plans import PRETEXT, Plan, has_pretext, plan_of
 from mednoisy.monai_label.studies import Study, found_studies, labeled, write_dataset
 from mednoisy.monai_label.warm_start import write_start
 from mednoisy.monai_label.workplace import Settings, Workplace, listed_numbers, read_state, write_state
@@ -29,6 +30,7 @@ from mednoisy.text_files import Unusable, read_table
 ENDED = ("done", "failed", "stopped")
 INTERRUPTED = "interrupted"  # neither ended nor at work, as after a power cut
 LAST_LINES = 20
+OF_A_ROUND = ("bundle", "classes", "recipe", "dataset", "steps", "seed", "set")  # settings that a plan does not hold
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Trainings:
             raise UserError("E577", "a training is running", "Wait for it, or stop it first")
         studies, settings = found_studies(self.place), self.place.settings()
         plan, last = plan_of(studies, settings), self.last()
-        digest = _digest(studies, settings)
+        digest = _digest(studies, settings, plan, pretext=has_pretext(self.place))
         if last is not None:
             state = self.state(last)
             if state["state"] != "done" and state["digest"] == digest:
@@ -83,7 +85,7 @@ class Trainings:
         if self.running():
             raise UserError("E577", "a training is running", "Wait for it, or stop it first")
         folder = self.place.pretext
-        if not (folder / "data" / "datalist.json").is_file():
+        if not (folder / "data" / DATALIST).is_file():
             unlabeled = [Study(study.id, study.image, None) for study in studies]
             write_dataset(folder / "data", settings, unlabeled, ())
         state = {
@@ -226,7 +228,25 @@ def networks_of(run: Path) -> list[Path]:
     return folds_of(run) or [run]
 
 
-def _digest(studies: Sequence[Study], settings: Settings) -> str:
-    """What tells trainings apart: studies, their labels as files, and settings."""
+def _digest(studies: Sequence[Study], settings: Settings, plan: Plan, *, pretext: bool) -> str:
+    """What tells trainings apart: studies, their labels as files, what learns from them and how, files of overlays.
+
+    Not which device or how many threads do it, nor how studies are chosen, given out and kept.
+
+    Args:
+        pretext: whether a pretext has been learned, from which a network starts.
+    """
+    asked = {name: getattr(settings, name) for name in OF_A_ROUND}
+    written = [_written(name) for name in (settings.bundle, plan.method, settings.recipe, settings.dataset)]
+    how = (plan.method, plan.folds, plan.held, pretext, written)
     facts = [(study.id, study.label and study.label.stat().st_mtime_ns) for study in studies]
-    return f"{Draw(0, repr((facts, settings)), 0).key(bits=64):016x}"
+    return f"{Draw(0, repr((facts, asked, how)), 0).key(bits=64):016x}"
+
+
+def _written(name: str | None) -> bytes:
+    """What stands in an overlay's file, or in the page of a bundle's folder; nothing of those that have a name."""
+    path = Path(name or "")
+    if not path.is_absolute():
+        return b""
+    place = path / PAGE if path.is_dir() else path
+    return place.read_bytes() if place.is_file() else b""

@@ -13,6 +13,7 @@ from mednoisy.networks.blocks import Stride, axis_divisors, check_divisible, div
 MOST_CHANNELS = {2: 512, 3: 320}  # by axes, as nnU-Net's planner has them
 BLOCKS = (1, 3, 4, 6, 6, 6)  # of each level of the residual encoder, the presets' (Isensee et al. 2024)
 CONVOLUTIONS = 2  # of each level of the plain one, and of its decoder
+PACKAGE = "dynamic-network-architectures"
 EXTRA = "pip install 'mednoisy[nnunet-networks]'"
 
 

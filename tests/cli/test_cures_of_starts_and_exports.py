@@ -137,6 +137,18 @@ def test_a_run_is_exported_as_the_cure_says(work, capsys, code, fault, given, cu
     assert Path(name).exists()
 
 
+def test_an_address_is_told_as_the_cure_says(work, capsys):
+    words = ["export", "run", "heart.zip", "--for", "zoo", "--url"]
+    address = refused_with(capsys, [*words, "example.org/heart.pt"], "E557", r"are to be fetched, (https://)HOST/PATH")[
+        1
+    ]
+    assert main([*words, f"{address}example.org/heart.pt"]) == 0
+    words = ["export", "run", "heart.ts", "--for", "torchscript"]
+    kind = refused_with(capsys, [*words, "--url", "https://a.org/b"], "E113", r"Drop it, or take --for (zoo)")[1]
+    assert main(words) == 0
+    assert main(["export", "run", "other.zip", "--for", kind, "--url", "https://a.org/b"]) == 0
+
+
 def test_an_export_that_exists_is_called_by_its_name(work):
     """On the command line other names are refused with its usage (E100)."""
     with pytest.raises(UserError, match=r"^E550 there is no export for 'zooo'. Did you mean 'zoo'\?"):
@@ -157,7 +169,9 @@ def test_the_extra_that_is_told_to_be_installed_has_what_is_missing(work, capsys
         assert main(words) == 0
 
 
-def test_a_network_without_torchscript_is_exported_as_a_bundle(work, capsys):
+def test_a_network_without_torchscript_is_exported_as_a_bundle(work, capsys, monkeypatch):
+    """Whose program it cannot say; that its trace is of one size is made up."""
+    monkeypatch.setattr(export_module, "same_at_another_size", lambda run, other: False)
     more = ["--method", "supervised", "--set", f"network_def={WITHOUT_TORCHSCRIPT}"]
     words = train_arguments(
         Path("pictures"), Path("mine"), *more, bundle="dermoscopy", without=("network_def", "width")

@@ -14,19 +14,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from monai.transforms import Compose
 
 from mednoisy.cli import main
 from mednoisy.composition import bundles_folder
 from mednoisy.data.images import write_nifti
 from mednoisy.data.load_case import LoadCased
-from mednoisy.data.studies import datalist_of_studies
+from mednoisy.engines.served_studies import datalist_of_studies
 from mednoisy.errors import UserError
 from mednoisy.files import locked
 from mednoisy.monai_label import training
 from mednoisy.monai_label.deployment import Deployed, consider
 from mednoisy.monai_label.intake import add_image, save_label
 from mednoisy.monai_label.names import checked_id, checked_tag, known_study
+from mednoisy.monai_label.parameters import check_file_name
 from mednoisy.monai_label.prediction import Predictor
 from mednoisy.monai_label.studies import Study, found_studies
 from mednoisy.monai_label.training import Trainings
@@ -264,6 +266,12 @@ def linked(place: Workplace) -> Path:
     return Path("upload.nii.gz")
 
 
+def as_format(place: Workplace, name: str) -> Path:
+    """An image as it was sent, in the format that a name tells."""
+    SimpleITK.WriteImage(SimpleITK.ReadImage(uploaded(place)), name)
+    return Path(name)
+
+
 def many(place: Workplace) -> list[Study]:
     return [*found_studies(place), *(Study(f"more_{number}", Path(), None) for number in range(20))]
 
@@ -271,6 +279,8 @@ def many(place: Workplace) -> list[Study]:
 Call = Callable[[Workplace], object]
 SEGMENT = {"name": "atrium", "idx": 1}
 REFUSED: list[tuple[str, Call, str, Callable[[Workplace, re.Match[str]], object]]] = [
+    ("E558", lambda on: add_image(on, "n", as_format(on, "u.mhd")), "Send (NIfTI), NRRD or MetaImage as one file", lambda on, _: add_image(on, "n", as_format(on, "u.nii"))),
+    ("E558", lambda on: add_image(on, "n", as_format(on, "u.nhdr")), "(NRRD) or (MetaImage) as one file, or a picture", lambda on, _: (add_image(on, "n", as_format(on, "u.nrrd")), add_image(on, "m", as_format(on, "u.mha")))),
     ("E571", lambda on: study(on, "scan1"), r"Did you mean '(\w+)'", lambda on, near: study(on, near[1])),
     ("E571", lambda on: known_study(many(on), "scan1"), r"See /datastore/\?output=all", lambda on, _: study(on, found_studies(on)[0].id)),
     ("E572", lambda on: study(on, "studies/scan_0"), "Give the id as /datastore/ lists it, without a folder", lambda on, _: study(on, "scan_0")),
@@ -280,6 +290,7 @@ REFUSED: list[tuple[str, Call, str, Callable[[Workplace, re.Match[str]], object]
     ("E572", lambda on: save(on, tag="mine, later"), r"Use \w+, (\w+) or a plain name", lambda on, known: save(on, tag=known[1])),
     ("E572", lambda on: checked_tag("a.b"), r"or a plain name", lambda on, _: save(on, tag="later_1")),
     ("E572", lambda on: add_image(on, "link", linked(on)), "Give another id", lambda on, _: add_image(on, "other", uploaded(on))),
+    ("E572", lambda on: check_file_name(".."), r"Send it under a plain name, such as ([\w.]+)", lambda on, name: check_file_name(name[1]) is None),
     ("E573", lambda on: save(on, np.zeros((40, 40, 40), np.uint8)), "Export the label on the image's grid", lambda on, _: save(on)),
     ("E575", lambda on: save(on, label_info="atrium"), r'Send \[\{"name": "\.\.\.", "idx": 1\}\]', lambda on, _: save(on, label_info=[SEGMENT])),
     ("E575", lambda on: save(on, label_info="atrium"), "or leave it out", lambda on, _: save(on)),
@@ -339,7 +350,8 @@ def test_the_trainer_of_monai_label_learns_once_a_label_is_submitted(place):
 
     def datalist() -> object:
         reading = Compose([LoadCased(codes=range(2), axes=3)])
-        return datalist_of_studies(pairs(), [], SETTINGS.classes, "studies", reading).cases("labeled")
+        codes = place.folder / "codes"
+        return datalist_of_studies(pairs(), [], SETTINGS.classes, "studies", reading, codes).cases("labeled")
 
     told(datalist, "E551", "Submit the label of one, then train again")
     save(place)

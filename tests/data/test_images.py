@@ -8,12 +8,14 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 from mednoisy.data.images import (
     Image,
     case_name,
     check_image,
     check_pair,
+    pair_notes,
     read_image,
     write_nifti,
     write_nifti_like,
@@ -82,6 +84,39 @@ def test_pictures(tmp_path):
     np.testing.assert_array_equal(mask.array, colour[..., 0] > 127)
     assert image.shape == mask.shape == (5, 7)
     check_pair(image, mask, (0, 1))
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (6, 6)])
+def test_a_mask_of_a_picture_in_a_format_for_volumes_has_columns_as_x(tmp_path, shape):
+    """As 3D Slicer saves what was drawn on a PNG; of a square picture its size tells nothing."""
+    mask = np.zeros(shape, np.uint8)
+    mask[1, 2:5] = 1
+    write_picture(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8))
+    write_picture(tmp_path / "mask.png", mask)
+    SimpleITK.WriteImage(SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(mask)]), tmp_path / "a.nii.gz")
+    image, label, as_picture = (read_image(tmp_path / name) for name in ("a.png", "a.nii.gz", "mask.png"))
+    assert label.shape == (*shape[::-1], 1)
+    fitted = check_pair(image, label, (0, 1))
+    np.testing.assert_array_equal(fitted.array, mask)
+    assert fitted.spacing == image.spacing
+    assert pair_notes(image, label) == ["are a picture and a volume's format: x are columns, y are rows"]
+    slice_of = check_pair(label, as_picture, (0, 1))  # the other way round
+    np.testing.assert_array_equal(slice_of.array, label.array)
+    assert pair_notes(image, as_picture) == []
+
+
+def test_a_mask_of_a_picture_that_fits_only_as_stored_is_taken_so(tmp_path):
+    mask = np.zeros((5, 7), np.uint8)
+    mask[1, 2:5] = 1
+    write_picture(tmp_path / "a.png", np.arange(35, dtype=np.uint8).reshape(5, 7))
+    nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), tmp_path / "a.nii")
+    image, label = read_image(tmp_path / "a.png"), read_image(tmp_path / "a.nii")
+    np.testing.assert_array_equal(check_pair(image, label, (0, 1)).array, mask)
+    assert pair_notes(image, label) == ["are a picture and a volume's format, and fit only as they are stored"]
+    nibabel.save(nibabel.Nifti1Image(mask[:4], np.eye(4)), tmp_path / "b.nii")
+    assert pair_notes(image, read_image(tmp_path / "b.nii")) == []
+    with pytest.raises(UserError, match="E204 image is 5x7, label is 4x7"):
+        check_pair(image, read_image(tmp_path / "b.nii"), (0, 1))
 
 
 def test_case_name():

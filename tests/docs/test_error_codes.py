@@ -51,7 +51,7 @@ SHARED = {  # codes of several modules: the one fault that each stands for
     "E553": "an output that is there already, and is not to be replaced",
     "E571": "a study, a label, a model or a trainer that the server has not",
     "E572": "a name in a request that leads elsewhere",
-    "E585": "parameters of a request that are no JSON object",
+    "E575": "segments that lead to no class",
     "E586": "what the server does not do over a network",
 }
 

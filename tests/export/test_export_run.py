@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import jsonschema
+import monai.apps.utils
 import nibabel
 import numpy as np
 import pytest
 import torch
-import yaml
+from monai.bundle import download_large_files
 from PIL import Image
 
 from mednoisy.cli import main
@@ -47,9 +49,9 @@ def patch_of(run: DeployedRun, place: Path) -> torch.Tensor:
     return image[(slice(None), *(slice(0, side) for side in run.patch_size))][None]
 
 
-def export(place: Path, output: Path, kind: str, capsys) -> float:
+def export(place: Path, output: Path, kind: str, capsys, *more: str) -> float:
     """The difference that the command tells."""
-    assert main(["export", str(place / "run"), str(output), "--for", kind]) == 0
+    assert main(["export", str(place / "run"), str(output), "--for", kind, *more]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[-2] == str(output)
     return float(told[-1].partition(" by ")[2].split()[0])
@@ -101,8 +103,7 @@ def test_a_bundle_stands_for_itself(places, tmp_path, capsys):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     jsonschema.validate(metadata, json.loads(SCHEMA.read_text()))
     assert metadata["network_data_format"]["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "atrium"}
-    (large,) = yaml.safe_load((bundle / "large_files.yml").read_text())["large_files"]
-    assert (bundle / large["path"]).is_file()
+    download_large_files(str(bundle))  # which finds that it is there, with the checksum
     assert "Apache License" in (bundle / "LICENSE").read_text()
     for text in ("inference.yaml", "train.yaml"):  # neither the run nor its data are named
         assert str(place) not in (bundle / "configs" / text).read_text()
@@ -122,6 +123,53 @@ def test_a_bundle_stands_for_itself(places, tmp_path, capsys):
         np.testing.assert_array_equal(np.asarray(theirs.dataobj), np.asarray(nibabel.load(path).dataobj))
 
 
+def test_monais_tool_fetches_the_weights_from_where_they_are_published(places, tmp_path, monkeypatch, capsys):
+    """From a folder here, as a server gives it; an address may hold what has a meaning in configurations."""
+    address = "https://example.org/records/7/files/model%20of%20run.pt?download=1&x=$y#@z"
+    export(places["phantom"], tmp_path / "atrium.zip", "zoo", capsys, "--url", address)
+    shutil.unpack_archive(tmp_path / "atrium.zip", tmp_path)
+    weights = tmp_path / "atrium" / "models" / "model.pt"
+    wanted = weights.read_bytes()
+    published = weights.rename(tmp_path / "published.pt")
+    asked = []
+
+    def retrieve(url: str, path: Path, **options: object) -> None:
+        asked.append(url)
+        shutil.copy(published, path)
+
+    monkeypatch.setattr(monai.apps.utils, "_download_with_progress", retrieve)
+    download_large_files(str(tmp_path / "atrium"))
+    assert asked == [address]
+    assert weights.read_bytes() == wanted
+
+
+def test_an_archive_without_an_address_says_so(places, tmp_path, capsys):
+    assert main(["export", str(places["phantom"] / "run"), str(tmp_path / "atrium.zip"), "--for", "zoo"]) == 0
+    told = capsys.readouterr().err
+    assert "large_files.yml in atrium.zip names no address of the weights; --url says where they are publ" in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "model.pt", "example.org/model.pt", "https://", "https://example.org", "https://example.org/",
+        "https:///model.pt", "file:///tmp/model.pt", "ftp://example.org/model.pt", "https://example.org/a model.pt",
+        "https://example.org/model.pt\n", "https://example.org:port/model.pt", "https://[::1/model.pt",
+        "https://example.org/mod\u00e8le.pt", "javascript://example.org/model.pt",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_of_a_file_is_refused(tmp_path, capsys, url):
+    told = refusal(capsys, ["export", "absent", str(tmp_path / "a.zip"), "--for", "zoo", "--url", url])
+    assert told.startswith(f"mednoisy: E557 {url!r} is no address of a file on the web. Give the one under which")
+
+
+def test_a_login_is_not_published(tmp_path, capsys):
+    address = "https://me:secret@example.org/model.pt"
+    told = refusal(capsys, ["export", "absent", str(tmp_path / "a.zip"), "--for", "zoo", "--url", address])
+    assert "E557 the address of the weights at example.org holds a login, which all would read." in told
+    assert "secret" not in told
+
+
 def test_the_same_run_gives_the_same_archive(places, tmp_path, capsys):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -137,6 +185,7 @@ def test_the_same_run_gives_the_same_archive(places, tmp_path, capsys):
         (["polyp_detection", "--for", "monai-label"], "E552 MONAI Label would take a model called 'polyp_detection'"),
         (["there", "--for", "monai-label"], "E553 the output there is there already. Remove it, or give another name."),
         (["network.ts", "--for", "caffe"], "E100"),
+        (["network.ts", "--for", "torchscript", "--url", "https://a.org/b"], "E113 --url does not go with --for torch"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_any_work(places, tmp_path, monkeypatch, capsys, words, told):

@@ -65,7 +65,11 @@ OPENINGS = {  # what each command needs, so that it comes as far as its files
     "evaluate": (["--predictions", PLACE, "--references", PLACE, "--output", PLACE, "--workers", "1"], [PLACE]),
     "compare": ([PLACE, PLACE],),
     "predict": ([PLACE, PLACE, "--output", PLACE],),
-    "export": ([PLACE, PLACE, "--for", "monai-label"], [PLACE, PLACE, "--for", "torchscript"]),
+    "export": (
+        [PLACE, PLACE, "--for", "monai-label"],
+        [PLACE, PLACE, "--for", "torchscript"],
+        [PLACE, PLACE, "--for", "zoo", "--url", "https://example.org/model.pt"],
+    ),
     "query": (
         [PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE],
         [PLACE, "--strategy", "random", "--budget", "1", "--output", PLACE, "--unit", "box", "--box", "4", "4", "4"],

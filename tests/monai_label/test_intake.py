@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+import h5py
 import numpy as np
 import pytest
+import SimpleITK
 
-from mednoisy.data.images import read_image, write_nifti
+from mednoisy.data.images import read_image, write_nifti, write_picture
 from mednoisy.errors import UserError
+from mednoisy.monai_label import intake
 from mednoisy.monai_label.intake import add_image, codes_of_segments, keep_shown, save_label
 from mednoisy.monai_label.studies import found_studies
 from tests.monai_label.conftest import AFFINE, SHAPE, box
@@ -29,6 +32,17 @@ def test_a_label_lands_on_its_images_grid_in_class_codes(place, label_file):
     assert np.array_equal(read_image(saved.path).array, box())
     assert np.allclose(read_image(saved.path).affine, AFFINE)
     assert study(place).label == saved.path
+
+
+def test_a_square_picture_is_labeled_in_a_viewer_of_volumes(place, label_file):
+    """Whose files have columns first; the label that is kept has rows first, as the picture."""
+    mask = np.zeros((8, 8), np.uint8)
+    mask[1, 2:6] = 1
+    write_picture(place.studies / "skin.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    sent = label_file(mask.T[..., np.newaxis], affine=np.diag([-1.0, -1, 1, 1]))
+    saved = save_label(place, study(place, "skin"), sent, CLASSES, {"label_info": [{"name": "vein", "idx": 1}]})
+    assert saved.path == place.labels / "skin.png"
+    assert np.array_equal(read_image(saved.path).array, 2 * mask)
 
 
 def test_segments_are_told_by_name_not_by_their_place_in_the_scene(place, label_file):
@@ -60,6 +74,7 @@ def test_without_names_values_are_class_codes(listed):
         ([{"name": "atrium", "idx": 1}], "holds 2, and 1 segments are named"),
         ("atrium", "no list of segments"),
         ([{"idx": 1}], "no list of segments"),
+        ([{"name": "atrium", "idx": [1]}], "holds 2, and 1 segments are named"),
     ],
 )
 def test_names_that_lead_to_no_class_are_refused(listed, why):
@@ -167,3 +182,42 @@ def test_links_out_of_the_folder_are_no_studies(place, tmp_path):
     (place.studies / "d.nii.gz").symlink_to(tmp_path / "secret.nii.gz")
     (place.studies / "e.nii.gz").symlink_to(place.studies / "a.nii.gz")
     assert [each.id for each in found_studies(place)] == ["a", "b", "c", "e"]
+
+
+ELSEWHERE = {
+    "sent.mhd": "ObjectType = Image\nNDims = 3\nDimSize = 8 9 10\nElementType = MET_UCHAR\nElementDataFile = {}\n",
+    "sent.mha": "ObjectType = Image\nNDims = 3\nDimSize = 8 9 10\nElementType = MET_UCHAR\nElementDataFile = {}\n",
+    "sent.nhdr": "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 8 9 10\nencoding: raw\ndata file: {}\n",
+    "sent.nrrd": "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 8 9 10\nencoding: raw\ndata file: {}\n\n",
+}
+
+
+@pytest.mark.parametrize("name", [*ELSEWHERE, "sent.h5"])
+def test_an_upload_whose_voxels_are_files_of_the_server_is_refused(place, tmp_path, name):
+    """Else whoever may send a file could have any other read, and kept as a label."""
+    secret = tmp_path / "another folder" / "secret.raw"
+    secret.parent.mkdir()
+    secret.write_bytes(box().tobytes())
+    sent = tmp_path / name
+    if name in ELSEWHERE:
+        sent.write_text(ELSEWHERE[name].format(secret))
+        assert read_image(sent, "label").array.sum() == 27  # of a datalist's own files it is right
+    else:
+        with h5py.File(sent, "w") as file:
+            file.create_dataset("label", SHAPE, "u1", external=[(str(secret), 0, 720)])
+    with pytest.raises(UserError, match=r"^E558 case 'a': an upload that ends in \.\w+ may have its voxels elsewhere"):
+        save_label(place, study(place), sent, CLASSES, {})
+    with pytest.raises(UserError, match=r"^E558 "):
+        add_image(place, "new", sent)
+    assert study(place).label is None
+    assert [each.id for each in found_studies(place)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["sent.nii.gz", "sent.nrrd", "sent.mha", "sent.png"])
+def test_a_label_far_larger_than_its_image_is_not_unpacked(place, tmp_path, monkeypatch, name):
+    sent = tmp_path / name
+    empty = np.zeros((40, 90) if name.endswith("png") else (20, 18, 10), np.uint8)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(empty), sent)
+    monkeypatch.setattr(intake, "_read", lambda file, study: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"^E573 case 'a': its header tells of 3.6e\+03 voxels, the image has 720\."):
+        save_label(place, study(place), sent, CLASSES, {})

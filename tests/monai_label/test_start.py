@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mednoisy.cli import main
+from mednoisy.composition.catalogue import bundles_folder
 from mednoisy.errors import UserError
 from mednoisy.files import locked
 from mednoisy.monai_label import start
@@ -60,6 +62,28 @@ def test_without_monai_label_one_line_says_what_to_install(place, without_monail
 def test_what_a_training_would_refuse_is_refused_at_once(place, without_monailabel, capsys, more, told):
     assert main(words(place, *more)) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_overlay_is_found_from_another_folder_too(place, tmp_path, monkeypatch, capsys):
+    """Rounds begin later, and the server may be restarted from elsewhere."""
+    monkeypatch.setattr(start, "serve", lambda place, settings, host, port: place.keep_settings(settings))
+    monkeypatch.setattr(start, "check_installed", lambda: None)
+    monkeypatch.setattr(start, "check_port", lambda host, port: None)
+    overlays = tmp_path / "my overlays"
+    overlays.mkdir()
+    given = {name: overlays / f"{name}.yaml" for name in ("method", "recipe")}
+    shutil.copy(bundles_folder() / "methods" / "sdcl.yaml", given["method"])
+    given["recipe"].write_text("recipe_name: mine\n")
+    monkeypatch.chdir(overlays)
+    asked = ["--method", "method.yaml", "--recipe", "recipe.yaml"]
+    main(words(place, *asked))
+    monkeypatch.chdir(tmp_path)
+    settings = place.settings()
+    assert (settings.method, settings.recipe) == (str(given["method"]), str(given["recipe"]))
+    assert main(words(place, *asked)) == 2
+    assert "E101 unknown method 'method.yaml'" in capsys.readouterr().err
+    main(words(place, "--method", "sdcl", "--recipe", "default"))
+    assert (place.settings().method, place.settings().recipe) == ("sdcl", "default")
 
 
 def test_a_folder_that_is_not_there(tmp_path, capsys):

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +28,6 @@ SDCL = Settings("left_atrium", ("background", "atrium"), method="sdcl", steps=40
 
 
 def some(labeled: int, unlabeled: int) -> list[Study]:
-    from pathlib import Path
-
     return [Study(f"s{n}", Path("i"), Path("l") if n < labeled else None) for n in range(labeled + unlabeled)]
 
 
@@ -147,6 +147,59 @@ def test_a_folder_from_elsewhere_does_not_say_what_is_run(place, monkeypatch):
     assert words[4:6] == ["phantom", "--data"]
     assert "pretext_parts=['encoder']" in words
     assert not any(word.startswith("/elsewhere") or "abort" in word for word in words)
+
+
+@pytest.fixture
+def stopped(place, label_file, monkeypatch) -> Settings:
+    """Settings under which the first round was stopped."""
+    save_label(place, found_studies(place)[0], label_file(box()), SETTINGS.classes, {})
+
+    def stops_at_once(module, place, number, log):
+        path = place.of_round(int(number)) / "round.json"
+        write_state(path, {**json.loads(path.read_text()), "state": "stopped"})
+        process = subprocess.Popen(["true"])
+        process.wait()
+        return process
+
+    monkeypatch.setattr(training, "launched", stops_at_once)
+    settings = replace(SETTINGS, method="mean_teacher", recipe=str(place.studies / "recipe.yaml"))
+    Path(str(settings.recipe)).write_text("learning_rate: 0.01\n")
+    place.keep_settings(settings)
+    assert Trainings(place).start()["number"] == 1
+    return settings
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"device": "cpu", "threads": 3, "trust": True},
+        {"strategy": "random", "batch": 3, "lease_minutes": 1.5, "upload_mb": 1, "keep_rounds": 9},
+        {"folds": 4},  # of one label there are none
+        {"pretext": "restoration", "features_of": "/elsewhere"},  # before the first label
+    ],
+)
+def test_a_stopped_round_goes_on_under_options_that_change_nothing_of_it(place, stopped, changed):
+    place.keep_settings(replace(stopped, **changed))
+    assert Trainings(place).start()["number"] == 1
+
+
+@pytest.mark.parametrize(
+    "changed", [{"method": "ua_mt"}, {"recipe": None}, {"steps": 9}, {"seed": 1}, {"set": ("width=8",)}]
+)
+def test_options_that_change_what_is_learned_begin_another_round(place, stopped, changed):
+    place.keep_settings(replace(stopped, **changed))
+    assert Trainings(place).start()["number"] == 2
+
+
+def test_another_label_overlay_or_pretext_begins_another_round(place, stopped, label_file):
+    Path(str(stopped.recipe)).write_text("learning_rate: 0.02\n")
+    assert Trainings(place).start()["number"] == 2
+    save_label(place, found_studies(place)[1], label_file(box()), SETTINGS.classes, {})
+    assert Trainings(place).start()["number"] == 3
+    (place.pretext / "run").mkdir(parents=True)
+    (place.pretext / "run" / "report.html").write_text("")
+    assert Trainings(place).start()["number"] == 4
+    assert Trainings(place).start()["number"] == 4
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class MetaHeader:
 
 def read_meta_image(path: Path, key: str) -> Voxels:
     """A MetaImage volume of one value a voxel."""
-    header = _header(path)
+    header = read_header(path)
     count = math.prod(header.sizes)  # first, so that sizes that cannot be are refused with their cause
     of_itk = itk.read_header(path, IMAGE_IO, _is_detached(path))
     array = _voxels(path, header, count).reshape(of_itk.size, order="F")
@@ -91,7 +91,8 @@ def read_meta_image(path: Path, key: str) -> Voxels:
     )
 
 
-def _header(path: Path) -> MetaHeader:
+def read_header(path: Path) -> MetaHeader:
+    """The header; ValueError where there is none."""
     entries: dict[str, str] = {}
     with open(path, "rb") as file:
         for _ in range(LINES):

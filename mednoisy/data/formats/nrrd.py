@@ -74,7 +74,7 @@ class NrrdHeader:
 
 def read_nrrd(path: Path, key: str) -> Voxels:
     """An NRRD volume of one value a voxel."""
-    header = _header(path)
+    header = read_header(path)
     count = math.prod(header.sizes)  # first, so that sizes that cannot be are refused with their cause
     of_itk = itk.read_header(path, IMAGE_IO, _is_detached(path))
     array = _voxels(path, header, count).reshape(of_itk.size, order="F")
@@ -93,7 +93,8 @@ def read_nrrd(path: Path, key: str) -> Voxels:
     )
 
 
-def _header(path: Path) -> NrrdHeader:
+def read_header(path: Path) -> NrrdHeader:
+    """The header; ValueError where there is none."""
     with open(path, "rb") as file:
         start = file.read(HEADER_AT_MOST)
     if not start.startswith(MAGIC):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -302,7 +304,23 @@ def in_pieces(on: Trained) -> requests.Response:
     return on.put("/datastore/label", params={"image": FIRST}, data=pieces, headers=kind)
 
 
+def test_an_archive_of_the_studies_is_not_left_on_the_server(trained):
+    incoming = trained.data.studies / ".mednoisy" / "incoming"
+    before = set(incoming.iterdir())
+    answer = trained.get("/datastore/dataset")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert f"label/{FIRST}.nii.gz" in archive.namelist()
+    end = time.monotonic() + 10
+    while set(incoming.iterdir()) > before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert set(incoming.iterdir()) <= before
+
+
 UNKNOWN_SEGMENT = '{"label_info": [{"name": "Segment_1", "idx": 1}]}'
+UNHASHABLE = '{"label_info": [{"name": "Segment_1", "idx": [1]}]}'
+INFINITE, LONG_NAME = '{"x": Infinity}', f"x.{'y' * 300}"
+KNOWN_LABEL = {"label": FIRST, "tag": "final"}
+JSON = {"content-type": "application/json"}
 AS_FINAL = '{"save_label": true, "label_tag": "final"}'
 ARCHIVE = {"files": ("x.zip", b"x")}
 REFUSED: list[tuple[Callable[[Trained], requests.Response], int, str]] = [
@@ -318,6 +336,25 @@ REFUSED: list[tuple[Callable[[Trained], requests.Response], int, str]] = [
     (lambda on: save(on, params=UNKNOWN_SEGMENT), 400, "E575"),
     (lambda on: save(on, params="{"), 400, "E585"),
     (lambda on: save(on, params="[1]"), 400, "E585"),
+    (lambda on: save(on, params='{"x": NaN}'), 400, "E585"),
+    (lambda on: save(on, params='{"x": "\\ud800"}'), 400, "E585"),
+    (lambda on: save(on, params="[" * 100_000), 400, "E585"),
+    (lambda on: save(on, params=UNHASHABLE), 400, "E575"),
+    (
+        lambda on: on.put("/datastore/label", params={"image": FIRST}, files={"label": (LONG_NAME, b"x")}),
+        400,
+        "E572",
+    ),
+    (lambda on: on.put("/session/", files={"files": ("..", b"x")}), 400, "E572"),
+    (lambda on: on.post("/infer/phantom", files={"file": ("x.mhd", b"ElementDataFile = /etc/passwd")}), 400, "E558"),
+    (lambda on: on.put("/datastore/", params={"image": "n"}, files={"file": ("n.h5", b"x")}), 400, "E558"),
+    (
+        lambda on: on.put("/datastore/updatelabelinfo", params=KNOWN_LABEL, data={"params": INFINITE}),
+        400,
+        "E585",
+    ),
+    (lambda on: on.post("/activelearning/random", data='{"client_id": "\\ud800"}', headers=JSON), 400, "E585"),
+    (lambda on: on.post("/batch/infer/phantom", params={"run_sync": "true"}, json={"max_workers": "x"}), 400, "E585"),
     (lambda on: save(on, b"x" * 9 * 2**20), 413, "E574"),
     (in_pieces, 413, "E574"),
     (lambda on: on.put("/datastore/", params={"image": "n"}, files={"file": ("n.nii.gz", b"junk")}), 400, "E202"),
