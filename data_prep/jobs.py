@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mednoisy.data.datalist import Case
-from mednoisy.data.images import Image, check_image, check_pair, pair_notes, read_image, write_nifti, write_picture
+from mednoisy.data.image_pairs import check_pair, pair_notes
+from mednoisy.data.images import Image, check_image, read_image, write_nifti, write_picture
 from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.files import written_aside
 

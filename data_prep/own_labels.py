@@ -10,15 +10,8 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from mednoisy.data.file_formats import is_picture
-from mednoisy.data.images import (
-    SAME_PLACE,
-    Image,
-    corners_apart_mm,
-    distinct_values,
-    read_image,
-    read_series,
-    same_size,
-)
+from mednoisy.data.image_pairs import SAME_PLACE, corners_apart_mm, same_size
+from mednoisy.data.images import Image, distinct_values, read_image, read_series
 from mednoisy.data.label_maps import read_label_map
 from mednoisy.data.mask_greys import FolderGreys
 from mednoisy.errors import UserError

@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mednoisy.data.images import check_image, digest_of, distinct_values, pair_notes
+from mednoisy.data.image_pairs import pair_notes
+from mednoisy.data.images import check_image, digest_of, distinct_values
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.files import write_text
 from mednoisy.text_files import Unusable, read_json

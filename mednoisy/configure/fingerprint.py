@@ -17,7 +17,8 @@ from mednoisy.data.datalist_checks import Case
 from mednoisy.data.file_formats import is_picture
 from mednoisy.data.ignored_voxels import IGNORED
 from mednoisy.data.image import Image
-from mednoisy.data.images import check_image, check_pair, read_image
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import check_image, read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.errors import UserError
 

@@ -16,7 +16,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import Image, case_name, check_image, check_pair, pair_notes, read_image
+from mednoisy.data.image_pairs import check_pair, pair_notes
+from mednoisy.data.images import Image, case_name, check_image, read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import Orientedd
 from mednoisy.errors import UserError

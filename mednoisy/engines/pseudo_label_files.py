@@ -15,7 +15,8 @@ import numpy as np
 from mednoisy.data.datalist import Case, Datalist
 from mednoisy.data.file_formats import is_picture
 from mednoisy.data.ignored_voxels import IGNORED, without_ignored
-from mednoisy.data.images import check_pair, read_image
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.engines.disk_full import writing
 from mednoisy.errors import DONE_IN_PART, UserError

@@ -13,7 +13,8 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from mednoisy.data.file_matching import MADE_BY, best_match, files_by_id, namings
 from mednoisy.data.formats.voxels import UPRIGHT
-from mednoisy.data.images import SAME_PLACE, Image, corners_apart_mm, listed, same_size
+from mednoisy.data.image_pairs import SAME_PLACE, corners_apart_mm, same_size
+from mednoisy.data.images import Image, listed
 from mednoisy.errors import UserError
 
 

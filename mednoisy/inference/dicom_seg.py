@@ -14,7 +14,8 @@ import numpy as np
 from mednoisy import __version__
 from mednoisy.data.formats.dicom import holds_slices, stacked_slices
 from mednoisy.data.formats.silence import quiet
-from mednoisy.data.images import Image, check_pair, digest_of, image_name
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import Image, digest_of, image_name
 from mednoisy.errors import UserError
 from mednoisy.files import written_aside
 from mednoisy.notices import tell

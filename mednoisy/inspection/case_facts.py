@@ -11,7 +11,8 @@ from nibabel.orientations import apply_orientation, io_orientation
 
 from mednoisy.data.datalist import Case
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import NO_DATA_FROM, Image, check_pair, digest_of, read_image
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import NO_DATA_FROM, Image, digest_of, read_image
 from mednoisy.data.label_maps import read_reference, stored_codes
 from mednoisy.errors import REFUSED, UserError
 from mednoisy.report.pictures.case_arrays import CaseArrays

@@ -14,7 +14,8 @@ import numpy as np
 
 from mednoisy.data.claims import claimed_voxels, stands_alone
 from mednoisy.data.file_formats import is_picture, reader_of
-from mednoisy.data.images import Image, case_name, check_image, check_pair, distinct_values, read_image
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import Image, case_name, check_image, distinct_values, read_image
 from mednoisy.data.label_maps import read_label_map, read_reference
 from mednoisy.data.segments import codes_of_segments
 from mednoisy.errors import UserError

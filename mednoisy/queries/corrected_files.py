@@ -13,7 +13,8 @@ from mednoisy.data.datalist import Datalist
 from mednoisy.data.datalist_checks import TRAINING
 from mednoisy.data.file_formats import reader_of
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.images import case_name, check_pair, read_image
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import case_name, read_image
 from mednoisy.data.label_maps import read_reference
 from mednoisy.errors import UserError
 from mednoisy.report.reading.queries import PRE_ANNOTATIONS, ReadQuery, cases_digest

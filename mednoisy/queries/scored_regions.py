@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import to_affine_nd
 from torch import Tensor
 
-from mednoisy.active.region_features import Parts, features_of_parts, gradients_of_parts
+from mednoisy.active.region_features import features_of_parts, gradients_of_parts
 from mednoisy.active.regions import UNITS, Grid, Regions, apart, boxes_of, slices_of, sums_in
 from mednoisy.active.rows_file import GrowingRows
 from mednoisy.active.scoring import Scorer
@@ -21,12 +20,12 @@ from mednoisy.active.uncertainty_maps import MAPS
 from mednoisy.data.axis_order import ends_of
 from mednoisy.data.datalist_checks import Case
 from mednoisy.data.ignored_voxels import IGNORED
-from mednoisy.data.image import Image
 from mednoisy.data.images import read_image
 from mednoisy.data.label_maps import ignored_codes, read_reference, stored_codes
 from mednoisy.data.orienting import OrientedSlicesd
 from mednoisy.errors import UserError
-from mednoisy.inference.prediction import preprocessed, to_source_grid
+from mednoisy.inference.prediction import to_source_grid
+from mednoisy.queries.seen_cases import SeenCase, grid_of, grid_seen, parts_seen
 from mednoisy.queries.shared_scoring import SCORED, OnFault, OnProgress, SharedScoring, fingerprint_of
 from mednoisy.runs.opened_run import OpenedRun
 
@@ -141,7 +140,7 @@ class RegionScoring:
 
     def _computed(self, case: Case, offered: bool) -> dict[str, np.ndarray]:
         """Regions of a case and their fields, if it is of the pool; features of what is labeled in it."""
-        seen = _Seen(case)
+        seen = SeenCase(case)
         grid = self._grid(case, seen)
         regions = self.unit.regions(grid, self._along(grid))
         rows: dict[str, np.ndarray] = {}
@@ -159,14 +158,14 @@ class RegionScoring:
                 raise UserError("E393", cause, "Correct or remove the image", case=case["id"])
         return rows
 
-    def _grid(self, case: Case, seen: _Seen) -> Grid:
+    def _grid(self, case: Case, seen: SeenCase) -> Grid:
         """Of the case's file, whichever way it is read here."""
         asked = self.run if self.scorer is not None and {*self.wanted} - {"features"} else None
         if (run := asked or ("features" in self.wanted and self.features_of) or None) is not None:
             return grid_seen(seen.by(run))
         return grid_of(read_image(case["image"], channels=True, case=case["id"]))
 
-    def _rows_of(self, case: Case, regions: Regions, seen: _Seen) -> dict[str, np.ndarray]:
+    def _rows_of(self, case: Case, regions: Regions, seen: SeenCase) -> dict[str, np.ndarray]:
         if self.hidden is not None:
             return self._true_foreground(case, regions)
         rows: dict[str, np.ndarray] = {}
@@ -184,7 +183,7 @@ class RegionScoring:
             rows |= self._rows(members, image, regions)
         return rows
 
-    def _features(self, regions: Regions, seen: _Seen) -> np.ndarray:
+    def _features(self, regions: Regions, seen: SeenCase) -> np.ndarray:
         assert self.features_of is not None  # or it was refused before
         run, image = self.features_of, seen.by(self.features_of)
         on_device = image.as_tensor().to(run.device)
@@ -264,33 +263,6 @@ class RegionScoring:
         return {"foreground": np.stack(counts, axis=1)}
 
 
-class _Seen:
-    """A case as networks see it, preprocessed once for each run."""
-
-    def __init__(self, case: Case):
-        self._case, self._images = case, dict[Path, MetaTensor]()
-
-    def by(self, run: OpenedRun) -> MetaTensor:
-        if run.folder not in self._images:
-            self._images[run.folder] = preprocessed(self._case, run.preprocessing)
-        return self._images[run.folder]
-
-
-def parts_seen(regions: Regions, image: MetaTensor) -> Parts:
-    """Regions of a case's file, on the grid of the image that was made of it.
-
-    Preprocessing turns, resamples and crops along the axes of the file, so a region stays a box.
-    """
-    axes = image.dim() - 1
-    source, seen = (
-        to_affine_nd(3, np.asarray(each, np.float64)) for each in (image.meta["original_affine"], image.affine)
-    )
-    to_seen = np.linalg.inv(seen) @ source
-    ends = [(corner - 0.5) @ to_seen[:3, :3].T + to_seen[:3, 3] + 0.5 for corner in (regions.start, regions.stop)]
-    low, high = np.minimum(*ends), np.maximum(*ends)
-    return Parts.of(low[:, :axes], high[:, :axes], image.shape[1:])
-
-
 def known_voxels(case: Case) -> np.ndarray:
     """(*spatial), bool: where somebody looked, of a labeled case."""
     label = read_reference(case["label"], ignore=ignored_codes(case), stored=stored_codes(case), case=case["id"])
@@ -300,19 +272,6 @@ def known_voxels(case: Case) -> np.ndarray:
 def partly_labeled(cases: Sequence[Case]) -> list[Case]:
     """The labeled cases in which somebody has not looked at all voxels."""
     return [case for case in cases if ignored_codes(case) and not known_voxels(case).all()]
-
-
-def grid_of(image: Image) -> Grid:
-    """Of a file that was read."""
-    return Grid(image.shape, image.affine, image.located, image.oriented)
-
-
-def grid_seen(image: MetaTensor) -> Grid:
-    """Of the file that a preprocessed image was made of."""
-    meta = image.meta
-    shape = tuple(int(size) for size in np.asarray(meta["spatial_shape"]))
-    affine = np.asarray(meta["original_affine"], np.float64)
-    return Grid(shape, affine, bool(meta.get("located", True)), bool(meta.get("oriented", False)))
 
 
 def check_unit(unit: str, box: Sequence[int]) -> None:

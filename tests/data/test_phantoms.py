@@ -8,7 +8,8 @@ from scipy.ndimage import binary_dilation, binary_erosion, label
 
 from mednoisy.data.counter_based_random import Draw
 from mednoisy.data.datalist import Datalist
-from mednoisy.data.images import check_pair, read_image
+from mednoisy.data.image_pairs import check_pair
+from mednoisy.data.images import read_image
 from mednoisy.data.phantoms import KINDS, make_dataset
 from mednoisy.errors import UserError
 

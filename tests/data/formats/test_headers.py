@@ -13,7 +13,8 @@ import pytest
 import SimpleITK
 from PIL import Image as Picture
 
-from mednoisy.data.images import Image, check_pair, pair_notes, read_image
+from mednoisy.data.image_pairs import check_pair, pair_notes
+from mednoisy.data.images import Image, read_image
 from mednoisy.errors import UserError
 
 CODES = np.random.default_rng(0).integers(0, 2, (6, 5, 4)).astype(np.uint8)
