@@ -217,8 +217,6 @@ OF_PICTURES = ["pictures", "--strategy", "random"]
         ([*RANDOM, *SLICES, "--per-patient", "2", "--same-patient"], "Drop one of them", [*RANDOM, *SLICES, "--same-patient"]),
         ([*OF_PICTURES, *SLICES], r"Take (--unit \w+)", [*OF_PICTURES, "<1>"]),
         ([*OF_PICTURES, *SLICES], "or (--unit box) with (--box) ROWS COLUMNS", [*OF_PICTURES, "<1>", "<2>", "8", "6"]),
-        (["run", *SLICES, "--strategy", "kcenter"], r"Take one of (\w+)", ["run", *SLICES, "--strategy", "<1>"]),
-        (["run", *SLICES, "--strategy", "kcenter"], r"Take one of .*, (\w+)\.$", ["run", *SLICES, "--strategy", "<1>"]),
         ([*ENTROPY, *SLICES, "--pooling", "top_share"], r"Give (--pooling \w+)", [*ENTROPY, *SLICES, "<1>"]),
     ],
 )  # fmt: skip
