@@ -16,7 +16,6 @@ import argparse
 import random
 import signal
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +93,13 @@ def campaign(work: Path, commands: Sequence[Command], share: float, moments: int
             Kill(one.rename, one.after, one.seconds, draw.uniform(0, whole.seconds)) if number % 2 else one
             for number, one in enumerate(kills)
         ]
-        found = [(kill, fault_of(command, place, kill, wanted, log)) for kill in twice]
-        faults += [f"{command.name}: {kill}: {fault}" for kill, fault in found if fault]
-        held = Counter(not fault for _, fault in found)[True]
-        print(command.name, count, len(found), held, sep="\t", flush=True)
-    print(*faults, sep="\n", end="\n" * bool(faults))
+        held = 0
+        for kill in twice:
+            if fault := fault_of(command, place, kill, wanted, log):
+                faults.append(f"{command.name}: {kill}: {fault}")
+                print(faults[-1], flush=True)
+            held += not fault
+        print(command.name, count, len(twice), held, sep="\t", flush=True)
     return faults
 
 
