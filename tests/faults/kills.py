@@ -69,9 +69,13 @@ def fault_of(command: Command, place: Path, kill: Kill, wanted: dict[str, Any], 
 
 
 def again(command: Command, place: Path, log: Path, patience: float = 600.0) -> Ended:
-    """Call a command once more; a run that has begun goes on."""
-    resumes = command.again is not None and (place / "run.json").is_file()
-    return run_forked((command.again if resumes else command.arguments)(place), log, patience=patience)  # type: ignore[misc]
+    """Call a command once more; a run that has begun goes on, by its whole command where E312 asks for that."""
+    words = command.arguments(place)
+    if command.again is not None and (place / "config.yaml").is_file():
+        words = command.again(place)
+    elif command.again is not None and (place / "run.json").is_file():
+        words = [*words, "--resume"]
+    return run_forked(words, log, patience=patience)
 
 
 def campaign(work: Path, commands: Sequence[Command], share: float, moments: int, seed: int) -> list[str]:
