@@ -19,6 +19,7 @@ from mednoisy.engines.run_folder import folds_of
 from mednoisy.evaluation.read_finished_run import read_finished_run
 from mednoisy.evaluation.summary_file import RunSummary
 from mednoisy.inference.sliding_window import SlidingWindow
+from mednoisy.networks.nnunet import PACKAGE, NNUNet
 from mednoisy.runs.early_checks import check_predicts
 from mednoisy.runs.predict_with_run import deployed_networks, source_codes
 
@@ -51,6 +52,11 @@ class DeployedRun:
     label_names: tuple[str, ...]
     codes: tuple[int, ...]
     folds: int
+
+    @property
+    def further_packages(self) -> tuple[str, ...]:
+        """What the network needs beside mednoisy and what comes with it."""
+        return (PACKAGE,) if any(isinstance(part, NNUNet) for part in self.network.modules()) else ()
 
     def random_patch(self, count: int = 1, seed: int = 0, sizes: Sequence[int] | None = None) -> Tensor:
         """(count, C, *patch) of normal noise, as z-scored images are; `sizes` in place of the patch's."""

@@ -19,7 +19,6 @@ from mednoisy.composition.rendering import NOT_FOR_TRAINING, as_yaml, inference_
 from mednoisy.composition.stacking import ENTRY_POINTS
 from mednoisy.export.deployed_run import DeployedRun
 from mednoisy.export.page import page_of
-from mednoisy.networks.nnunet import PACKAGE, NNUNet
 
 ENSEMBLE = "mednoisy.networks.ensemble.MeanEnsemble"
 HEADER = "# Of a finished run, every value as it was there: {facts}.\n"
@@ -95,8 +94,7 @@ def frozen_metadata(run: DeployedRun) -> dict[str, Any]:
     listed = ", ".join(f"{code} {name}" for code, name in classes.items())
     facts = run.summary.facts
     needed = {**metadata["required_packages_version"], "mednoisy": __version__}
-    if any(isinstance(part, NNUNet) for part in run.network.modules()):
-        needed[PACKAGE] = version(PACKAGE)
+    needed |= {package: version(package) for package in run.further_packages}
     how = f"Trained by {facts.get('method')} on {facts.get('labeled')} labeled and {facts.get('unlabeled')} unlabeled"
     metadata |= {
         "changelog": {metadata["version"]: "Exported from a finished run"},

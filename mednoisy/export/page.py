@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mednoisy.export.deployed_run import DeployedRun
-from mednoisy.networks.nnunet import PACKAGE, NNUNet
 from mednoisy.report.tables.terminal_tables import result_lines
 
 PAGE = """# {title}
@@ -40,7 +39,6 @@ FACTS = ("dataset", "method", "recipe", "folds", "labeled", "unlabeled", "valida
 def page_of(run: DeployedRun, name: str) -> str:
     """The page in Markdown; `name` is the bundle's."""
     metadata, facts = run.config["_meta_"], run.summary.facts
-    of_nnunet = any(isinstance(part, NNUNet) for part in run.network.modules())
     return PAGE.format(
         title=metadata["name"],
         description=metadata["description"],
@@ -50,7 +48,7 @@ def page_of(run: DeployedRun, name: str) -> str:
         channels="one channel" if run.channels == 1 else f"{run.channels} channels",
         figures="; ".join(result_lines(run.folder)),
         version=metadata["version"],
-        further=f"; {PACKAGE}, too, of which they are" if of_nnunet else "",
+        further="".join(f"; {package}, too, of which they are" for package in run.further_packages),
         name=name,
         training=NO_TRAINING if run.folds else TRAINING,
     )

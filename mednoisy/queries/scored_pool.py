@@ -75,11 +75,15 @@ class PoolScoring:
         def compute(case: Case) -> dict[str, np.ndarray]:
             return self._checked_rows(case, self.wanted if case["id"] in pool else ("features",))
 
+        def made_of(case: Case) -> str:  # rows of a case that was labeled meanwhile hold fields of the pool
+            found = self._fingerprint(case)
+            return found and f"{'pool' if case['id'] in pool else 'labeled'}: {found}"
+
         shared = SharedScoring(self.store, self._all_facts(), self.on_fault, self.on_progress)
         everything = [*cases, *labeled]
         with ExitStack() as stack:
             writers: dict[str, RowsWriter] = {}
-            for case, made_of, rows in shared.computed(everything, compute, self._fingerprint):
+            for case, known_as, rows in shared.computed(everything, compute, made_of):
                 (kept if case["id"] in pool else seen).append(case)
                 for name, row in rows.items():
                     if name not in FILES:
@@ -88,7 +92,7 @@ class PoolScoring:
                     if name not in writers:
                         place, by = self.store / FILES[name], self._facts(name, facts)
                         writers[name] = stack.enter_context(rows_written(place, by, len(everything)))
-                    writers[name].add(case["id"], row, made_of)
+                    writers[name].add(case["id"], row, known_as.partition(": ")[2])
         fields = {name: np.stack(rows) for name, rows in held.items()}
         for name in writers:
             path = self.store / FILES[name]

@@ -98,7 +98,11 @@ class RegionScoring:
         pool = {case["id"] for case in cases}
         everything = [*cases, *(case for case in labeled if case["id"] not in pool and "features" in self.wanted)]
         shared = SharedScoring(self.store, self._facts(), self.on_fault, self.on_progress)
-        computed = shared.computed(everything, lambda case: self._computed(case, case["id"] in pool), self._made_of)
+        computed = shared.computed(
+            everything,
+            lambda case: self._computed(case, case["id"] in pool),
+            lambda case: self._made_of(case, case["id"] in pool),
+        )
         kept, parts = list[Case](), list[Regions]()
         held: dict[str, list[np.ndarray]] = {}
         with ExitStack() as stack:
@@ -134,9 +138,11 @@ class RegionScoring:
             facts |= {f"features {name}": value for name, value in self.features_of.facts.items()}
         return facts
 
-    def _made_of(self, case: Case) -> str:
-        hidden = {} if self.hidden is None else {"label": self.hidden[case["id"]]["label"]}
-        return fingerprint_of({**case, **hidden})
+    def _made_of(self, case: Case, offered: bool) -> str:
+        """The files of a case, and how they are read: codes and what nobody looked at may be stated anew."""
+        entry = case if self.hidden is None else {**case, **self.hidden[case["id"]]}
+        found = fingerprint_of(entry)
+        return found and f"{found} {offered} {ignored_codes(entry)} {stored_codes(entry)}"
 
     def _computed(self, case: Case, offered: bool) -> dict[str, np.ndarray]:
         """Regions of a case and their fields, if it is of the pool; features of what is labeled in it."""

@@ -64,7 +64,7 @@ class SharedScoring:
 
         Args:
             compute: the rows of one case.
-            made_of: the fingerprint of its files; where that is empty, it is always computed.
+            made_of: what its files are and what is asked of it; where that is empty, it is always computed.
 
         Raises:
             ShareDone: in every process but the first.

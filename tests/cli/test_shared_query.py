@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -203,3 +204,33 @@ def test_rows_of_another_network_or_option_or_image_are_not_read(run, data, tmp_
         journal.add("u1", "x", {})
     assert "u1" in rows_journal.Journal(tmp_path, before)
     assert "u1" not in rows_journal.Journal(tmp_path, opened.scoring_facts)
+
+
+@pytest.mark.parametrize("unit", [(), ("--unit", "slice")])
+def test_a_case_that_was_labeled_after_an_interruption_is_seen_as_it_is_now(data, run, alone, monkeypatch, unit):
+    """What was scored of it as one of the pool is no row of the labeled ones."""
+    place = f"relabeled{len(unit)}"
+    (alone.parent / f"{place}-data").mkdir()
+    content = json.loads((data / "datalist.json").read_text(encoding="utf-8"))
+    for case in [case for name in ("labeled", "unlabeled", "hidden") for case in content[name]]:
+        case |= {key: str(data / case[key]) for key in ("image", "label") if key in case}
+    first, hidden = content["unlabeled"].pop(0), content["hidden"].pop(0)
+    content["labeled"][0] = first | {"label": hidden["label"]}  # as many as the run was told to take
+    later = alone.parent / f"{place}-data" / "datalist.json"
+    later.write_text(json.dumps(content), encoding="utf-8")
+
+    with monkeypatch.context() as patched:
+        add = JournalWriter.add
+
+        def stop(self, case, made_of, rows):
+            if case == "u3":
+                raise KeyboardInterrupt
+            add(self, case, made_of, rows)
+
+        patched.setattr(JournalWriter, "add", stop)
+        assert query(run, alone.parent / place, *unit, strategy=STRATEGY) == 1
+    more = ("--data", str(later.parent), *unit)
+    assert query(run, alone.parent / place, *more, strategy=STRATEGY) == 0
+    assert query(run, alone.parent / f"{place}-anew", *more, strategy=STRATEGY) == 0
+    found, wanted = (alone.parent / name / "query.json" for name in (place, f"{place}-anew"))
+    assert found.read_bytes() == wanted.read_bytes()
