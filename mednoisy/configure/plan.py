@@ -8,26 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mednoisy.configure import patches
+from mednoisy.configure.budget import FEWEST_STEPS, fastest, most_voxels
 from mednoisy.configure.fingerprint import Fingerprint
-from mednoisy.configure.machine import GIB, Machine, Speed
+from mednoisy.configure.machine import Machine
 from mednoisy.configure.networks import CONVOLUTIONS, DEEPLAB, FAMILIES, FLAT_STRIDES, pair_of
 from mednoisy.configure.normalisation import normalisation_for
 from mednoisy.configure.reasons import by, by_levels, why_slices, why_spacing, why_volumes
 from mednoisy.configure.sides import flips_for
 
 TRAINING_SHARE = 0.7  # of the minutes; the rest is for validation, figures and predictions
-FEWEST_STEPS = {"cpu": 2000, "gpu": 10_000}  # the README's setting for two cores; about the shipped 14,200
 MOST_STEPS = 15_000
-HEAVIER = {"monai": 2, "nnunet": 2}  # twice the convolutions at full resolution, so twice these bytes (estimated)
-BYTES_A_VOXEL = 5000  # of a patch in a step of SDCL, width 16, fp32: 2447 kept for the gradients (measured), twice
-OF_BF16 = 0.53  # of these bytes, measured
-GPU_SHARE, CPU_SHARE = 0.8, 0.5  # of the memory that a step may take
 FULL_WIDTH = 16  # of V-Net, as published
 LEAST_PATCH = 64 * 64 * 48  # voxels; networks of full width need a machine that trains on these
-MOST_PATCH = 128**3  # nnU-Net's on 8 GB
 LEAST_BATCH_2D = 4
 MOST_SIDE = {"slices": 320, "pictures": 352}  # as long as the shipped bundles' or a little longer
-PAYS_FROM = 0.9  # of fp32's time: bf16 is taken where a step takes less
 
 CHANNELS_LAST = "$@precision == 'bf16' and @width < 16"  # as in the bundle `left_atrium`
 SLICES_EPOCH = "$10 * len(@train#slices) // (@batch_size // 2) * (@batch_size // 2)"
@@ -114,19 +108,19 @@ def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, family: 
     resampled = fingerprint.located
     first = patches.target_spacing(fingerprint) if resampled else fingerprint.median_spacing
     widest = max(speed.width for speed in machine.speeds)
-    speed = _fastest(machine, widest)
+    speed = fastest(machine, widest)
     batch, slower = 2, ""
-    most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
+    most = most_voxels(speed, machine, budget, batch, fingerprint, family)
     if most < LEAST_PATCH and machine.gpu_gib is None and len({each.width for each in machine.speeds}) > 1:
-        speed = _fastest(machine, min(each.width for each in machine.speeds))
-        most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
+        speed = fastest(machine, min(each.width for each in machine.speeds))
+        most = most_voxels(speed, machine, budget, batch, fingerprint, family)
         slower = f"with {widest} a patch of 64x64x48 would take too long"
     spacing, coarser = first, False
     patch, strides = patches.patch_for(patches.size_at(fingerprint, first), first, most)
     if resampled and machine.gpu_gib is None:
         spacing, patch, strides = patches.coarsened(fingerprint, first, most)
         coarser = spacing != first
-    if machine.gpu_gib is not None and math.prod(patch) <= _most_voxels(speed, machine, budget, 4, fingerprint, family):
+    if machine.gpu_gib is not None and math.prod(patch) <= most_voxels(speed, machine, budget, 4, fingerprint, family):
         batch = 4
     along = [math.prod(level[axis] for level in strides) for axis in range(3)]
     multiple: int | list[int] = along[0] if len(set(along)) == 1 else along
@@ -170,13 +164,13 @@ def _volumes(fingerprint: Fingerprint, machine: Machine, budget: float, family: 
 
 def _flat(kind: str, fingerprint: Fingerprint, machine: Machine, budget: float, family: str) -> Plan:
     """Patch and networks in 2D."""
-    speed = _fastest(machine, max(each.width for each in machine.speeds))
+    speed = fastest(machine, max(each.width for each in machine.speeds))
     drawn = patches.drawn_at_most(kind, fingerprint)
     batch = min(24 if machine.gpu_gib is not None else 12, drawn)  # the patch grows where a batch has to be small
-    most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
+    most = most_voxels(speed, machine, budget, batch, fingerprint, family)
     while most < patches.LEAST_SIDE_2D**2 * 2 and batch > LEAST_BATCH_2D:
         batch = max(LEAST_BATCH_2D, batch // 2)  # even, for methods pair the images of a batch
-        most = _most_voxels(speed, machine, budget, batch, fingerprint, family)
+        most = most_voxels(speed, machine, budget, batch, fingerprint, family)
     pixels = min(most, MOST_SIDE[kind] ** 2)
     unlabeled = fingerprint.unlabeled_cases > 1
     normalisation, words, why = normalisation_for(fingerprint)
@@ -287,24 +281,6 @@ def _steps(planned: Plan, machine: Machine, minutes: float, budget: float, secon
         most if steps >= few else f"; few: with --minutes {math.ceil(minutes * few / steps / 10) * 10} there are {few}"
     )
     planned.tell("steps", steps, reason + (" of SDCL when nothing else runs" if machine.gpu_gib is None else "") + note)
-
-
-def _most_voxels(
-    speed: Speed, machine: Machine, budget: float, batch: int, fingerprint: Fingerprint, family: str
-) -> float:
-    """The largest patch that time and memory allow."""
-    gpu = machine.gpu_gib is not None
-    by_time = budget / FEWEST_STEPS["gpu" if gpu else "cpu"] / speed.seconds * 1e6 / batch
-    a_voxel = BYTES_A_VOXEL * HEAVIER.get(family, 1) * speed.width / 16 * (OF_BF16 if speed.precision == "bf16" else 1)
-    memory = GPU_SHARE * machine.gpu_gib if machine.gpu_gib is not None else CPU_SHARE * machine.memory_gib
-    return min(by_time, memory * GIB / a_voxel / batch, MOST_PATCH if fingerprint.axes == 3 else math.inf)
-
-
-def _fastest(machine: Machine, width: int) -> Speed:
-    """fp32, or bf16 where it pays."""
-    by_precision = {speed.precision: speed for speed in machine.speeds if speed.width == width}
-    plain, half = by_precision["fp32"], by_precision.get("bf16")
-    return half if half is not None and half.seconds < PAYS_FROM * plain.seconds else plain
 
 
 def _speed(planned: Plan, machine: Machine) -> float:
